@@ -1,0 +1,118 @@
+"""The laws of energy and money, checked with == in every step before anything is stored.
+
+A saved folder is checked by verify.py, from its files alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from records import (
+    Fleet,
+    Flows,
+    Levers,
+    Money,
+    Orders,
+    State,
+    StepPrices,
+    TradeKind,
+    Trades,
+    Transfers,
+    Truth,
+    account_changes,
+)
+
+STORED_TOLERANCE_WH = 1e-6
+
+
+class LawBroken(Exception):
+    """A step contradicts a law; the message says which, for whom, and by how much."""
+
+
+def demand_that(holds: np.ndarray, law: str, timestep: int) -> None:
+    """Raises LawBroken unless `holds` is true everywhere."""
+    if not np.all(holds):
+        where = np.flatnonzero(~np.atleast_1d(holds))
+        raise LawBroken(f"step {timestep}: {law}; {len(where)} cases, first in row {where[0]}")
+
+
+def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows: Flows) -> None:
+    """Each member's kWh add up at the meter, nothing flows backwards, batteries keep their bounds."""
+    gained = (
+        flows.pv_wh + flows.discharge_wh + flows.p2p_bought_wh + flows.market_bought_wh + flows.grid_import_wh
+    )
+    used = (
+        flows.load_wh
+        + flows.charge_wh
+        + flows.p2p_sold_wh
+        + flows.market_sold_wh
+        + flows.grid_export_wh
+        + flows.curtailed_wh
+    )
+    demand_that(gained == used, "energy in is not energy out", timestep)
+    for name, column in vars(flows).items():
+        demand_that(column >= 0, f"{name} is negative", timestep)
+    demand_that(flows.charge_wh * flows.discharge_wh == 0, "a battery charges and discharges", timestep)
+    power = np.maximum(flows.charge_wh, flows.discharge_wh)
+    demand_that(power <= fleet.max_power_wh, "a battery exceeds its power", timestep)
+    stored = after.stored_wh
+    demand_that(stored >= fleet.min_stored_wh - STORED_TOLERANCE_WH, "a battery is too empty", timestep)
+    demand_that(stored <= fleet.max_stored_wh + STORED_TOLERANCE_WH, "a battery is too full", timestep)
+    expected = (
+        before.stored_wh + fleet.efficiency * flows.charge_wh - flows.discharge_wh / fleet.efficiency
+    )
+    demand_that(np.abs(stored - expected) <= STORED_TOLERANCE_WH, "a battery gained from nothing", timestep)
+
+
+def check_trades(timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades) -> None:
+    """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades."""
+    n = len(flows.load_wh)
+    bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
+    for sums, party in ((bought, trades.buyer), (sold, trades.seller)):
+        inside = party >= 0
+        np.add.at(sums, party[inside], trades.energy_wh[inside])
+    demand_that(bought == flows.p2p_bought_wh + flows.market_bought_wh, "trades are not flows", timestep)
+    demand_that(sold == flows.p2p_sold_wh + flows.market_sold_wh, "trades are not flows", timestep)
+    ordered[orders.member] = orders.energy_wh
+    limit[orders.member] = orders.limit_microeur_per_kwh
+    demand_that(bought + sold <= ordered, "a member traded more than it ordered", timestep)
+    demand_that((bought + sold == 0) | ~before.is_banned, "a banned member traded", timestep)
+    demand_that(trades.energy_wh > 0, "a trade without energy", timestep)
+    p2p = trades.kind == TradeKind.P2P
+    price = trades.price_microeur_per_kwh[p2p]
+    demand_that(price <= limit[trades.buyer[p2p]], "a buyer paid more than its limit", timestep)
+    demand_that(price >= limit[trades.seller[p2p]], "a seller got less than its limit", timestep)
+
+
+def check_money(
+    timestep: int,
+    before: State,
+    after: State,
+    moves: Transfers,
+    flows: Flows,
+    trades: Trades,
+    prices: StepPrices,
+    levers: Levers,
+) -> None:
+    """Every account follows from transfers, nothing comes from nowhere, members pay what flows say."""
+    members = len(flows.load_wh)
+    demand_that(moves.amount_nanoeur >= 0, "a negative transfer", timestep)
+    change = account_changes(moves, len(before.balance_nanoeur))
+    kept = after.balance_nanoeur - before.balance_nanoeur
+    demand_that(kept == change, "an account does not follow from its transfers", timestep)
+    demand_that(change.sum() == 0, "money came from nowhere or went nowhere", timestep)
+    due = due_nanoeur(flows, trades, prices, levers, ~before.is_banned)
+    demand_that(change[:members] == due, "a member's bill does not follow from its flows", timestep)
+
+
+def due_nanoeur(flows: Flows, trades: Trades, prices: StepPrices, levers: Levers, free: Truth) -> Money:
+    """Each member's change of balance (N) as flows, trades, prices and levers alone demand it."""
+    due = flows.grid_export_wh * prices.grid_export - flows.grid_import_wh * prices.grid_import
+    due += flows.market_sold_wh * (prices.market_sell - levers.market_penalty)
+    due -= flows.market_bought_wh * (prices.market_buy + levers.market_penalty)
+    due += (flows.p2p_bought_wh + flows.p2p_sold_wh) * levers.p2p_bonus
+    due += free * flows.renewable_used_wh * levers.renewable_bonus
+    p2p = trades.kind == TradeKind.P2P
+    np.add.at(due, trades.seller[p2p], trades.amount_nanoeur[p2p])
+    np.subtract.at(due, trades.buyer[p2p], trades.amount_nanoeur[p2p])
+    return due

@@ -1,0 +1,175 @@
+"""The scenario: every constant that you may edit. Change a value, save, run `python main.py`.
+
+Each line is a name, a type (unit and permitted range), a value; below it, what it means. One run may
+also differ from this file without an edit: `python main.py --set NUM_PROSUMERS=50`.
+"""
+
+from settings import (
+    BlockSize,
+    Capacities,
+    Consensus,
+    Count,
+    DayPattern,
+    Digits,
+    Efficiency,
+    EnergyPerHour,
+    Factor,
+    Flag,
+    Hours,
+    Loads,
+    Miners,
+    Money,
+    Objective,
+    Powers,
+    Price,
+    Reward,
+    Seed,
+    Share,
+    StepHours,
+    Steps,
+    Text,
+    Threshold,
+)
+
+# ---------------------------------------------------------------- community and time
+
+SEED: Seed = 42
+"Where every random stream begins: the same seed gives the same day, byte for byte."
+NUM_PROSUMERS: Count = 100
+"Homes with PV, most of them with a battery. A data file brings its own number."
+NUM_CONSUMERS: Count = 0
+"Homes with neither PV nor battery. A data file brings its own number."
+TIME_STEPS: Steps = 24
+"How many steps to simulate. A data file runs whole unless --steps says less."
+TIME_STEP_DURATION: StepHours = 1.0
+"Length of a step, from five minutes (0.0833) to one hour."
+HOUSEHOLDS: Text = ""
+'Homes of the data file to take, by id or by type prefix: "1,5,9" or "flat:3,house:2"; empty takes all.'
+
+# ---------------------------------------------------------------- homes: ten types, one value each
+
+PV_CAPACITY: Powers = [2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]
+"PV on the roof of each home type."
+BASE_CONSUMPTION: Loads = [0.35, 0.45, 0.55, 0.65, 0.75, 0.90, 1.05, 1.20, 1.35, 1.50]
+"Average load of each home type."
+BATTERY_CAPACITY: Capacities = [5, 7, 8, 10, 12, 13, 15, 17, 18, 20]
+"Battery of each home type, for the homes that own one."
+HAS_BATTERY: Share = 0.8
+"Share of the prosumers that own a battery."
+INITIAL_WALLET: Money = 0.0
+"Money of each member before the first step."
+
+# ---------------------------------------------------------------- sun and demand
+
+SEASON_FACTOR: Factor = 1.0
+"Strength of the sun: 1 in summer, about 0.3 in a central European December."
+PV_SYSTEM_EFFICIENCY: Efficiency = 0.88
+"What cables, inverter and dust leave of the PV power."
+CLOUD_MIN_TRANSMISSION: Share = 0.5
+"What the thickest clouds let through; each hour's share lies between this and 1, the same for all roofs."
+CLOUD_PERSISTENCE: Share = 0.7
+"Correlation of the clouds from one hour to the next."
+ROOF_VARIATION: Share = 0.1
+"Largest deviation of one roof's PV from the community's, drawn per hour."
+ORIENTATION_SHIFT: Hours = 1.5
+"How many hours earlier an east roof, and later a west roof, has its peak than a south roof."
+LOAD_PATTERN: DayPattern = [
+    0.40, 0.35, 0.35, 0.35, 0.40, 0.60, 1.10, 1.40, 1.20, 0.90, 0.80, 0.90,
+    1.00, 0.90, 0.80, 0.80, 0.90, 1.10, 1.60, 1.90, 1.70, 1.40, 1.00, 0.60,
+]  # fmt: skip
+"Load in each hour of the day, as a multiple of the average."
+LOAD_VARIATION: Share = 0.15
+"Largest deviation of one home's load from its pattern, drawn per hour."
+MIN_LOAD: EnergyPerHour = 0.25
+"Load below which no home falls: fridge and standby."
+
+# ---------------------------------------------------------------- batteries
+
+BATTERY_EFFICIENCY: Efficiency = 0.95
+"Round trip: of 1 kWh charged, this much can be discharged again."
+BATTERY_MIN_SOC: Share = 0.1
+"Lowest permitted state of charge."
+BATTERY_MAX_SOC: Share = 0.95
+"Highest permitted state of charge."
+BATTERY_INITIAL_SOC: Share = 0.5
+"State of charge before the first step."
+BATTERY_C_RATE: Factor = 0.5
+"Largest charge or discharge power per kWh of capacity (kW/kWh)."
+
+# ---------------------------------------------------------------- prices
+
+BASE_PRICE: Price = 0.15
+"Market price on the average of the day."
+PRICE_PATTERN: DayPattern = [
+    0.7, 0.6, 0.6, 0.6, 0.7, 0.9, 1.3, 1.5, 1.4, 1.2, 1.1, 1.2,
+    1.3, 1.1, 1.0, 1.0, 1.1, 1.2, 1.5, 1.6, 1.5, 1.3, 1.1, 0.9,
+]  # fmt: skip
+"Market price in each hour of the day, as a multiple of BASE_PRICE."
+PRICE_VARIATION: Share = 0.05
+"Largest deviation of an hour's market price from the pattern."
+FORECAST_ERROR: Share = 0.05
+"Largest deviation of the price that members expect from the price that settles."
+RETAIL_PRICE: Price = 0.32
+"What the utility, the backstop, takes for a kWh."
+FEED_IN_PRICE: Price = 0.03
+"What the utility, the backstop, pays for a kWh."
+
+# ---------------------------------------------------------------- trading
+
+MAX_TRADE_CAP: EnergyPerHour = 3.0
+"Most that one member may trade, P2P and local market together; the rest goes to the utility."
+IMBALANCE_THRESHOLD: Threshold = 0.05
+"Smallest surplus or deficit worth an order; less goes to the utility."
+LOCAL_MARKET_FEE: Price = 0.03
+"What the aggregator adds to the market price for buyers and takes off for sellers."
+OFFER_SHARE: Share = 0.5
+"Share of the charge above the reserve that an idle battery offers to neighbours."
+STORAGE_BID_SHARE: Share = 0.5
+"Share of the free room that a battery bids for neighbours' surplus."
+STORAGE_MARGIN: Price = 0.005
+"What a battery wants to gain on each kWh that it stores for later."
+QUOTE_MARGIN: Share = 0.35
+"Part of the zone between the two fallback prices that a member without haste keeps for himself."
+QUOTE_VARIATION: Share = 0.15
+"Largest deviation of one member's margin from the others', drawn per step."
+
+# ---------------------------------------------------------------- regulator
+
+REGULATOR_OBJECTIVE: Objective = "maximize_renewable"
+"What the regulator steers for; each objective sets levers of its own."
+RENEWABLE_BONUS: Price = 0.02
+"Paid for each kWh of PV used in the home that made it."
+P2P_BONUS: Price = 0.01
+"Paid to both sides for each kWh traded between neighbours."
+PENALTY_FOR_MARKET: Price = 0.02
+"Taken for each kWh that a member trades through the local market."
+BAN_PENALTY_LIMIT: Money = 0.08
+"Avoidable market penalties of the last 24 hours above which a ban follows."
+BAN_BONUS_LIMIT: Money = 0.25
+"Bonuses of the last 24 hours that protect from that ban."
+BAN_MARKET_HOURS: Hours = 2.0
+"Length of a ban for excessive market use."
+BAN_BALANCE_LIMIT: Money = -2.5
+"Balance under which a member that let P2P trades pass is banned."
+BAN_BALANCE_HOURS: Hours = 3.0
+"Length of a ban for a low balance."
+BAN_COOLDOWN_HOURS: Hours = 5.0
+"No second ban for the same reason within this time."
+
+# ---------------------------------------------------------------- ledger
+
+CONSENSUS: Consensus = "pow"
+'How blocks are sealed: "pow" (proof of work) or "none" (no ledger).'
+NUM_MINERS: Miners = 15
+"Miners that race for each block."
+DIFFICULTY_TARGET: Digits = 3
+"Leading zero digits that a block's hash needs; each one more costs 16 times the work."
+BLOCK_REWARD: Reward = 0.1
+"New money for the winner of a block."
+MAX_TRANSACTIONS_PER_BLOCK: BlockSize = 50
+"Trades that fit into one block; a busy step mines several."
+
+# ---------------------------------------------------------------- terminal
+
+VERBOSE: Flag = True
+"Print the summary table of the day; false prints two lines."

@@ -1,0 +1,258 @@
+"""The members: what they own, what their batteries do, what they offer and at which limit.
+
+A home serves itself first (plan_battery); what is left becomes one order (make_orders). Equations:
+docs/models.md, "Battery" and "Prices that a member offers".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from records import (
+    CONSUMER,
+    PROSUMER,
+    BatteryPlan,
+    Fleet,
+    Flows,
+    Levers,
+    Orders,
+    Price,
+    Real,
+    State,
+    StepPrices,
+    Truth,
+    Wh,
+    number_of_accounts,
+)
+from settings import Settings, microeur, nanoeur
+
+
+# ---------------------------------------------------------------- who they are
+
+
+def make_fleet(settings: Settings) -> Fleet:
+    """The synthetic members (N): prosumers of ten home types, then pure consumers.
+
+    Each member's draws stand in columns of their own, so more members leave the first as they were.
+    """
+    size = settings.num_members
+    home = settings.stream("home type").integers(0, len(settings.PV_CAPACITY), size)
+    makes_power = np.arange(size) < settings.NUM_PROSUMERS
+    owns_battery = makes_power & (settings.stream("battery").random(size) < settings.HAS_BATTERY)
+    return assemble_fleet(
+        settings,
+        household_id=tuple(str(i) for i in range(size)),
+        home_type=tuple(f"type {index + 1}" for index in home.tolist()),
+        pv_capacity_kw=np.where(makes_power, np.array(settings.PV_CAPACITY)[home], 0.0),
+        base_load_kwh=np.array(settings.BASE_CONSUMPTION)[home],
+        battery_kwh=np.where(owns_battery, np.array(settings.BATTERY_CAPACITY)[home], 0.0),
+    )
+
+
+def assemble_fleet(
+    settings: Settings,
+    household_id: tuple[str, ...],
+    home_type: tuple[str, ...],
+    pv_capacity_kw: Real,
+    base_load_kwh: Real,
+    battery_kwh: Real,
+    battery_kw: Real | None = None,
+) -> Fleet:
+    """The fleet of these homes (N); battery_kw defaults to capacity times BATTERY_C_RATE."""
+    capacity_wh = battery_kwh * 1000
+    power_kw = battery_kwh * settings.BATTERY_C_RATE if battery_kw is None else battery_kw
+    has_nothing = (pv_capacity_kw == 0) & (battery_kwh == 0)
+    return Fleet(
+        household_id=household_id,
+        kind=tuple(CONSUMER if nothing else PROSUMER for nothing in has_nothing.tolist()),
+        home_type=home_type,
+        pv_capacity_kw=pv_capacity_kw,
+        base_load_kwh=base_load_kwh,
+        battery_capacity_wh=capacity_wh,
+        min_stored_wh=capacity_wh * settings.BATTERY_MIN_SOC,
+        max_stored_wh=capacity_wh * settings.BATTERY_MAX_SOC,
+        initial_stored_wh=capacity_wh * settings.BATTERY_INITIAL_SOC,
+        max_power_wh=np.floor(power_kw * settings.step_hours * 1000).astype(np.int64),
+        efficiency=float(np.sqrt(settings.BATTERY_EFFICIENCY)),
+    )
+
+
+def initial_state(settings: Settings, fleet: Fleet) -> State:
+    """Everybody's start: batteries at BATTERY_INITIAL_SOC, wallets at INITIAL_WALLET, nobody banned."""
+    n = fleet.size
+    balance = np.zeros(number_of_accounts(n, settings.NUM_MINERS), np.int64)
+    balance[:n] = nanoeur(settings.INITIAL_WALLET)
+    return State(
+        stored_wh=fleet.initial_stored_wh.copy(),
+        balance_nanoeur=balance,
+        ban_steps_left=np.zeros(n, np.int64),
+        ban_reason=np.zeros(n, np.int8),
+        cooldown_steps=np.zeros((2, n), np.int64),
+        bonus_24h_nanoeur=np.zeros(n, np.int64),
+        avoidable_24h_nanoeur=np.zeros(n, np.int64),
+    )
+
+
+# ---------------------------------------------------------------- what their batteries do
+
+
+def plan_battery(fleet: Fleet, stored_wh: Real, residual_wh: Wh, levers: Levers | None = None) -> BatteryPlan:
+    """Each home's own use of its battery (N): charge the surplus first, discharge the deficit first."""
+    charge = np.minimum(np.maximum(residual_wh, 0), chargeable_wh(fleet, stored_wh))
+    discharge = np.minimum(np.maximum(-residual_wh, 0), dischargeable_wh(fleet, stored_wh, levers))
+    return BatteryPlan(charge, discharge)
+
+
+def chargeable_wh(fleet: Fleet, stored_wh: Real) -> Wh:
+    """Most that each battery can take in this step (N), whole Wh at the terminals."""
+    room = np.floor((fleet.max_stored_wh - stored_wh) / fleet.efficiency).astype(np.int64)
+    return np.clip(room, 0, fleet.max_power_wh)
+
+
+def dischargeable_wh(fleet: Fleet, stored_wh: Real, levers: Levers | None = None) -> Wh:
+    """Most that each battery can give in this step above its reserve (N), whole Wh at the terminals."""
+    reserve = fleet.min_stored_wh
+    if levers is not None and levers.reserve_share:
+        reserve = reserve + levers.reserve_share * (fleet.max_stored_wh - fleet.min_stored_wh)
+    above = np.floor((stored_wh - reserve) * fleet.efficiency).astype(np.int64)
+    return np.clip(above, 0, fleet.max_power_wh)
+
+
+def stored_after(fleet: Fleet, stored_wh: Real, charge_wh: Wh, discharge_wh: Wh) -> Real:
+    """What each battery holds after these flows at its terminals (N), in Wh."""
+    return stored_wh + fleet.efficiency * charge_wh - discharge_wh / fleet.efficiency
+
+
+# ---------------------------------------------------------------- what they offer
+
+
+def make_orders(
+    settings: Settings,
+    fleet: Fleet,
+    state: State,
+    plan: BatteryPlan,
+    residual_wh: Wh,
+    prices: StepPrices,
+    levers: Levers,
+    timestep: int,
+) -> Orders:
+    """One order at most for each member: its residual, or what its battery offers or bids for.
+
+    residual_wh (N) is what self-balancing left. Banned members and those below the threshold stay out.
+    """
+    offer, bid = storage_orders_wh(fleet, state, plan, residual_wh, levers)
+    threshold = settings.IMBALANCE_THRESHOLD * settings.step_hours * 1000
+    cap = trade_cap_wh(settings)
+    energy = np.minimum(np.abs(residual_wh) + offer + bid, cap)
+    member = np.flatnonzero((energy >= max(threshold, 1)) & ~state.is_banned)
+
+    from_storage = residual_wh[member] == 0
+    is_sale = (residual_wh + offer)[member] > 0
+    limit = quote(settings, fleet, member, is_sale, from_storage, energy[member], prices, levers, timestep)
+    return Orders(
+        member=member.astype(np.int32),
+        is_sale=is_sale,
+        energy_wh=energy[member],
+        limit_microeur_per_kwh=limit,
+        from_storage=from_storage,
+        tie=settings.stream("ties", timestep).permutation(fleet.size)[member],
+    )
+
+
+def storage_orders_wh(
+    fleet: Fleet, state: State, plan: BatteryPlan, residual_wh: Wh, levers: Levers
+) -> tuple[Wh, Wh]:
+    """What batteries offer to, and want from, the neighbours (N each); a member does not do both."""
+    at_rest = residual_wh == 0
+    spare = dischargeable_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
+    room = chargeable_wh(fleet, state.stored_wh) - plan.charge_wh
+    offers = at_rest & (plan.charge_wh == 0) & (spare > 0)
+    bids = at_rest & (plan.discharge_wh == 0) & ~offers
+    offer = np.where(offers, np.floor(levers.offer_share * spare), 0).astype(np.int64)
+    bid = np.where(bids, np.floor(levers.storage_bid_share * room), 0).astype(np.int64)
+    return offer, bid
+
+
+def trade_cap_wh(settings: Settings) -> int:
+    """Most that a member may trade in one step, in whole Wh."""
+    return int(settings.MAX_TRADE_CAP * settings.step_hours * 1000 + 1e-6)
+
+
+def fallback(prices: StepPrices, levers: Levers) -> tuple[int, int]:
+    """(B, S): what a kWh costs and earns a member who finds no neighbour, penalty inside."""
+    buy = min(prices.expected_buy + levers.market_penalty, prices.grid_import)
+    sell = max(prices.expected_sell - levers.market_penalty, prices.grid_export)
+    return buy, sell
+
+
+def own_limits(prices: StepPrices, levers: Levers) -> tuple[int, int]:
+    """(most a buyer, least a seller) can accept without loss against the fallback, bonus inside."""
+    buy, sell = fallback(prices, levers)
+    return buy + levers.p2p_bonus, max(sell - levers.p2p_bonus, 0)
+
+
+def quote(
+    settings: Settings,
+    fleet: Fleet,
+    member: np.ndarray,
+    is_sale: Truth,
+    from_storage: Truth,
+    energy_wh: Wh,
+    prices: StepPrices,
+    levers: Levers,
+    timestep: int,
+) -> Price:
+    """The limit price of each order (K), micro-euro per kWh.
+
+    bid = B - m (B - S) + bonus, ask = S + m (B - S) - bonus: each keeps the part m of the zone between
+    the fallbacks. A battery bids at most what the energy will be worth after its losses, and asks at
+    least what refilling will cost.
+    """
+    buy, sell = fallback(prices, levers)
+    zone = max(buy - sell, 0)
+    margin = margins(settings, fleet, member, is_sale, energy_wh, levers, timestep)
+    bonus = levers.p2p_bonus
+    bid = buy - margin * zone + bonus
+    ask = sell + margin * zone - bonus
+
+    round_trip = fleet.efficiency**2
+    worth = prices.day_ahead * levers.stored_value
+    keep = microeur(settings.STORAGE_MARGIN)
+    bid = np.where(from_storage, np.minimum(bid, worth * round_trip - keep + bonus), bid)
+    ask = np.where(from_storage, np.maximum(ask, worth / round_trip + keep - bonus), ask)
+    return np.rint(np.maximum(np.where(is_sale, ask, bid), 0)).astype(np.int64)
+
+
+def margins(
+    settings: Settings,
+    fleet: Fleet,
+    member: np.ndarray,
+    is_sale: Truth,
+    energy_wh: Wh,
+    levers: Levers,
+    timestep: int,
+) -> Real:
+    """The part of the zone that each order's owner keeps (K): less where need presses.
+
+    Need presses where the order is large against the member's usual load, and on the side that the
+    published surplus puts in the majority.
+    """
+    noise = settings.stream("quotes", timestep).uniform(-1, 1, fleet.size)[member]
+    usual_wh = np.maximum(fleet.base_load_kwh[member] * settings.step_hours * 1000, 1.0)
+    haste = energy_wh / (energy_wh + usual_wh)
+    crowded = is_sale == (levers.expected_surplus_wh > 0)
+    margin = levers.margin * (1.25 - 0.5 * haste) - 0.1 * crowded + settings.QUOTE_VARIATION * noise
+    return np.clip(margin, 0.0, 0.6)
+
+
+def accepts_market(prices: StepPrices, levers: Levers) -> tuple[bool, bool]:
+    """(buyers, sellers): whether the local market, penalty inside, is no worse than the utility."""
+    return (
+        prices.expected_buy + levers.market_penalty <= prices.grid_import,
+        prices.expected_sell - levers.market_penalty >= prices.grid_export,
+    )
+
+
+def after_step(fleet: Fleet, state: State, flows: Flows) -> Real:
+    """What each battery holds after the step (N), in Wh."""
+    return stored_after(fleet, state.stored_wh, flows.charge_wh, flows.discharge_wh)

@@ -1,0 +1,199 @@
+"""One step, and the loop over steps: the one sentence that uses all the verbs.
+
+`step` reads as design and documentation do: levers, plan, orders, trades, rest, bills, ruling,
+blocks, laws, new state. It alone writes state, and only after the laws have passed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+import audit
+import blockchain
+import data_generation
+import prosumer
+import regulator
+import trading
+from records import (
+    Fleet,
+    Money,
+    Profiles,
+    Real,
+    State,
+    StepResult,
+    Transfers,
+    account_changes,
+    joined,
+)
+from settings import InputError, Settings
+
+MOST_NANOEUR = 2**62
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The whole input of a run."""
+
+    settings: Settings
+    fleet: Fleet
+    profiles: Profiles
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Name and SHA-256 of each input file, by its option."""
+
+    @property
+    def params(self) -> bytes:
+        """The bytes of params.json, to which the chain is bound."""
+        content: dict[str, Any] = self.settings.to_json()
+        if self.inputs:
+            content["inputs"] = self.inputs
+        return (json.dumps(content, indent=1) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Run:
+    """The whole output of a run."""
+
+    scenario: Scenario
+    start: State
+    steps: tuple[StepResult, ...]
+    chain: blockchain.Chain | None
+
+    @property
+    def end(self) -> State:
+        return self.steps[-1].state
+
+
+def prepare(settings: Settings) -> Scenario:
+    """The synthetic scenario of these settings: members and days."""
+    fleet = prosumer.make_fleet(settings)
+    return checked(Scenario(settings, fleet, data_generation.make_profiles(settings, fleet)))
+
+
+def checked(scenario: Scenario) -> Scenario:
+    """The scenario, unless its money could outgrow 64 bits; then InputError."""
+    s, profiles = scenario.settings, scenario.profiles
+    energy = float(profiles.load_wh.sum(dtype=float) + profiles.pv_wh.sum(dtype=float))
+    energy += float(scenario.fleet.max_power_wh.sum(dtype=float)) * profiles.steps
+    dearest = max(int(column.max()) for column in vars(profiles.prices).values())
+    per_wh = dearest + 1e6 * (s.RENEWABLE_BONUS + 2 * s.P2P_BONUS + s.PENALTY_FOR_MARKET)
+    wallets = abs(s.INITIAL_WALLET) * 1e9 * scenario.fleet.size
+    if 4 * energy * per_wh + wallets > MOST_NANOEUR:
+        raise InputError(
+            [
+                f"energy {energy / 1000:,.0f} kWh at prices up to {dearest / 1e6:,.2f} EUR/kWh: the accounts "
+                "hold at most 4 billion EUR; use smaller values, fewer members or fewer steps"
+            ]
+        )
+    return scenario
+
+
+def run(scenario: Scenario, observer: Any = None) -> Run:
+    """Simulates all steps; observer(result) is called after each."""
+    chain = make_chain(scenario)
+    start = prosumer.initial_state(scenario.settings, scenario.fleet)
+    steps = []
+    for result in simulate(scenario, chain, start):
+        steps.append(result)
+        if observer is not None:
+            observer(result)
+    return Run(scenario, start, tuple(steps), chain)
+
+
+def make_chain(scenario: Scenario) -> blockchain.Chain | None:
+    """A chain that holds only its genesis, or None without ledger."""
+    if scenario.settings.CONSENSUS == "none":
+        return None
+    return blockchain.Chain(scenario.settings, scenario.params)
+
+
+def simulate(
+    scenario: Scenario, chain: blockchain.Chain | None = None, start: State | None = None
+) -> Iterator[StepResult]:
+    """Each step's result in turn; keeps none of them."""
+    state = start or prosumer.initial_state(scenario.settings, scenario.fleet)
+    for timestep in range(scenario.profiles.steps):
+        result = step(scenario, state, timestep, chain)
+        state = result.state
+        yield result
+
+
+def step(
+    scenario: Scenario, state: State, timestep: int, chain: blockchain.Chain | None
+) -> StepResult:
+    """One step of the community, from the sun to the new state; the laws pass before it counts."""
+    settings, fleet, profiles = scenario.settings, scenario.fleet, scenario.profiles
+    pv, load, prices = profiles.pv_wh[timestep], profiles.load_wh[timestep], profiles.prices.at(timestep)
+    balance = pv - load
+
+    self_use = prosumer.plan_battery(fleet, state.stored_wh, balance)
+    outlook = regulator.Outlook(
+        timestep=timestep,
+        hour=int(profiles.hour[timestep]),
+        expected_surplus_wh=int((balance - self_use.charge_wh + self_use.discharge_wh).sum()),
+        price=prices.forecast,
+        day_ahead_price=prices.day_ahead,
+    )
+    levers = regulator.set_levers(settings, outlook)
+
+    plan = prosumer.plan_battery(fleet, state.stored_wh, balance, levers)
+    residual = balance - plan.charge_wh + plan.discharge_wh
+    orders = prosumer.make_orders(settings, fleet, state, plan, residual, prices, levers, timestep)
+
+    p2p = trading.match(orders)
+    left = trading.leftovers(orders, p2p, fleet.size)
+    market = trading.local_market(orders, left, prices, *prosumer.accepts_market(prices, levers))
+    flows = trading.settle(pv, load, plan, orders, p2p, market)
+    bills = trading.bill(p2p, market, flows, prices)
+    trades = joined([p2p, market])
+
+    dearest_bid, cheapest_ask = prosumer.own_limits(prices, levers)
+    in_market = flows.market_bought_wh + flows.market_sold_wh
+    avoidable = regulator.avoidable_wh(orders, left, in_market, dearest_bid, cheapest_ask)
+    balance_nanoeur = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
+    ruling = regulator.review(settings, levers, state, flows, avoidable, balance_nanoeur[: fleet.size])
+    blocks = chain.append(timestep, trades) if chain else ()
+    extras = joined([ruling.transfers, blockchain.rewards(settings, blocks)])
+
+    after = replace(
+        state,
+        stored_wh=prosumer.after_step(fleet, state, flows),
+        balance_nanoeur=balance_nanoeur + account_changes(extras, len(balance_nanoeur)),
+        **regulator.remember(settings, state, ruling),
+    )
+    moves = joined([bills, extras])
+    audit.check_energy(timestep, fleet, state, after, flows)
+    audit.check_trades(timestep, state, flows, orders, trades)
+    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers)
+    return StepResult(
+        timestep=timestep,
+        levers=levers,
+        residual_wh=residual,
+        orders=orders,
+        trades=trades,
+        flows=flows,
+        transfers=moves,
+        ruling=ruling,
+        blocks=blocks,
+        prices=prices,
+        was_banned=state.is_banned,
+        state=after,
+    )
+
+
+def alone(scenario: Scenario) -> tuple[Money, Real]:
+    """(cash in nano-euro, final stored Wh) of each member (N) with the same battery and only the utility."""
+    fleet, profiles = scenario.fleet, scenario.profiles
+    stored, cash = fleet.initial_stored_wh, np.zeros(fleet.size, np.int64)
+    for t in range(profiles.steps):
+        balance = profiles.pv_wh[t] - profiles.load_wh[t]
+        plan = prosumer.plan_battery(fleet, stored, balance)
+        rest = balance - plan.charge_wh + plan.discharge_wh
+        price = np.where(rest < 0, profiles.prices.grid_import[t], profiles.prices.grid_export[t])
+        cash += rest * price
+        stored = prosumer.stored_after(fleet, stored, plan.charge_wh, plan.discharge_wh)
+    return cash, stored

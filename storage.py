@@ -1,0 +1,407 @@
+"""Write a results folder, whole or not at all; read one back.
+
+The files, to the byte, are the contract between the simulation and everything that reads it:
+docs/models.md says what each figure means, README.md which file holds what.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import report
+from blockchain import RECORD
+from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY, BanReason, Block, Reason, TradeKind
+from settings import InputError, nanoeur
+from simulator import Run
+
+FILES = (
+    "params.json",
+    "prosumer_energy.csv",
+    "prosumer_trading.csv",
+    "all_trades.csv",
+    "regulator_actions.csv",
+    "community_summary.csv",
+    "blocks.csv",
+    "transfers.csv",
+    "accounts.csv",
+    "summary.json",
+    "prosumers.json",
+    "simulation_log.json",
+    "timing.json",
+    "blockchain.json",
+)
+PLOTS = "plots"
+HARMLESS = {".gitkeep", ".gitignore", ".DS_Store"}
+
+
+# ---------------------------------------------------------------- the folder, whole or not at all
+
+
+def refuse_unless_ours(folder: Path) -> None:
+    """Raises InputError where a run must not be written: a file, or a folder of somebody else."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError([f"--output {folder}: is a file; name a folder"])
+        if not folder.exists():
+            return
+        foreign = {entry.name for entry in folder.iterdir()} - HARMLESS
+    except OSError as error:
+        raise InputError([f"--output {folder}: {error.strerror or error}"]) from None
+    if foreign and not _is_ours(folder):
+        raise InputError(
+            [f"--output {folder}: holds files but no results of this program; name an empty or new folder"]
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(params, dict) and "SEED" in params and "CONSENSUS" in params
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside `folder`; when the block ends well its files take the old ones' place.
+
+    A run that fails or is stopped leaves the earlier results as they were. What else lies in
+    `folder` survives. Raises InputError where nothing can be written.
+    """
+    refuse_unless_ours(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=folder.parent))
+    except OSError as error:
+        raise InputError([f"--output {folder}: cannot be written ({error.strerror or error})"]) from None
+    try:
+        yield fresh
+        _swap(fresh, folder)
+    except OSError as error:
+        raise InputError([f"--output {folder}: cannot be written ({error.strerror or error})"]) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Moves the old files of ours aside, the new ones in; on any failure everything moves back."""
+    folder.mkdir(exist_ok=True)
+    aside = fresh / ".old"
+    aside.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for name in (*FILES, PLOTS):
+            for source, goal in ((folder / name, aside / name), (fresh / name, folder / name)):
+                if source.exists():
+                    os.replace(source, goal)
+                    moved.append((source, goal))
+    except BaseException:
+        for source, goal in reversed(moved):
+            os.replace(goal, source)
+        raise
+
+
+# ---------------------------------------------------------------- files
+
+
+def save(run: Run, folder: Path) -> dict[str, Any]:
+    """Writes every file of a run but timing.json and the figures into `folder`; returns the summary."""
+    (folder / "params.json").write_bytes(run.scenario.params)
+    history = report.History(run)
+    members = report.member_totals(history)
+    steps = report.step_rows(history)
+    figures = report.summary(history, members)
+    ids = trade_ids(run)
+    _write_table(folder / "prosumer_energy.csv", energy_table(history))
+    _write_table(folder / "prosumer_trading.csv", trading_table(history))
+    _write_table(folder / "regulator_actions.csv", ruling_table(history))
+    _write_table(folder / "all_trades.csv", trades_table(run, ids))
+    _write_table(folder / "community_summary.csv", community_table(steps))
+    _write_table(folder / "transfers.csv", transfers_table(run))
+    _write_table(folder / "accounts.csv", accounts_table(run))
+    write_json(folder / "summary.json", figures)
+    write_json(folder / "prosumers.json", member_list(run, members))
+    write_json(folder / "simulation_log.json", [_plain_units(row) for row in steps])
+    if run.chain:
+        _write_table(folder / "blocks.csv", blocks_table(run.chain.blocks))
+        write_json(folder / "blockchain.json", chain_document(run, ids))
+    return figures
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_table(path: Path, columns: dict[str, Sequence[str]]) -> None:
+    """Writes columns of texts of equal length, one name each."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(",".join(columns) + "\n")
+        file.writelines(",".join(row) + "\n" for row in zip(*columns.values(), strict=True))
+
+
+def energy_table(history: report.History) -> dict[str, Sequence[str]]:
+    fleet = history.run.scenario.fleet
+    stored = history.state("stored_wh")
+    capacity = np.where(fleet.battery_capacity_wh > 0, fleet.battery_capacity_wh, 1.0)
+    steps = len(history.run.steps)
+    return _member_steps(history) | {
+        "home_type": [*fleet.home_type] * steps,
+        "pv_kwh": _kwh(history.flow("pv_wh")),
+        "load_kwh": _kwh(history.flow("load_wh")),
+        "battery_charge_kwh": _kwh(history.flow("charge_wh")),
+        "battery_discharge_kwh": _kwh(history.flow("discharge_wh")),
+        "battery_level_kwh": fixed(np.rint(stored * 1000).astype(np.int64), 6),
+        "battery_soc": fixed(np.rint(stored / capacity * 10_000).astype(np.int64), 4),
+        "p2p_bought_kwh": _kwh(history.flow("p2p_bought_wh")),
+        "p2p_sold_kwh": _kwh(history.flow("p2p_sold_wh")),
+        "market_bought_kwh": _kwh(history.flow("market_bought_wh")),
+        "market_sold_kwh": _kwh(history.flow("market_sold_wh")),
+        "grid_import_kwh": _kwh(history.flow("grid_import_wh")),
+        "grid_export_kwh": _kwh(history.flow("grid_export_wh")),
+        "curtailed_kwh": _kwh(history.flow("curtailed_wh")),
+        "renewable_used_kwh": _kwh(history.flow("renewable_used_wh")),
+    }
+
+
+def trading_table(history: report.History) -> dict[str, Sequence[str]]:
+    run, shape = history.run, history.was_banned.shape
+    energy, count = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    role, limit = np.full(shape, "neutral", object), np.full(shape, "", object)
+    role[history.was_banned] = "banned"
+    for t, result in enumerate(run.steps):
+        orders, p2p = result.orders, result.trades.kind == TradeKind.P2P
+        energy[t, orders.member] = orders.energy_wh
+        role[t, orders.member] = np.where(orders.is_sale, "seller", "buyer")
+        limit[t, orders.member] = fixed(orders.limit_microeur_per_kwh, 6)
+        np.add.at(count[t], result.trades.seller[p2p], 1)
+        np.add.at(count[t], result.trades.buyer[p2p], 1)
+    return _member_steps(history) | {
+        "role": role.ravel().tolist(),
+        "is_banned": _flags(history.was_banned),
+        "order_kwh": _kwh(energy),
+        "limit_price_eur_per_kwh": limit.ravel().tolist(),
+        "p2p_kwh": _kwh(history.flow("p2p_bought_wh") + history.flow("p2p_sold_wh")),
+        "p2p_trades": _whole(count),
+        "market_kwh": _kwh(history.flow("market_bought_wh") + history.flow("market_sold_wh")),
+    }
+
+
+def ruling_table(history: report.History) -> dict[str, Sequence[str]]:
+    run = history.run
+    reason = np.array([reason.name.lower() if reason else "" for reason in BanReason], object)
+    after = history.state("ban_reason")
+    during = np.concatenate([run.start.ban_reason[None], after[:-1]])
+    return _member_steps(history) | {
+        "bonus_eur": fixed(history.ruling("bonus_nanoeur"), 9),
+        "penalty_eur": fixed(history.ruling("penalty_nanoeur"), 9),
+        "is_banned": _flags(history.was_banned),
+        "ban_steps_left": _whole(history.state("ban_steps_left")),
+        "ban_reason": reason[np.where(after > 0, after, during)].ravel().tolist(),
+        "avoidable_penalty_eur": fixed(history.ruling("avoidable_nanoeur"), 9),
+    }
+
+
+def trade_ids(run: Run) -> list[str]:
+    """tx_id of each trade in order; empty texts without ledger."""
+    if run.chain is None:
+        return [""] * sum(result.trades.size for result in run.steps)
+    return [sha256(record).hexdigest() for block in run.chain.blocks for record in block.records]
+
+
+def trades_table(run: Run, ids: list[str]) -> dict[str, Sequence[str]]:
+    hours = run.scenario.profiles.hour
+    sizes = [result.trades.size for result in run.steps]
+    timestep = np.repeat(np.arange(len(run.steps)), sizes)
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(result.trades, name) for result in run.steps])
+
+    heights = [-1] * len(timestep)
+    if run.chain:
+        heights = [block.height for block in run.chain.blocks for _ in block.records]
+    return {
+        "trade_id": _whole(np.arange(len(timestep))),
+        "timestep": _whole(timestep),
+        "hour": _whole(hours[timestep]),
+        "trade_type": [TradeKind(kind).name.lower() for kind in column("kind").tolist()],
+        "buyer_id": _whole(column("buyer")),
+        "seller_id": _whole(column("seller")),
+        "energy_kwh": _kwh(column("energy_wh")),
+        "price_eur_per_kwh": fixed(column("price_microeur_per_kwh"), 6),
+        "amount_eur": fixed(column("amount_nanoeur"), 9),
+        "block_height": [str(height) for height in heights],
+        "tx_id": ids,
+    }
+
+
+def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
+    """The rows of report.step_rows as texts: the promised columns, then ours to the right."""
+    columns: dict[str, Sequence[str]] = {}
+    for name in steps[0]:
+        values = [row[name] for row in steps]
+        if name.endswith("_wh"):
+            if isinstance(values[0], float):
+                columns[name.replace("_wh", "_kwh")] = fixed(np.rint(np.array(values) * 1000).astype(int), 6)
+            else:
+                columns[name.replace("_wh", "_kwh")] = _kwh(np.array(values))
+        elif _is_price(name):
+            columns[name + "_eur_per_kwh"] = ["" if v is None else _decimal(v, 6) for v in values]
+        elif any(value is not None for value in values):
+            columns[name] = [str(value) for value in values]
+    return columns
+
+
+def transfers_table(run: Run) -> dict[str, Sequence[str]]:
+    words = [reason.name.lower() for reason in Reason]
+    moves = [result.transfers for result in run.steps]
+    return {
+        "timestep": _whole(np.repeat(np.arange(len(moves)), [m.size for m in moves])),
+        "payer_id": _whole(np.concatenate([m.payer for m in moves])),
+        "payee_id": _whole(np.concatenate([m.payee for m in moves])),
+        "amount_eur": fixed(np.concatenate([m.amount_nanoeur for m in moves]), 9),
+        "reason": [words[reason] for reason in np.concatenate([m.reason for m in moves]).tolist()],
+    }
+
+
+def accounts_table(run: Run) -> dict[str, Sequence[str]]:
+    fleet, settings = run.scenario.fleet, run.scenario.settings
+    miners = settings.NUM_MINERS if run.chain else 0
+    ids = [*range(fleet.size), AGGREGATOR, UTILITY, REGULATOR, MINT]
+    ids += [FIRST_MINER - miner for miner in range(miners)]
+    kinds = [*fleet.kind, "aggregator", "utility", "regulator", "mint", *["miner"] * miners]
+    return {
+        "account_id": [str(account) for account in ids],
+        "kind": kinds,
+        "opening_eur": fixed(run.start.balance_nanoeur[ids], 9),
+        "balance_eur": fixed(run.end.balance_nanoeur[ids], 9),
+    }
+
+
+def blocks_table(blocks: list[Block]) -> dict[str, Sequence[str]]:
+    names = ("height", "timestep", "miner", "transactions", "nonce", "hashes_tried", "difficulty")
+    table = {name: [str(_header(b)[name]) for b in blocks] for name in names if name != "transactions"}
+    table["transactions"] = [str(len(block.records)) for block in blocks]
+    hashes = {name: [_header(b)[name] for b in blocks] for name in ("block_hash", "previous_hash", "merkle_root")}
+    return {name: table[name] for name in names} | hashes
+
+
+def _header(block: Block) -> dict[str, Any]:
+    return {
+        "height": block.height,
+        "timestep": block.timestep,
+        "miner": block.miner,
+        "difficulty": block.difficulty,
+        "nonce": block.nonce,
+        "hashes_tried": block.hashes_tried,
+        "previous_hash": block.previous_hash.hex(),
+        "merkle_root": block.merkle_root.hex(),
+        "block_hash": block.block_hash.hex(),
+    }
+
+
+def chain_document(run: Run, ids: list[str]) -> dict[str, Any]:
+    """The content of blockchain.json."""
+    assert run.chain is not None
+    settings = run.scenario.settings
+    names = ("kind", "timestep", "trade_id", "buyer_id", "seller_id", "energy_wh", "price_microeur_per_kwh")
+    blocks, remaining = [], iter(ids)
+    for block in run.chain.blocks:
+        rows = np.frombuffer(b"".join(block.records), RECORD).tolist()
+        content = [{"tx_id": next(remaining)} | dict(zip(names, row, strict=True)) for row in rows]
+        blocks.append(_header(block) | {"transactions": content})
+    return {
+        "version": run.chain.blocks[0].version,
+        "difficulty": settings.DIFFICULTY_TARGET,
+        "miners": settings.NUM_MINERS,
+        "block_reward_eur": _decimal(nanoeur(settings.BLOCK_REWARD), 9),
+        "blocks": blocks,
+    }
+
+
+def member_list(run: Run, totals: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The content of prosumers.json: what each member owns, its totals, its final balance."""
+    fleet, end = run.scenario.fleet, run.end
+    rows = []
+    for i in range(fleet.size):
+        row: dict[str, Any] = {
+            "prosumer_id": i,
+            "household_id": fleet.household_id[i],
+            "kind": fleet.kind[i],
+            "home_type": fleet.home_type[i],
+            "pv_capacity_kw": round(float(fleet.pv_capacity_kw[i]), 6),
+            "battery_capacity_kwh": round(float(fleet.battery_capacity_wh[i]) / 1000, 6),
+            "initial_level_kwh": round(float(fleet.initial_stored_wh[i]) / 1000, 6),
+            "final_level_kwh": round(float(end.stored_wh[i]) / 1000, 6),
+        }
+        row |= _plain_units({name: column[i] for name, column in totals.items()})
+        row["final_balance_eur"] = int(end.balance_nanoeur[i]) / 1e9
+        rows.append(row)
+    return rows
+
+
+# ---------------------------------------------------------------- numbers as texts
+
+
+def fixed(values: np.ndarray, decimals: int) -> list[str]:
+    """Whole numbers of 10**-decimals as texts with exactly that many decimals, row by row."""
+    unique, place = np.unique(values, return_inverse=True)
+    texts = np.array([_decimal(value, decimals) for value in unique.tolist()], object)
+    return texts[place.ravel()].tolist() if len(unique) else []
+
+
+def _decimal(value: int, decimals: int) -> str:
+    whole, part = divmod(abs(value), 10**decimals)
+    return f"{'-' if value < 0 else ''}{whole}.{part:0{decimals}d}"
+
+
+def _kwh(wh: np.ndarray) -> list[str]:
+    return fixed(wh, 3)
+
+
+def _whole(values: np.ndarray) -> list[str]:
+    return [str(value) for value in values.ravel().tolist()]
+
+
+def _flags(values: np.ndarray) -> list[str]:
+    return ["true" if value else "false" for value in values.ravel().tolist()]
+
+
+def _member_steps(history: report.History) -> dict[str, Sequence[str]]:
+    """The columns that begin every table of steps and members."""
+    steps, n = history.was_banned.shape
+    return {
+        "timestep": _whole(np.repeat(np.arange(steps), n)),
+        "hour": _whole(np.repeat(history.run.scenario.profiles.hour, n)),
+        "prosumer_id": _whole(np.tile(np.arange(n), steps)),
+    }
+
+
+def _is_price(name: str) -> bool:
+    return name.endswith(("_price", "_bonus", "_penalty")) or name == "price_forecast"
+
+
+def _plain_units(row: dict[str, Any]) -> dict[str, Any]:
+    """The same figures in the units of a reader: kWh, EUR, EUR/kWh; absent ones left out."""
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name.endswith("_wh"):
+            plain[name.replace("_wh", "_kwh")] = round(float(value) / 1000, 6)
+        elif name.endswith("_nanoeur"):
+            plain[name.replace("_nanoeur", "_eur")] = int(value) / 1e9
+        elif _is_price(name):
+            plain[name + "_eur_per_kwh"] = value / 1e6
+        else:
+            plain[name] = value if isinstance(value, str) else int(value)
+    return plain
