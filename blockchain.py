@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from hashlib import sha256
 from itertools import count
+from time import perf_counter
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class Chain:
         self.settings = settings
         self.blocks = [genesis(params)]
         self.trades = 0
+        self.mining_seconds = 0.0
 
     @property
     def tip(self) -> bytes:
@@ -47,6 +49,7 @@ class Chain:
 
     def append(self, timestep: int, trades: Trades) -> tuple[Block, ...]:
         """Mines the trades of one step into as many blocks as they need and returns these."""
+        began = perf_counter()
         new, most = [], self.settings.MAX_TRANSACTIONS_PER_BLOCK
         records = pack_records(timestep, self.trades, trades)
         for start in range(0, len(records), most):
@@ -55,6 +58,7 @@ class Chain:
             self.blocks.append(block)
             new.append(block)
         self.trades += len(records)
+        self.mining_seconds += perf_counter() - began
         return tuple(new)
 
 

@@ -130,8 +130,8 @@ STORAGE_MARGIN: Price = 0.005
 "What a battery wants to gain on each kWh that it stores for later."
 QUOTE_MARGIN: Share = 0.35
 "Part of the zone between the two fallback prices that a member without haste keeps for himself."
-QUOTE_VARIATION: Share = 0.15
-"Largest deviation of one member's margin from the others', drawn per step."
+QUOTE_VARIATION: Share = 0.35
+"How much members differ in that margin: most of it by temper, for good, the rest by mood, per step."
 
 # ---------------------------------------------------------------- regulator
 
@@ -143,13 +143,13 @@ P2P_BONUS: Price = 0.01
 "Paid to both sides for each kWh traded between neighbours."
 PENALTY_FOR_MARKET: Price = 0.02
 "Taken for each kWh that a member trades through the local market."
-BAN_PENALTY_LIMIT: Money = 0.08
+BAN_PENALTY_LIMIT: Money = 0.02
 "Avoidable market penalties of the last 24 hours above which a ban follows."
-BAN_BONUS_LIMIT: Money = 0.25
+BAN_BONUS_LIMIT: Money = 0.4
 "Bonuses of the last 24 hours that protect from that ban."
 BAN_MARKET_HOURS: Hours = 2.0
 "Length of a ban for excessive market use."
-BAN_BALANCE_LIMIT: Money = -2.5
+BAN_BALANCE_LIMIT: Money = -0.25
 "Balance under which a member that let P2P trades pass is banned."
 BAN_BALANCE_HOURS: Hours = 3.0
 "Length of a ban for a low balance."

@@ -97,8 +97,14 @@ def initial_state(settings: Settings, fleet: Fleet) -> State:
 
 
 def plan_battery(fleet: Fleet, stored_wh: Real, residual_wh: Wh, levers: Levers | None = None) -> BatteryPlan:
-    """Each home's own use of its battery (N): charge the surplus first, discharge the deficit first."""
-    charge = np.minimum(np.maximum(residual_wh, 0), chargeable_wh(fleet, stored_wh))
+    """Each home's own use of its battery (N): charge the surplus first, discharge the deficit first.
+
+    The regulator's levers may advise to sell a part of the surplus first, and to keep a reserve.
+    """
+    surplus = np.maximum(residual_wh, 0)
+    if levers is not None and levers.charge_share < 1:
+        surplus = np.floor(levers.charge_share * surplus).astype(np.int64)
+    charge = np.minimum(surplus, chargeable_wh(fleet, stored_wh))
     discharge = np.minimum(np.maximum(-residual_wh, 0), dischargeable_wh(fleet, stored_wh, levers))
     return BatteryPlan(charge, discharge)
 
@@ -235,13 +241,16 @@ def margins(
     """The part of the zone that each order's owner keeps (K): less where need presses.
 
     Need presses where the order is large against the member's usual load, and on the side that the
-    published surplus puts in the majority.
+    published surplus puts in the majority. Beyond that members differ by temper, for good, and by mood,
+    in each step.
     """
-    noise = settings.stream("quotes", timestep).uniform(-1, 1, fleet.size)[member]
+    temper = settings.stream("temper").uniform(-1, 1, fleet.size)[member]
+    mood = settings.stream("quotes", timestep).uniform(-1, 1, fleet.size)[member]
     usual_wh = np.maximum(fleet.base_load_kwh[member] * settings.step_hours * 1000, 1.0)
     haste = energy_wh / (energy_wh + usual_wh)
     crowded = is_sale == (levers.expected_surplus_wh > 0)
-    margin = levers.margin * (1.25 - 0.5 * haste) - 0.1 * crowded + settings.QUOTE_VARIATION * noise
+    character = settings.QUOTE_VARIATION * (0.7 * temper + 0.3 * mood)
+    margin = levers.margin * (1.25 - 0.5 * haste) - 0.1 * crowded + character
     return np.clip(margin, 0.0, 0.6)
 
 

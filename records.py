@@ -186,6 +186,8 @@ class Levers:
     """Part of the zone of agreement that a member without haste keeps for himself."""
     stored_value: float = 1.0
     """What members are told a stored kWh will be worth, as a multiple of the day-ahead mean."""
+    charge_share: float = 1.0
+    """Part of its own surplus that a home puts into its battery before it sells any."""
     reserve_share: float = 0.0
     """Part of the battery's window that is kept back for a later hour."""
     expected_surplus_wh: int = 0

@@ -7,7 +7,7 @@ then earns or pays follows from this step's flows alone, never from running tota
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from records import (
     Reason,
     Ruling,
     State,
+    Truth,
     Wh,
     joined,
     transfers,
@@ -30,15 +31,16 @@ from settings import Settings, microeur, nanoeur
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the regulator knows before a step: scalars of this step."""
+    """What the regulator knows before a step: scalars of this step, prices in micro-euro per kWh."""
 
     timestep: int
-    hour: int
     expected_surplus_wh: int
     """Community residual after self-balancing: + surplus, - deficit."""
-    price: int
-    """Forecast of the market price, micro-euro per kWh."""
-    day_ahead_price: int
+    expected_buy: int
+    """What a member expects to pay in the local market."""
+    expected_sell: int
+    day_ahead: int
+    """Mean of the price forecast over the next 24 hours."""
 
 
 # ---------------------------------------------------------------- levers
@@ -58,14 +60,72 @@ def default_levers(settings: Settings, outlook: Outlook) -> Levers:
 
 
 def maximize_renewable(settings: Settings, outlook: Outlook) -> Levers:
-    return default_levers(settings, outlook)
+    """Every kWh of sun used inside: batteries fill from neighbours by day and serve them by night.
+
+    By day a stored kWh is called precious, so batteries outbid the market for the surplus; in deficit it
+    is called cheap, so that they are empty again before sunrise.
+    """
+    surplus = outlook.expected_surplus_wh > 0
+    return replace(
+        default_levers(settings, outlook),
+        storage_bid_share=widened(settings.STORAGE_BID_SHARE),
+        stored_value=1.1 if surplus else 0.6,
+    )
+
+
+def maximize_profit(settings: Settings, outlook: Outlook) -> Levers:
+    """Buy and sell outside at the right hour: a battery works only where the price leaves a gain."""
+    round_trip = settings.BATTERY_EFFICIENCY
+    sells_well = outlook.expected_sell > outlook.day_ahead * round_trip
+    buys_cheap = outlook.expected_buy < outlook.day_ahead / round_trip
+    return replace(
+        default_levers(settings, outlook),
+        charge_share=0.0 if sells_well else 1.0,
+        reserve_share=1.0 if buys_cheap else 0.0,
+    )
+
+
+def maximize_p2p(settings: Settings, outlook: Outlook) -> Levers:
+    """Neighbours before everybody else: dear market, small margins, batteries open in both directions."""
+    base = default_levers(settings, outlook)
+    return replace(
+        base,
+        p2p_bonus=2 * base.p2p_bonus,
+        market_penalty=2 * base.market_penalty,
+        offer_share=widened(widened(settings.OFFER_SHARE)),
+        storage_bid_share=widened(widened(settings.STORAGE_BID_SHARE)),
+        margin=0.25 * settings.QUOTE_MARGIN,
+        stored_value=1.25 if outlook.expected_surplus_wh > 0 else 0.6,
+    )
+
+
+def chaos(settings: Settings, outlook: Outlook) -> Levers:
+    """Levers drawn anew in every step: the control group."""
+    draw = settings.stream("chaos", outlook.timestep).random(8)
+    base = default_levers(settings, outlook)
+    return replace(
+        base,
+        renewable_bonus=round(2 * draw[0] * base.renewable_bonus),
+        p2p_bonus=round(2 * draw[1] * base.p2p_bonus),
+        market_penalty=round(2 * draw[2] * base.market_penalty),
+        offer_share=float(draw[3]),
+        storage_bid_share=float(draw[4]),
+        margin=float(draw[5]),
+        stored_value=0.5 + float(draw[6]),
+        charge_share=float(draw[7]),
+    )
+
+
+def widened(share: float) -> float:
+    """Half way from a share to the whole."""
+    return (1 + share) / 2 if share else 0.0
 
 
 STRATEGIES: dict[str, Callable[[Settings, Outlook], Levers]] = {
     "maximize_renewable": maximize_renewable,
-    "maximize_profit": default_levers,
-    "maximize_p2p": default_levers,
-    "chaos": default_levers,
+    "maximize_profit": maximize_profit,
+    "maximize_p2p": maximize_p2p,
+    "chaos": chaos,
 }
 
 
@@ -121,6 +181,7 @@ def review(
         balance,
         bonus_24h=state.bonus_24h_nanoeur + renewable + p2p,
         avoidable_24h=state.avoidable_24h_nanoeur + spared,
+        again=spared > 0,
     )
     members = np.arange(len(free), dtype=np.int32)
     return Ruling(
@@ -140,13 +201,19 @@ def review(
 
 
 def bans(
-    settings: Settings, state: State, balance: Money, bonus_24h: Money, avoidable_24h: Money
+    settings: Settings,
+    state: State,
+    balance: Money,
+    bonus_24h: Money,
+    avoidable_24h: Money,
+    again: Truth,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(steps, BanReason) of the bans that begin after this step (N each).
 
-    Both reasons need penalties that the member could have avoided: who had no choice is never banned.
+    Only who let neighbours' offers pass in this very step (`again`) can be banned, so never one who had
+    no choice, and never twice for the same deed.
     """
-    may = ~state.is_banned
+    may = ~state.is_banned & again
     cool_market, cool_balance = state.cooldown_steps == 0
     market_use = (
         may
@@ -154,12 +221,7 @@ def bans(
         & (avoidable_24h > nanoeur(settings.BAN_PENALTY_LIMIT))
         & (bonus_24h < nanoeur(settings.BAN_BONUS_LIMIT))
     )
-    low_balance = (
-        may
-        & cool_balance
-        & (balance < nanoeur(settings.BAN_BALANCE_LIMIT))
-        & (avoidable_24h > nanoeur(settings.BAN_PENALTY_LIMIT) // 2)
-    )
+    low_balance = may & cool_balance & (balance < nanoeur(settings.BAN_BALANCE_LIMIT))
     steps = np.where(low_balance, settings.steps_of(settings.BAN_BALANCE_HOURS), 0)
     steps = np.where(market_use, settings.steps_of(settings.BAN_MARKET_HOURS), steps)
     reason = np.where(low_balance, BanReason.LOW_BALANCE, BanReason.NONE)

@@ -16,9 +16,11 @@ import numpy as np
 import audit
 import blockchain
 import data_generation
+import household_data
 import prosumer
 import regulator
 import trading
+from household_data import Files
 from records import (
     Fleet,
     Money,
@@ -68,10 +70,27 @@ class Run:
         return self.steps[-1].state
 
 
-def prepare(settings: Settings) -> Scenario:
-    """The synthetic scenario of these settings: members and days."""
+def prepare(settings: Settings, files: Files | None = None, steps: int | None = None) -> Scenario:
+    """The scenario of these settings: synthetic members and days, or the user's own files.
+
+    `steps` cuts a data file short; without one it replaces TIME_STEPS.
+    """
+    files = files or Files()
+    if files.data is not None:
+        settings, fleet, profiles = household_data.read_world(settings, files, steps)
+        return checked(Scenario(settings, fleet, profiles, files.fingerprints()))
+    if files.members is not None:
+        raise InputError(["--members: describes the homes of a data file; give it with --data"])
+    if settings.HOUSEHOLDS.strip():
+        raise InputError(["HOUSEHOLDS: picks homes of a data file; give it with --data"])
+    if steps is not None:
+        settings = settings.model_copy(update={"TIME_STEPS": steps})
     fleet = prosumer.make_fleet(settings)
-    return checked(Scenario(settings, fleet, data_generation.make_profiles(settings, fleet)))
+    profiles = data_generation.make_profiles(settings, fleet)
+    if files.prices is not None:
+        prices = household_data.read_prices(files.prices, settings, settings.TIME_STEPS)
+        profiles = replace(profiles, prices=prices)
+    return checked(Scenario(settings, fleet, profiles, files.fingerprints()))
 
 
 def checked(scenario: Scenario) -> Scenario:
@@ -133,10 +152,10 @@ def step(
     self_use = prosumer.plan_battery(fleet, state.stored_wh, balance)
     outlook = regulator.Outlook(
         timestep=timestep,
-        hour=int(profiles.hour[timestep]),
         expected_surplus_wh=int((balance - self_use.charge_wh + self_use.discharge_wh).sum()),
-        price=prices.forecast,
-        day_ahead_price=prices.day_ahead,
+        expected_buy=prices.expected_buy,
+        expected_sell=prices.expected_sell,
+        day_ahead=prices.day_ahead,
     )
     levers = regulator.set_levers(settings, outlook)
 

@@ -1,0 +1,357 @@
+"""The command line: settings -> prepare -> simulate -> save -> figures.
+
+    python main.py                      the community day of config.py, into results/
+    python main.py verify results       check a saved folder, from its files alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import config
+import report
+import settings as settings_module
+import simulator
+import storage
+from audit import LawBroken
+from household_data import Files, fingerprint
+from settings import InputError, Settings
+
+EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _stop)
+    command, rest = run_command, arguments
+    if arguments and arguments[0] in COMMANDS:
+        command, rest = COMMANDS[arguments[0]], arguments[1:]
+    try:
+        return command(rest)
+    except InputError as error:
+        count = len(error.problems)
+        print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        return EXIT_INPUT
+    except LawBroken as error:
+        print(f"error: a law of the simulation broke, nothing was saved: {error}", file=sys.stderr)
+        return EXIT_WRONG
+    except KeyboardInterrupt:
+        print("\nstopped; earlier results are as they were", file=sys.stderr)
+        return EXIT_STOPPED
+    except MemoryError:
+        print("error: not enough memory for a run of this size; fewer members or steps", file=sys.stderr)
+        return EXIT_INPUT
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        sys.stderr.close()
+        return EXIT_WRONG
+
+
+def _stop(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------- python main.py
+
+
+def run_command(arguments: list[str]) -> int:
+    """Simulates a community and leaves its results in a folder."""
+    options = run_parser().parse_args(arguments)
+    began = time.perf_counter()
+    scenario = read_scenario(options)
+    storage.refuse_unless_ours(options.output)
+    clock = Stopwatch(began)
+    clock.lap("prepare")
+    with _progress(options.quiet) as advance, storage.replacing(options.output) as folder:
+        total = scenario.profiles.steps
+        result = simulator.run(scenario, lambda step: advance("simulating", step.timestep + 1, total))
+        clock.lap("simulate")
+        advance("saving", 0, 1)
+        figures = storage.save(result, folder)
+        advance("saving", 1, 1)
+        clock.lap("save")
+        if not options.no_plots:
+            _draw(folder, advance)
+            clock.lap("figures")
+        timing = clock.report(result.chain)
+        storage.write_json(folder / "timing.json", timing)
+    if not options.quiet:
+        _print_summary(scenario.settings, figures, timing, options)
+    return 0
+
+
+def run_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python main.py",
+        description="Simulate a prosumer community: batteries, P2P trading, local market, regulator, ledger.",
+        epilog="example: python main.py --set NUM_PROSUMERS=50 --seed 7 --output results/small\n"
+        "other commands: " + ", ".join(f"python main.py {name} --help" for name in COMMANDS if name != "run"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_scenario_options(parser)
+    add_output_option(parser)
+    parser.add_argument("--no-plots", action="store_true", help="write the data files only")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+def add_scenario_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is simulated, the same for every command that simulates."""
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting (lists as JSON)")
+    add("--config", type=Path, metavar="FILE", help="JSON file of settings; a params.json repeats its run")
+    add("--seed", type=int, metavar="N", help="short for --set SEED=N")
+    add("--steps", type=int, metavar="N", help="simulate N steps")
+    add("--data", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, household_id, load_kwh, pv_kwh")
+    add("--members", type=Path, metavar="FILE", help="household_id, battery_kwh, battery_kw, pv_kwp")
+    add("--prices", type=Path, metavar="FILE", help="timestep or timestamp, import and export price")
+    add("--households", metavar="LIST", help="homes of the data to take: 1,5,9 or flat:3,house:2")
+
+
+def add_output_option(parser: argparse.ArgumentParser, default: str = "results") -> None:
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(default), metavar="DIR", help=f"folder (default: {default})"
+    )
+
+
+def read_scenario(options: argparse.Namespace) -> simulator.Scenario:
+    """The scenario of the command line: config.py, then --config, then the other options."""
+    from_file = settings_module.read_json(options.config) if options.config else {}
+    recorded = from_file.pop("inputs", {})
+    assigned = dict(settings_module.parse_assignment(text) for text in options.set)
+    if options.seed is not None:
+        assigned["SEED"] = options.seed
+    if options.households is not None:
+        assigned["HOUSEHOLDS"] = options.households
+    asked = settings_module.load(config, from_file, assigned)
+    files = Files(data=options.data, members=options.members, prices=options.prices)
+    _demand_recorded(recorded, files, options.config)
+    scenario = simulator.prepare(asked, files, _steps_wanted(options, asked, assigned, recorded))
+    _demand_no_contradiction(assigned, asked, scenario.settings)
+    return scenario
+
+
+def _steps_wanted(
+    options: argparse.Namespace, asked: Settings, assigned: dict[str, Any], recorded: Any
+) -> int | None:
+    """How many steps were asked for; None leaves it to the data file, or to TIME_STEPS."""
+    if options.steps is not None:
+        if options.steps < 1 or options.steps > 1_000_000:
+            raise InputError([f"--steps {options.steps}: must be a whole number from 1 to 1,000,000"])
+        return int(options.steps)
+    said = "TIME_STEPS" in assigned or "data" in recorded
+    return asked.TIME_STEPS if said and options.data else None
+
+
+def _demand_recorded(recorded: Any, files: Files, source: Path) -> None:
+    """Raises InputError unless the files of a recorded run are given again, with the same contents."""
+    if not isinstance(recorded, dict) or not all(isinstance(entry, dict) for entry in recorded.values()):
+        raise InputError([f"--config {source}: its inputs are not what a run writes"])
+    problems = []
+    for option, entry in recorded.items():
+        path = files.given().get(option)
+        if path is None:
+            problems.append(f"--config {source}: the run used {entry.get('name')}; give it with --{option}")
+        elif fingerprint(path) != entry.get("sha256"):
+            problems.append(f"--{option} {path}: is not the {entry.get('name')} of {source}; contents differ")
+    if problems:
+        raise InputError(problems)
+
+
+def _demand_no_contradiction(assigned: dict[str, Any], asked: Settings, in_force: Settings) -> None:
+    """Raises InputError where the command line sets what the data file decides."""
+    problems = [
+        f"--set {name}={getattr(asked, name)}: the data file says {getattr(in_force, name)}"
+        for name in assigned
+        if getattr(asked, name) != getattr(in_force, name) and name != "TIME_STEPS"
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _draw(folder: Path, advance: Callable[[str, int, int], None]) -> None:
+    import plot_results
+
+    total, drawn = len(plot_results.FIGURES), 0
+
+    def count(_: str) -> None:
+        nonlocal drawn
+        drawn += 1
+        advance("drawing", drawn, total)
+
+    plot_results.plot_all(folder, progress=count)
+
+
+class Stopwatch:
+    """Seconds of each phase; the only wall clock of the program, for timing.json alone."""
+
+    def __init__(self, began: float):
+        self.began = self.last = began
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, phase: str) -> None:
+        now = time.perf_counter()
+        self.seconds[phase], self.last = now - self.last, now
+
+    def report(self, chain: Any) -> dict[str, Any]:
+        """The content of timing.json."""
+        content: dict[str, Any] = {f"{phase}_seconds": round(s, 6) for phase, s in self.seconds.items()}
+        content["total_seconds"] = round(time.perf_counter() - self.began, 6)
+        if chain is not None:
+            tried = sum(block.hashes_tried for block in chain.blocks)
+            content["mining_seconds"] = round(chain.mining_seconds, 6)
+            content["hashes_per_second"] = round(tried / chain.mining_seconds) if tried else 0
+        content["peak_memory_mb"] = _peak_memory_mb()
+        return content
+
+
+def _peak_memory_mb() -> float | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)
+
+
+# ---------------------------------------------------------------- python main.py verify
+
+
+def verify_command(arguments: list[str]) -> int:
+    """Checks a saved folder; prints what is broken."""
+    parser = argparse.ArgumentParser(
+        prog="python main.py verify",
+        description="Check a results folder from its files alone: energy, money, trades, chain.",
+        epilog="example: python main.py verify results --tip 000a439d...",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("results"), metavar="DIR")
+    parser.add_argument("--tip", metavar="HASH", help="demand that the chain ends with this block hash")
+    parser.add_argument("--race", action="store_true", help="mine again to show that each winner was first")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
+    options = parser.parse_args(arguments)
+    import verify
+
+    try:
+        with _progress(options.quiet) as advance:
+            outcome = verify.verify(
+                options.folder,
+                tip=options.tip,
+                race=options.race,
+                progress=lambda what, share: advance(what, round(share * 100), 100),
+            )
+    except verify.Unreadable as error:
+        raise InputError(list(error.problems)) from None
+    for finding in outcome.findings:
+        print(f"BROKEN {finding.where}: {finding.rule}: {finding.detail}")
+    if not options.quiet:
+        print(outcome.summary())
+    return 0 if outcome.ok else EXIT_WRONG
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"run": run_command, "verify": verify_command}
+
+
+# ---------------------------------------------------------------- terminal
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A function (phase, done, total) that moves the progress bar."""
+    if quiet:
+        yield lambda phase, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def advance(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total)
+            bar.update(tasks[phase], completed=done)
+
+        yield advance
+
+
+def _print_summary(
+    settings: Settings, figures: dict[str, Any], timing: dict[str, Any], options: argparse.Namespace
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if settings.VERBOSE:
+        table = Table(title=_title(figures), show_header=False, title_justify="left", pad_edge=False)
+        for name, text in summary_lines(figures, timing):
+            table.add_row(name, text)
+        console.print(table)
+    where = options.output / "plots" if not options.no_plots else options.output
+    print(f"results in {options.output}, figures in {where}" if not options.no_plots else f"results in {where}")
+    if figures["chain_tip"]:
+        print(f"chain tip to note down: {figures['chain_tip']}")
+
+
+def _title(f: dict[str, Any]) -> str:
+    hours = f["steps"] * f["step_hours"]
+    return f"{f['members']} members, {hours:g} h, seed {f['seed']}, {f['objective']}"
+
+
+def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, text) of each line of the closing table."""
+
+    def share(name: str) -> str:
+        return "-" if f[name] is None else f"{100 * f[name]:.1f} %"
+
+    p2p_price = f["p2p_price_eur_per_kwh"]
+    lines = [
+        ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
+        ("batteries", f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR"),
+        ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
+        ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
+        ("utility", f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh"),
+        ("from outside", f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh"),
+        (
+            "prices",
+            f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
+            f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
+        ),
+        ("self-sufficiency", f"{share('self_sufficiency')}, self-consumption {share('self_consumption')}"),
+        (
+            "net cost",
+            f"{f['net_cost_eur']:,.2f} EUR together, {f['net_cost_alone_eur']:,.2f} EUR alone: "
+            f"{f['savings_eur']:,.2f} EUR saved",
+        ),
+        (
+            "regulator",
+            f"bonuses {f['bonuses_eur']:,.2f} EUR, penalties {f['penalties_eur']:,.2f} EUR "
+            f"({f['avoidable_penalties_eur']:,.2f} avoidable)",
+        ),
+        (
+            "balances",
+            f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
+            f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
+        ),
+        ("bans", f"{f['banned_ever']} members, {f['banned_member_steps']} member-steps"),
+    ]
+    if f["blocks"]:
+        rate = timing.get("hashes_per_second", 0)
+        lines.append(("ledger", f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s"))
+    lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

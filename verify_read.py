@@ -1,0 +1,398 @@
+"""Reading a saved results folder with suspicion: exact numbers, strict JSON, bounded memory.
+
+The ground of the second reading (verify.py): its modules import nothing from the rest of the
+project, so a mistake in the code that wrote a folder cannot hide in the code that checks it.
+Whatever the bytes are, reading ends in numbers, in a Finding, or in Unreadable.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+KEPT_PER_RULE = 1_000  # findings kept in words; the rest is only counted
+CHUNK_ROWS = 20_000  # a table is read in pieces: memory holds its numbers and never its text
+LONGEST_LINE = 65_536  # characters
+LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
+
+UNITS = {
+    "_eur_per_kwh": ("_microeur_per_kwh", 6),
+    "_eur": ("_nanoeur", 9),
+    "_level_kwh": ("_level_milliwh", 6),
+    "_kwh": ("_wh", 3),
+    "_soc": ("_soc_e4", 4),
+}  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
+WORDS = {
+    "role": ("buyer", "seller", "neutral", "banned"),
+    "trade_type": ("p2p", "local_market"),
+    "kind": (
+        *("prosumer", "consumer", "storage"),
+        *("aggregator", "utility", "regulator", "mint", "miner"),
+    ),
+    "reason": (
+        *(
+            "p2p",
+            "local_market",
+            "utility_import",
+            "utility_export",
+            "renewable_bonus",
+            "p2p_bonus",
+        ),
+        *("block_reward", "market_penalty", "auction_spread", "bill_sharing"),
+    ),
+}
+UNKNOWN_WORD = -1
+NO_LIMIT = -1  # stands for an empty limit price
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
+
+
+# ------------------------------------------------------------------------------------ findings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a folder says and that its other files, settings or laws deny."""
+
+    where: str
+    rule: str
+    detail: str
+
+
+@dataclass
+class Findings:
+    """What was found so far: the first ones of every rule in words, all of them counted."""
+
+    kept: list[Finding] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        return sum(self.totals.values())
+
+    def add(self, where: str, rule: str, detail: str) -> None:
+        self.totals[rule] += 1
+        if self.totals[rule] <= KEPT_PER_RULE:
+            self.kept.append(Finding(where, rule, detail))
+
+    def differ(self, where: str, rule: str, name: str, found: object, expected: object) -> None:
+        """A finding unless both are equal; True is not taken for 1, nor 1.0 for 1."""
+        if type(found) is not type(expected) or found != expected:
+            self.add(where, rule, f"{name} is {show(found)}, expected {show(expected)}")
+
+    def rows(
+        self,
+        wrong: BoolArray,
+        rule: str,
+        where: Callable[[int], str],
+        detail: str,
+        *columns: npt.NDArray[Any],
+    ) -> None:
+        """A finding for each True in `wrong`: `where` names its row, the columns fill `detail`."""
+        rows = np.flatnonzero(wrong).tolist()
+        for row in rows[: max(0, KEPT_PER_RULE - self.totals[rule])]:
+            words = detail.format(*(column[row] for column in columns))
+            self.kept.append(Finding(where(row), rule, words))
+        self.totals[rule] += len(rows)
+
+    def compare(
+        self, rule: str, where: Callable[[int], str], name: str, found: IntArray, expected: IntArray
+    ) -> None:
+        """A finding for each row in which a column says something else than expected."""
+        self.rows(found != expected, rule, where, name + " {}, expected {}", found, expected)
+
+
+class Unreadable(Exception):
+    """Files are missing or cannot be read as what they should be; `problems` lists all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def show(value: object) -> str:
+    """`value` for a message: ASCII whatever it holds, and short."""
+    text = ascii(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def reason_of(error: Exception) -> str:
+    """An error's own words, safe to print."""
+    return show(str(error))[1:-1]
+
+
+# ------------------------------------------------------------------------------- CSV to numbers
+
+
+@dataclass
+class Table:
+    """A CSV file as columns of whole units, which their names say: "pv_kwh" became "pv_wh"."""
+
+    rows: int
+    columns: dict[str, IntArray]
+    tx_ids: list[str]
+
+    def __getitem__(self, column: str) -> IntArray:
+        return self.columns[column]
+
+
+class BadField(ValueError):
+    """A field that is not what its column promises: the row within the column, and why."""
+
+    def __init__(self, row: int, why: str) -> None:
+        super().__init__(why)
+        self.row, self.why = row, why
+
+
+def unit_of(column: str) -> tuple[str, int]:
+    """A column's name in whole units, and its decimals in the file: "pv_kwh" is ("pv_wh", 3)."""
+    for suffix, (unit, decimals) in UNITS.items():
+        if column.endswith(suffix):
+            return column.removesuffix(suffix) + unit, decimals
+    return column, 0
+
+
+def whole_units(texts: tuple[str, ...], decimals: int) -> IntArray:
+    """Decimal texts as exact integers of the last decimal: "1.250" with 3 decimals is 1250."""
+    data = "\n".join(texts).encode("utf-8", "replace")
+    shapes = data.translate(_DIGITS_TO_ZERO).split(b"\n")
+    fraction = rb"\.0{%d}" % decimals if decimals else b""
+    shape = re.compile(rb"-?0{1,%d}" % (19 - decimals) + fraction)
+    bad = {text for text in set(shapes) if not shape.fullmatch(text)}
+    if bad or len(shapes) != len(texts):
+        row = next((i for i, text in enumerate(shapes) if text in bad), 0)
+        raise BadField(row, f"should be a number with {decimals} decimals")
+    units = np.fromstring(data.replace(b".", b""), dtype=np.int64, sep="\n")
+    huge = np.flatnonzero((units == np.iinfo(np.int64).max) | (units == np.iinfo(np.int64).min))
+    if huge.size:  # what int64 cannot hold is read as its largest number
+        raise BadField(int(huge[0]), "is too large a number")
+    return units
+
+
+def truths(texts: tuple[str, ...]) -> IntArray:
+    """True and False as 1 and 0."""
+    known = {"True": 1, "False": 0, "true": 1, "false": 0, "1": 1, "0": 0}
+    values = [known.get(text, -1) for text in texts]
+    if -1 in values:
+        raise BadField(values.index(-1), "should be True or False")
+    return np.array(values, dtype=np.int64)
+
+
+def numbers(column: str, texts: tuple[str, ...], of_one_member: bool) -> IntArray:
+    """One column as whole units; where one member has it, no more of it than one can have."""
+    if column.startswith("is_"):
+        return truths(texts)
+    if column == "ban_reason":  # only whether there is one matters
+        return np.array([text not in ("", "none") for text in texts], dtype=np.int64)
+    name, decimals = unit_of(column)
+    filled = texts
+    if column == "limit_price_eur_per_kwh":
+        filled = tuple(text or "0.000000" for text in texts)
+    units = whole_units(filled, decimals)
+    if name.endswith("_microeur_per_kwh") or (name.endswith("_wh") and of_one_member):
+        beyond = np.flatnonzero(np.abs(units) > LARGEST)
+        if beyond.size:
+            raise BadField(int(beyond[0]), f"is beyond {LARGEST // 10**decimals:,}")
+    return units if filled is texts else np.where(np.array(texts) == "", NO_LIMIT, units)
+
+
+def places(header: list[str], wanted: list[str]) -> dict[str, int]:
+    """Where each wanted column stands in a header; extra columns are welcome."""
+    missing = [column for column in wanted if column not in header]
+    if missing:
+        raise ValueError(f"columns missing: {', '.join(missing)}")
+    if len(set(header)) != len(header):
+        raise ValueError("two columns have the same name")
+    return {column: header.index(column) for column in wanted}
+
+
+def lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, none of them longer than memory should hold."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"a line has more than {LONGEST_LINE} characters")
+        if line[-2:] == "\r\n":
+            raise ValueError("lines end with a carriage return, only a line feed is allowed")
+        yield line
+
+
+def turned(rows: list[list[str]], width: int, first_line: int) -> list[tuple[str, ...]]:
+    """Rows as columns; ValueError where a row has another number of fields than the header."""
+    for row, fields in enumerate(rows):
+        if len(fields) != width:
+            found = f"line {first_line + row} has {len(fields)} fields"
+            raise ValueError(f"{found}, the header has {width}")
+    return list(zip(*rows, strict=True))
+
+
+# --------------------------------------------------------------------------------- whole files
+
+
+class Reader:
+    """Reads the files of one folder; what cannot be read is gathered in `problems`, in words."""
+
+    def __init__(self, folder: Path, findings: Findings) -> None:
+        self.folder, self.findings = folder, findings
+        self.problems: list[str] = []
+
+    def problem(self, name: str, what: str) -> None:
+        self.problems.append(f"{name}: {what}")
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            raise Unreadable(self.problems)
+
+    def exists(self, name: str) -> bool:
+        try:
+            return (self.folder / name).exists()
+        except (OSError, ValueError):
+            return False
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, 0 where there is none."""
+        try:
+            return (self.folder / name).stat().st_size
+        except (OSError, ValueError):
+            return 0
+
+    def fits(self, name: str, largest_bytes: int) -> bool:
+        """Whether there is such a file, no larger than that: asked before a byte of it is read."""
+        try:
+            if not (self.folder / name).is_file():
+                self.problem(name, "is not a file" if self.exists(name) else "missing")
+                return False
+        except (OSError, ValueError) as error:
+            self.problem(name, f"cannot be read ({reason_of(error)})")
+            return False
+        size = self.size(name)
+        if size > largest_bytes:
+            self.problem(name, f"has {size:,} bytes, at most {largest_bytes:,} can belong here")
+        return size <= largest_bytes
+
+    def content(self, name: str, largest_bytes: int) -> bytes | None:
+        if not self.fits(name, largest_bytes):
+            return None
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            self.problem(name, f"cannot be read ({reason_of(error)})")
+            return None
+
+    def json(
+        self,
+        name: str,
+        largest_bytes: int,
+        make: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    ) -> Any:
+        """What a JSON file holds, None where it cannot be read; `make` builds each object."""
+        data = self.content(name, largest_bytes)
+        return None if data is None else self.parsed(name, data, make or strict_object)
+
+    def parsed(self, name: str, data: bytes, make: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+        try:
+            text = data.decode("utf-8")
+            return json.loads(text, object_pairs_hook=make, parse_constant=no_constant)
+        except RecursionError:
+            self.problem(name, "is nested too deeply")
+        except ValueError as error:  # not UTF-8, half a JSON, a number of 5,000 digits, a key twice
+            self.problem(name, f"is not readable JSON ({reason_of(error)})")
+        return None
+
+    def table(
+        self, name: str, header: str, largest_bytes: int, of_one_member: bool = True
+    ) -> Table:
+        """The promised columns of a CSV file, empty where it cannot be read."""
+        wanted = header.split(",")
+        parts: dict[str, list[IntArray]] = {
+            c: [] for c in wanted if c not in ("home_type", "tx_id")
+        }
+        table = Table(0, {}, [])
+        if self.fits(name, largest_bytes):
+            try:
+                with (self.folder / name).open(encoding="utf-8", newline="\n") as file:
+                    rows = csv.reader(lines(file), strict=True)
+                    found = next(rows, [])
+                    place = places(found, wanted)
+                    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
+                        columns = turned(chunk, len(found), table.rows + 2)
+                        self.take(name, table, parts, place, columns, of_one_member)
+            except (OSError, ValueError, csv.Error) as error:
+                self.problem(name, reason_of(error))
+        empty = np.zeros(0, dtype=np.int64)
+        for column, part in parts.items():
+            table.columns[unit_of(column)[0]] = np.concatenate(part) if part else empty
+        return table
+
+    def take(
+        self,
+        name: str,
+        table: Table,
+        parts: dict[str, list[IntArray]],
+        place: dict[str, int],
+        columns: list[tuple[str, ...]],
+        of_one_member: bool,
+    ) -> None:
+        """Appends a piece of a table; ValueError once the bad fields of its columns are told."""
+        first_line, known = table.rows + 2, len(self.problems)
+        for column, part in parts.items():
+            texts = columns[place[column]]
+            try:
+                if column in WORDS:
+                    part.append(self.codes(name, column, texts, first_line))
+                else:
+                    part.append(numbers(column, texts, of_one_member))
+            except BadField as bad:
+                line = f"line {first_line + bad.row}"
+                self.problem(name, f"{line}: {column} is {show(texts[bad.row])}, {bad.why}")
+        if len(self.problems) > known:
+            raise ValueError("not read further")
+        if "tx_id" in place:
+            table.tx_ids.extend(columns[place["tx_id"]])
+        table.rows += len(columns[0])
+
+    def codes(self, name: str, column: str, texts: tuple[str, ...], first_line: int) -> IntArray:
+        """Words as their place in WORDS; an unknown one is a finding, since it can be read."""
+        code = {word: i for i, word in enumerate(WORDS[column])}
+        codes = np.array([code.get(text, UNKNOWN_WORD) for text in texts], dtype=np.int64)
+        for row in np.flatnonzero(codes == UNKNOWN_WORD).tolist():
+            where = f"{name} line {first_line + row}"
+            expected = f"expected one of {', '.join(WORDS[column])}"
+            self.findings.add(where, "unknown word", f"{column} is {show(texts[row])}, {expected}")
+        return codes
+
+
+# ------------------------------------------------------------------------------------- JSON
+
+
+def strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; of two equal keys one would be hidden, so that is refused."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
+        raise ValueError(f"the key {show(twice[0])} stands twice in one object")
+    return result
+
+
+def no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a number of JSON")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether this is a finite int or float; true is none, nor is 1e999."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # an int that no float can hold
+        return False
