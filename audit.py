@@ -39,7 +39,11 @@ def demand_that(holds: np.ndarray, law: str, timestep: int) -> None:
 def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows: Flows) -> None:
     """Each member's kWh add up at the meter, nothing flows backwards, batteries keep their bounds."""
     gained = (
-        flows.pv_wh + flows.discharge_wh + flows.p2p_bought_wh + flows.market_bought_wh + flows.grid_import_wh
+        flows.pv_wh
+        + flows.discharge_wh
+        + flows.p2p_bought_wh
+        + flows.market_bought_wh
+        + flows.grid_import_wh
     )
     used = (
         flows.load_wh
@@ -52,26 +56,40 @@ def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows
     demand_that(gained == used, "energy in is not energy out", timestep)
     for name, column in vars(flows).items():
         demand_that(column >= 0, f"{name} is negative", timestep)
-    demand_that(flows.charge_wh * flows.discharge_wh == 0, "a battery charges and discharges", timestep)
+    demand_that(
+        flows.charge_wh * flows.discharge_wh == 0, "a battery charges and discharges", timestep
+    )
     power = np.maximum(flows.charge_wh, flows.discharge_wh)
     demand_that(power <= fleet.max_power_wh, "a battery exceeds its power", timestep)
     stored = after.stored_wh
-    demand_that(stored >= fleet.min_stored_wh - STORED_TOLERANCE_WH, "a battery is too empty", timestep)
-    demand_that(stored <= fleet.max_stored_wh + STORED_TOLERANCE_WH, "a battery is too full", timestep)
-    expected = (
-        before.stored_wh + fleet.efficiency * flows.charge_wh - flows.discharge_wh / fleet.efficiency
+    demand_that(
+        stored >= fleet.min_stored_wh - STORED_TOLERANCE_WH, "a battery is too empty", timestep
     )
-    demand_that(np.abs(stored - expected) <= STORED_TOLERANCE_WH, "a battery gained from nothing", timestep)
+    demand_that(
+        stored <= fleet.max_stored_wh + STORED_TOLERANCE_WH, "a battery is too full", timestep
+    )
+    expected = (
+        before.stored_wh
+        + fleet.efficiency * flows.charge_wh
+        - flows.discharge_wh / fleet.efficiency
+    )
+    demand_that(
+        np.abs(stored - expected) <= STORED_TOLERANCE_WH, "a battery gained from nothing", timestep
+    )
 
 
-def check_trades(timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades) -> None:
+def check_trades(
+    timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades
+) -> None:
     """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades."""
     n = len(flows.load_wh)
     bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
     for sums, party in ((bought, trades.buyer), (sold, trades.seller)):
         inside = party >= 0
         np.add.at(sums, party[inside], trades.energy_wh[inside])
-    demand_that(bought == flows.p2p_bought_wh + flows.market_bought_wh, "trades are not flows", timestep)
+    demand_that(
+        bought == flows.p2p_bought_wh + flows.market_bought_wh, "trades are not flows", timestep
+    )
     demand_that(sold == flows.p2p_sold_wh + flows.market_sold_wh, "trades are not flows", timestep)
     ordered[orders.member] = orders.energy_wh
     limit[orders.member] = orders.limit_microeur_per_kwh
@@ -105,7 +123,9 @@ def check_money(
     demand_that(change[:members] == due, "a member's bill does not follow from its flows", timestep)
 
 
-def due_nanoeur(flows: Flows, trades: Trades, prices: StepPrices, levers: Levers, free: Truth) -> Money:
+def due_nanoeur(
+    flows: Flows, trades: Trades, prices: StepPrices, levers: Levers, free: Truth
+) -> Money:
     """Each member's change of balance (N) as flows, trades, prices and levers alone demand it."""
     due = flows.grid_export_wh * prices.grid_export - flows.grid_import_wh * prices.grid_import
     due += flows.market_sold_wh * (prices.market_sell - levers.market_penalty)

@@ -81,8 +81,12 @@ def merkle_root(records: tuple[bytes, ...]) -> bytes:
     if not records:
         return sha256(b"").digest()
     level = [sha256(b"\x00" + record).digest() for record in records]
-    while len(level) > 1:  # a node without a partner moves up: the same tree as splitting by powers of two
-        pairs = [sha256(b"\x01" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
+    while (
+        len(level) > 1
+    ):  # a node without a partner moves up: the same tree as splitting by powers of two
+        pairs = [
+            sha256(b"\x01" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)
+        ]
         level = pairs + level[len(pairs) * 2 :]
     return level[0]
 
@@ -107,7 +111,11 @@ def genesis(params: bytes) -> Block:
 
 
 def mine(
-    settings: Settings, previous: Block, timestep: int, records: tuple[bytes, ...], first_trade_id: int
+    settings: Settings,
+    previous: Block,
+    timestep: int,
+    records: tuple[bytes, ...],
+    first_trade_id: int,
 ) -> Block:
     """The next block: every miner hashes its own header, the first valid hash wins."""
     height, root = previous.height + 1, merkle_root(records)

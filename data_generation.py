@@ -95,7 +95,9 @@ def demand(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
     load = np.empty((len(clock.hour_index), fleet.size), np.int64)
     for t, (hour, first) in enumerate(_hours(clock)):
         if first:
-            own = 1 + settings.LOAD_VARIATION * settings.stream("demand", hour).uniform(-1, 1, fleet.size)
+            own = 1 + settings.LOAD_VARIATION * settings.stream("demand", hour).uniform(
+                -1, 1, fleet.size
+            )
         power_kw = np.maximum(fleet.base_load_kwh * pattern[t] * own, least)
         load[t] = np.rint(power_kw * settings.step_hours * 1000)
     return load

@@ -19,13 +19,24 @@ from data_generation import given_prices, make_clock, market_prices
 from prosumer import assemble_fleet
 from records import Fleet, Prices, Profiles, Real
 from settings import InputError, Settings
+from tables import (
+    SHOWN,
+    duplicates,
+    empty_ids,
+    ids,
+    line_of,
+    numbers,
+    read_table,
+    some_of,
+    stop_if,
+    times_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_KWH_PER_STEP = 1e6
 MOST_EUR_PER_KWH = 1e3
-SHOWN = 5
 NAMES = {
     "household_id": ("household_id", "id"),
     "load_kwh": ("load_kwh", "consumption_kwh", "consumption"),
@@ -46,7 +57,9 @@ class Files:
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """Name and SHA-256 of each file, by its option."""
-        return {option: {"name": p.name, "sha256": fingerprint(p)} for option, p in self.given().items()}
+        return {
+            option: {"name": p.name, "sha256": fingerprint(p)} for option, p in self.given().items()
+        }
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_world(settings: Settings, files: Files, steps: int | None) -> tuple[Settings, Fleet, Profiles]:
+def read_world(
+    settings: Settings, files: Files, steps: int | None
+) -> tuple[Settings, Fleet, Profiles]:
     """The settings in force, members and profiles of the user's homes.
 
     Step count, step length and numbers of members come from the file; `steps` may cut the end off.
@@ -94,7 +109,9 @@ def read_world(settings: Settings, files: Files, steps: int | None) -> tuple[Set
         update={"NUM_PROSUMERS": fleet.size - consumers, "NUM_CONSUMERS": consumers}
     )
     times = meters.timestamps[:count]
-    clock = make_clock(settings, count, int(times[0].hour * 3600 + times[0].minute * 60 + times[0].second))
+    clock = make_clock(
+        settings, count, int(times[0].hour * 3600 + times[0].minute * 60 + times[0].second)
+    )
     prices = market_prices(settings, clock)
     if files.prices is not None:
         prices = read_prices(files.prices, settings, count, times)
@@ -116,17 +133,17 @@ def read_world(settings: Settings, files: Files, steps: int | None) -> tuple[Set
 
 def read_meters(path: Path, settings: Settings) -> Meters:
     """Load and PV of the chosen homes: every home at every step, equal steps, kWh per step."""
-    table = _read_table(path, "--data", {**{n: a for n, a in NAMES.items()}, "timestamp": ("timestamp",)})
-    table["household_id"] = _ids(table["household_id"])
+    table = read_table(path, "--data", NAMES | {"timestamp": ("timestamp",)})
+    table["household_id"] = ids(table["household_id"])
     chosen = choose_households(settings, natural_order(table["household_id"].dropna().unique()))
-    problems = _empty_ids(table, path)
+    problems = empty_ids(table, path)
     table = table[table["household_id"].isin(chosen)]
-    time = _times(table, path, problems)
+    time = times_of(table, path, problems)
     values = {
-        name: _numbers(table, name, path, problems, MOST_KWH_PER_STEP, "kWh per step")
+        name: numbers(table, name, path, problems, MOST_KWH_PER_STEP, "kWh per step")
         for name in ("load_kwh", "pv_kwh")
     }
-    _stop(problems)
+    stop_if(problems)
     home = table["household_id"].map({name: i for i, name in enumerate(chosen)}).to_numpy()
     stamps = time.drop_duplicates().sort_values()
     step_seconds = _step_seconds(stamps, path)
@@ -138,7 +155,9 @@ def read_meters(path: Path, settings: Settings) -> Meters:
         filled[name][row, home] = column
     import pandas as pd
 
-    return Meters(chosen, pd.DatetimeIndex(stamps), step_seconds, filled["load_kwh"], filled["pv_kwh"])
+    return Meters(
+        chosen, pd.DatetimeIndex(stamps), step_seconds, filled["load_kwh"], filled["pv_kwh"]
+    )
 
 
 def choose_households(settings: Settings, known: list[str]) -> list[str]:
@@ -152,15 +171,17 @@ def choose_households(settings: Settings, known: list[str]) -> list[str]:
         if item in known:
             chosen.add(item)
         elif not colon or not number.isdigit():
-            problems.append(f"--households: {item!r} is not in the data; it holds {_list(known)}")
+            problems.append(f"--households: {item!r} is not in the data; it holds {some_of(known)}")
         else:
             pool = [name for name in known if name.startswith(prefix)]
             if int(number) > len(pool) or int(number) == 0:
-                problems.append(f"--households: {item!r} asks for {number} of {len(pool)} homes '{prefix}...'")
+                problems.append(
+                    f"--households: {item!r} asks for {number} of {len(pool)} homes '{prefix}...'"
+                )
             else:
                 draw = settings.stream(f"households {prefix}").permutation(len(pool))[: int(number)]
                 chosen.update(pool[i] for i in draw)
-    _stop(problems)
+    stop_if(problems)
     return natural_order(chosen)
 
 
@@ -199,22 +220,22 @@ def _fleet_of_members(
 ) -> Fleet:
     optional = ("battery_kw", "pv_kwp", "home_type")
     columns = {"household_id": NAMES["household_id"], "battery_kwh": ("battery_kwh",)}
-    table = _read_table(path, "--members", columns | {name: (name,) for name in optional}, optional)
-    table["household_id"] = _ids(table["household_id"])
-    problems = _empty_ids(table, path)
-    problems += _duplicates(table, path, ["household_id"])
+    table = read_table(path, "--members", columns | {name: (name,) for name in optional}, optional)
+    table["household_id"] = ids(table["household_id"])
+    problems = empty_ids(table, path)
+    problems += duplicates(table, path, ["household_id"])
     missing = [name for name in meters.household_id if name not in set(table["household_id"])]
     if missing:
-        problems.append(f"{path}: has no row for household {_list(missing)}")
-    _stop(problems)
+        problems.append(f"{path}: has no row for household {some_of(missing)}")
+    stop_if(problems)
     table = table[table["household_id"].isin(meters.household_id)]
-    battery = _numbers(table, "battery_kwh", path, problems, 1e6, "kWh")
+    battery = numbers(table, "battery_kwh", path, problems, 1e6, "kWh")
     power, kwp = battery * settings.BATTERY_C_RATE, None
     if "battery_kw" in table:
-        power = _numbers(table, "battery_kw", path, problems, 1e6, "kW")
+        power = numbers(table, "battery_kw", path, problems, 1e6, "kW")
     if "pv_kwp" in table:
-        kwp = _numbers(table, "pv_kwp", path, problems, 1e6, "kWp")
-    _stop(problems)
+        kwp = numbers(table, "pv_kwp", path, problems, 1e6, "kWp")
+    stop_if(problems)
     place = {name: i for i, name in enumerate(table["household_id"])}
     rows = np.array([place[name] for name in meters.household_id])
     types = table["home_type"].fillna("").astype(str).tolist() if "home_type" in table else None
@@ -255,11 +276,13 @@ def read_prices(path: Path, settings: Settings, steps: int, times: Any = None) -
     """Import and export price of each step (T). A price holds until the next one of the file."""
     wanted = ("import_price_eur_per_kwh", "export_price_eur_per_kwh")
     clocks = ("timestamp", "timestep")
-    table = _read_table(path, "--prices", {name: (name,) for name in (*wanted, *clocks)}, clocks)
+    table = read_table(path, "--prices", {name: (name,) for name in (*wanted, *clocks)}, clocks)
     problems: list[str] = []
-    buy, sell = (_numbers(table, name, path, problems, MOST_EUR_PER_KWH, "EUR/kWh") for name in wanted)
+    buy, sell = (
+        numbers(table, name, path, problems, MOST_EUR_PER_KWH, "EUR/kWh") for name in wanted
+    )
     if not problems and (buy < sell).any():
-        line = _line(path, table.index[np.argmax(buy < sell)])
+        line = line_of(path, table.index[int(np.argmax(buy < sell))])
         problems.append(
             f"{path}, {line}: the export price is above the import price; a kWh could be sold back at a gain"
         )
@@ -269,7 +292,7 @@ def read_prices(path: Path, settings: Settings, steps: int, times: Any = None) -
         rows = _rows_by_step(table, path, problems, steps)
     else:
         raise InputError([*problems, f"{path}: needs a column timestep or timestamp"])
-    _stop(problems)
+    stop_if(problems)
     micro = [np.rint(column[rows] * 1e6).astype(np.int64) for column in (buy, sell)]
     start = 0
     if times is not None:
@@ -278,14 +301,16 @@ def read_prices(path: Path, settings: Settings, steps: int, times: Any = None) -
 
 
 def _rows_by_step(table: pd.DataFrame, path: Path, problems: list[str], steps: int) -> np.ndarray:
-    number = _numbers(table, "timestep", path, problems, 1e9, "steps")
+    number = numbers(table, "timestep", path, problems, 1e9, "steps")
     if problems:
         return np.zeros(steps, int)
-    problems += _duplicates(table, path, ["timestep"])
+    problems += duplicates(table, path, ["timestep"])
     place = {value: row for row, value in enumerate(number.tolist())}
     missing = [str(t) for t in range(steps) if t not in place]
     if missing:
-        problems.append(f"{path}: has no price for step {_list(missing)}; the run has {steps} steps")
+        problems.append(
+            f"{path}: has no price for step {some_of(missing)}; the run has {steps} steps"
+        )
     return np.array([place.get(t, 0) for t in range(steps)])
 
 
@@ -294,13 +319,15 @@ def _rows_by_time(
 ) -> np.ndarray:
     import pandas as pd
 
-    stamps = _times(table, path, problems)
+    stamps = times_of(table, path, problems)
     if problems:
         return np.zeros(steps, int)
-    problems += _duplicates(table, path, ["timestamp"])
+    problems += duplicates(table, path, ["timestamp"])
     order = np.argsort(stamps.to_numpy(), kind="stable")
     ordered = pd.DatetimeIndex(stamps.iloc[order])
-    if times is None:  # the synthetic day has no date: the file's first midnight-to-midnight row is step 0
+    if (
+        times is None
+    ):  # the synthetic day has no date: the file's first midnight-to-midnight row is step 0
         step = pd.Timedelta(seconds=settings.step_seconds)
         times = pd.DatetimeIndex([ordered[0] + i * step for i in range(steps)])
     gaps = ordered[1:] - ordered[:-1]
@@ -318,126 +345,12 @@ def _rows_by_time(
     return order[np.maximum(np.asarray(ordered.searchsorted(times, side="right")) - 1, 0)]
 
 
-# ---------------------------------------------------------------- tables and their faults
-
-
-def _read_table(
-    path: Path, option: str, columns: dict[str, tuple[str, ...]], optional: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """The wished columns under their first name, as texts or as the file's types; raises InputError."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise InputError([f"{option} {path}: no such file"])
-    if not path.stat().st_size:
-        raise InputError([f"{option} {path}: is empty"])
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(
-                path, dtype=str, encoding="utf-8-sig", skip_blank_lines=False, sep=_separator(path)
-            )
-            table = table.dropna(how="all")
-    except ImportError:
-        raise InputError([f"{option} {path}: Parquet needs a package: pip install pyarrow"]) from None
-    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError([f"{option} {path}: cannot be read as a table ({reason})"]) from None
-    table = table.rename(columns=lambda name: str(name).strip().lower())
-    found, problems = {}, []
-    for name, aliases in columns.items():
-        present = [alias for alias in aliases if alias in table.columns]
-        if len(present) > 1 or (present and list(table.columns).count(present[0]) > 1):
-            problems.append(f"{option} {path}: more than one column for {name}: {', '.join(present)}")
-        elif present:
-            found[present[0]] = name
-        elif name not in optional:
-            problems.append(
-                f"{option} {path}: no column {' or '.join(aliases)}; it has {_list(map(str, table.columns))}"
-            )
-    if not problems and not len(table):
-        problems.append(f"{option} {path}: has a header but no rows")
-    _stop(problems)
-    return table[list(found)].rename(columns=found)
-
-
-def _separator(path: Path) -> str:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline(100_000)
-    return max(",;\t", key=header.count)
-
-
-def _ids(column: pd.Series) -> pd.Series:
-    """Household ids as texts: 7, 7.0 and " 7 " are the same home."""
-    text = column.astype("string").str.strip().str.replace(r"^(\d+)\.0+$", r"\1", regex=True)
-    return text.where(text != "").astype(object).where(text.notna() & (text != ""), None)
-
-
-def _empty_ids(table: pd.DataFrame, path: Path) -> list[str]:
-    empty = table.index[table["household_id"].isna()]
-    return _examples(path, [(row, "household_id is empty") for row in empty])
-
-
-def _times(table: pd.DataFrame, path: Path, problems: list[str]) -> pd.Series:
-    """Timestamps without zone; with an offset, in the wall clock of the first row's offset."""
-    import pandas as pd
-
-    raw = table["timestamp"]
-    offset = None
-    if not pd.api.types.is_datetime64_any_dtype(raw):
-        raw = raw.astype("string").str.strip()
-        has_offset = raw.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", na=False)
-        if has_offset.any():
-            first = pd.to_datetime(raw[has_offset].iloc[0], errors="coerce")
-            offset = first.utcoffset() if first is not pd.NaT else None
-        time = pd.to_datetime(raw, errors="coerce", format="ISO8601", utc=bool(has_offset.any()))
-    else:
-        time = raw
-        if getattr(raw.dt, "tz", None) is not None:
-            offset = raw.iloc[0].utcoffset()
-            time = raw.dt.tz_convert("UTC")
-    wrong = [
-        (row, f"timestamp {_show(table['timestamp'][row])} is not a date and time such as 2017-06-05 13:00:00")
-        for row in table.index[time.isna()]
-    ]
-    problems += _examples(path, wrong)
-    if getattr(time.dt, "tz", None) is not None:
-        time = time.dt.tz_localize(None)
-        time = time + offset if offset is not None else time
-    return time.astype("datetime64[ns]")
-
-
-def _numbers(
-    table: pd.DataFrame, name: str, path: Path, problems: list[str], most: float, unit: str
-) -> np.ndarray:
-    """A column as numbers from 0 to `most`; what is not joins the problems."""
-    import pandas as pd
-
-    value = pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
-    bad = ~(np.isfinite(value) & (value >= 0) & (value <= most))
-    wrong = []
-    for row in table.index[bad]:
-        raw = table[name][row]
-        what = "is empty" if pd.isna(raw) or str(raw).strip() == "" else f"is {_show(raw)}"
-        wrong.append((row, f"{name} {what}; allowed is a number from 0 to {most:,.0f} {unit}"))
-        if len(wrong) > SHOWN:
-            wrong += [(row, "")] * (int(bad.sum()) - len(wrong))
-            break
-    problems += _examples(path, wrong)
-    return np.where(bad, 0.0, value)
-
-
-def _duplicates(table: pd.DataFrame, path: Path, columns: list[str]) -> list[str]:
-    again = table.duplicated(columns)
-    told = [(row, "repeats " + ", ".join(f"{c} {table[c][row]}" for c in columns)) for row in table.index[again]]
-    return _examples(path, told)
-
-
 def _step_seconds(stamps: pd.Series, path: Path) -> int:
     """The length of the file's steps; raises InputError where they differ or do not suit."""
     if len(stamps) < 2:
-        raise InputError([f"{path}: holds one point in time; two are needed to know the step length"])
+        raise InputError(
+            [f"{path}: holds one point in time; two are needed to know the step length"]
+        )
     gaps = np.diff(stamps.to_numpy()).astype("timedelta64[s]").astype(int)
     lengths, counts = np.unique(gaps, return_counts=True)
     usual = int(lengths[counts.argmax()])
@@ -445,56 +358,41 @@ def _step_seconds(stamps: pd.Series, path: Path) -> int:
     for i in np.flatnonzero(gaps != usual)[:SHOWN]:
         before, after = stamps.iloc[i], stamps.iloc[i + 1]
         if gaps[i] > usual and gaps[i] % usual == 0:
-            problems.append(f"{path}: gap, nothing between {before} and {after} (steps of {usual} s)")
+            problems.append(
+                f"{path}: gap, nothing between {before} and {after} (steps of {usual} s)"
+            )
         else:
-            problems.append(f"{path}: mixed time steps, {gaps[i]} s from {before} to {after}, else {usual} s")
+            problems.append(
+                f"{path}: mixed time steps, {gaps[i]} s from {before} to {after}, else {usual} s"
+            )
     if not 300 <= usual <= 3600 or usual % 60:
         problems.append(f"{path}: steps of {usual} s; allowed are whole minutes from 5 to 60")
-    _stop(problems)
+    stop_if(problems)
     return usual
 
 
 def _demand_complete(
-    path: Path, table: pd.DataFrame, row: np.ndarray, home: np.ndarray, stamps: pd.Series, homes: list[str]
+    path: Path,
+    table: pd.DataFrame,
+    row: np.ndarray,
+    home: np.ndarray,
+    stamps: pd.Series,
+    homes: list[str],
 ) -> None:
     """Raises InputError unless every home has exactly one row for every point in time."""
     count = np.zeros((len(stamps), len(homes)), np.int64)
     np.add.at(count, (row, home), 1)
     problems = []
     if (count > 1).any():
-        problems += _duplicates(table, path, ["household_id", "timestamp"]) or [
+        problems += duplicates(table, path, ["household_id", "timestamp"]) or [
             f"{path}: household {homes[j]} has {count[i, j]} rows at {stamps.iloc[i]}"
             for i, j in np.argwhere(count > 1)[:SHOWN]
         ]
     absent = np.argwhere(count == 0)
-    problems += [f"{path}: gap, household {homes[j]} has no row at {stamps.iloc[i]}" for i, j in absent[:SHOWN]]
+    problems += [
+        f"{path}: gap, household {homes[j]} has no row at {stamps.iloc[i]}"
+        for i, j in absent[:SHOWN]
+    ]
     if len(absent) > SHOWN:
         problems.append(f"{path}: and {len(absent) - SHOWN} more rows are missing")
-    _stop(problems)
-
-
-def _examples(path: Path, faults: list[tuple[Any, str]]) -> list[str]:
-    told = [f"{path}, {_line(path, row)}: {text}" for row, text in faults[:SHOWN]]
-    if len(faults) > SHOWN:
-        told.append(f"{path}: and {len(faults) - SHOWN} more lines of this kind")
-    return told
-
-
-def _line(path: Path, row: Any) -> str:
-    return f"row {row}" if path.suffix.lower() in (".parquet", ".pq") else f"line {int(row) + 2}"
-
-
-def _show(value: Any) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 30 else text[:27] + "...")
-
-
-def _list(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return ", ".join(names[:12]) + more
-
-
-def _stop(problems: list[str]) -> None:
-    if problems:
-        raise InputError(problems)
+    stop_if(problems)

@@ -1,7 +1,7 @@
 """The command line: settings -> prepare -> simulate -> save -> figures.
 
-    python main.py                      the community day of config.py, into results/
-    python main.py verify results       check a saved folder, from its files alone
+python main.py                      the community day of config.py, into results/
+python main.py verify results       check a saved folder, from its files alone
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import config
-import report
 import settings as settings_module
 import simulator
 import storage
@@ -31,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
-    command, rest = run_command, arguments
+    command: Callable[[list[str]], int] = run_command
+    rest = arguments
     if arguments and arguments[0] in COMMANDS:
         command, rest = COMMANDS[arguments[0]], arguments[1:]
     try:
@@ -49,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nstopped; earlier results are as they were", file=sys.stderr)
         return EXIT_STOPPED
     except MemoryError:
-        print("error: not enough memory for a run of this size; fewer members or steps", file=sys.stderr)
+        print(
+            "error: not enough memory for a run of this size; fewer members or steps",
+            file=sys.stderr,
+        )
         return EXIT_INPUT
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         sys.stderr.close()
@@ -73,7 +76,9 @@ def run_command(arguments: list[str]) -> int:
     clock.lap("prepare")
     with _progress(options.quiet) as advance, storage.replacing(options.output) as folder:
         total = scenario.profiles.steps
-        result = simulator.run(scenario, lambda step: advance("simulating", step.timestep + 1, total))
+        result = simulator.run(
+            scenario, lambda step: advance("simulating", step.timestep + 1, total)
+        )
         clock.lap("simulate")
         advance("saving", 0, 1)
         figures = storage.save(result, folder)
@@ -94,7 +99,8 @@ def run_parser() -> argparse.ArgumentParser:
         prog="python main.py",
         description="Simulate a prosumer community: batteries, P2P trading, local market, regulator, ledger.",
         epilog="example: python main.py --set NUM_PROSUMERS=50 --seed 7 --output results/small\n"
-        "other commands: " + ", ".join(f"python main.py {name} --help" for name in COMMANDS if name != "run"),
+        "other commands: "
+        + ", ".join(f"python main.py {name} --help" for name in COMMANDS if name != "run"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -108,19 +114,44 @@ def run_parser() -> argparse.ArgumentParser:
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what is simulated, the same for every command that simulates."""
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting (lists as JSON)")
-    add("--config", type=Path, metavar="FILE", help="JSON file of settings; a params.json repeats its run")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting (lists as JSON)",
+    )
+    add(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of settings; a params.json repeats its run",
+    )
     add("--seed", type=int, metavar="N", help="short for --set SEED=N")
     add("--steps", type=int, metavar="N", help="simulate N steps")
-    add("--data", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, household_id, load_kwh, pv_kwh")
-    add("--members", type=Path, metavar="FILE", help="household_id, battery_kwh, battery_kw, pv_kwp")
-    add("--prices", type=Path, metavar="FILE", help="timestep or timestamp, import and export price")
+    add(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="CSV or Parquet: timestamp, household_id, load_kwh, pv_kwh",
+    )
+    add(
+        "--members", type=Path, metavar="FILE", help="household_id, battery_kwh, battery_kw, pv_kwp"
+    )
+    add(
+        "--prices", type=Path, metavar="FILE", help="timestep or timestamp, import and export price"
+    )
     add("--households", metavar="LIST", help="homes of the data to take: 1,5,9 or flat:3,house:2")
 
 
 def add_output_option(parser: argparse.ArgumentParser, default: str = "results") -> None:
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(default), metavar="DIR", help=f"folder (default: {default})"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(default),
+        metavar="DIR",
+        help=f"folder (default: {default})",
     )
 
 
@@ -147,7 +178,9 @@ def _steps_wanted(
     """How many steps were asked for; None leaves it to the data file, or to TIME_STEPS."""
     if options.steps is not None:
         if options.steps < 1 or options.steps > 1_000_000:
-            raise InputError([f"--steps {options.steps}: must be a whole number from 1 to 1,000,000"])
+            raise InputError(
+                [f"--steps {options.steps}: must be a whole number from 1 to 1,000,000"]
+            )
         return int(options.steps)
     said = "TIME_STEPS" in assigned or "data" in recorded
     return asked.TIME_STEPS if said and options.data else None
@@ -155,15 +188,21 @@ def _steps_wanted(
 
 def _demand_recorded(recorded: Any, files: Files, source: Path) -> None:
     """Raises InputError unless the files of a recorded run are given again, with the same contents."""
-    if not isinstance(recorded, dict) or not all(isinstance(entry, dict) for entry in recorded.values()):
+    if not isinstance(recorded, dict) or not all(
+        isinstance(entry, dict) for entry in recorded.values()
+    ):
         raise InputError([f"--config {source}: its inputs are not what a run writes"])
     problems = []
     for option, entry in recorded.items():
         path = files.given().get(option)
         if path is None:
-            problems.append(f"--config {source}: the run used {entry.get('name')}; give it with --{option}")
+            problems.append(
+                f"--config {source}: the run used {entry.get('name')}; give it with --{option}"
+            )
         elif fingerprint(path) != entry.get("sha256"):
-            problems.append(f"--{option} {path}: is not the {entry.get('name')} of {source}; contents differ")
+            problems.append(
+                f"--{option} {path}: is not the {entry.get('name')} of {source}; contents differ"
+            )
     if problems:
         raise InputError(problems)
 
@@ -205,7 +244,9 @@ class Stopwatch:
 
     def report(self, chain: Any) -> dict[str, Any]:
         """The content of timing.json."""
-        content: dict[str, Any] = {f"{phase}_seconds": round(s, 6) for phase, s in self.seconds.items()}
+        content: dict[str, Any] = {
+            f"{phase}_seconds": round(s, 6) for phase, s in self.seconds.items()
+        }
         content["total_seconds"] = round(time.perf_counter() - self.began, 6)
         if chain is not None:
             tried = sum(block.hashes_tried for block in chain.blocks)
@@ -236,8 +277,12 @@ def verify_command(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("results"), metavar="DIR")
-    parser.add_argument("--tip", metavar="HASH", help="demand that the chain ends with this block hash")
-    parser.add_argument("--race", action="store_true", help="mine again to show that each winner was first")
+    parser.add_argument(
+        "--tip", metavar="HASH", help="demand that the chain ends with this block hash"
+    )
+    parser.add_argument(
+        "--race", action="store_true", help="mine again to show that each winner was first"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
     options = parser.parse_args(arguments)
     import verify
@@ -274,7 +319,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     tasks: dict[str, Any] = {}
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
@@ -294,12 +344,18 @@ def _print_summary(
 
     console = Console(highlight=False)
     if settings.VERBOSE:
-        table = Table(title=_title(figures), show_header=False, title_justify="left", pad_edge=False)
+        table = Table(
+            title=_title(figures), show_header=False, title_justify="left", pad_edge=False
+        )
         for name, text in summary_lines(figures, timing):
             table.add_row(name, text)
         console.print(table)
     where = options.output / "plots" if not options.no_plots else options.output
-    print(f"results in {options.output}, figures in {where}" if not options.no_plots else f"results in {where}")
+    print(
+        f"results in {options.output}, figures in {where}"
+        if not options.no_plots
+        else f"results in {where}"
+    )
     if figures["chain_tip"]:
         print(f"chain tip to note down: {figures['chain_tip']}")
 
@@ -318,17 +374,29 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
     p2p_price = f["p2p_price_eur_per_kwh"]
     lines = [
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
-        ("batteries", f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR"),
+        (
+            "batteries",
+            f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR",
+        ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
-        ("utility", f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh"),
-        ("from outside", f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh"),
+        (
+            "utility",
+            f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh",
+        ),
+        (
+            "from outside",
+            f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh",
+        ),
         (
             "prices",
             f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
             f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
         ),
-        ("self-sufficiency", f"{share('self_sufficiency')}, self-consumption {share('self_consumption')}"),
+        (
+            "self-sufficiency",
+            f"{share('self_sufficiency')}, self-consumption {share('self_consumption')}",
+        ),
         (
             "net cost",
             f"{f['net_cost_eur']:,.2f} EUR together, {f['net_cost_alone_eur']:,.2f} EUR alone: "
@@ -348,7 +416,12 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
     ]
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)
-        lines.append(("ledger", f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s"))
+        lines.append(
+            (
+                "ledger",
+                f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s",
+            )
+        )
     lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
     return lines
 

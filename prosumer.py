@@ -26,7 +26,6 @@ from records import (
 )
 from settings import Settings, microeur, nanoeur
 
-
 # ---------------------------------------------------------------- who they are
 
 
@@ -96,7 +95,9 @@ def initial_state(settings: Settings, fleet: Fleet) -> State:
 # ---------------------------------------------------------------- what their batteries do
 
 
-def plan_battery(fleet: Fleet, stored_wh: Real, residual_wh: Wh, levers: Levers | None = None) -> BatteryPlan:
+def plan_battery(
+    fleet: Fleet, stored_wh: Real, residual_wh: Wh, levers: Levers | None = None
+) -> BatteryPlan:
     """Each home's own use of its battery (N): charge the surplus first, discharge the deficit first.
 
     The regulator's levers may advise to sell a part of the surplus first, and to keep a reserve.
@@ -154,7 +155,9 @@ def make_orders(
 
     from_storage = residual_wh[member] == 0
     is_sale = (residual_wh + offer)[member] > 0
-    limit = quote(settings, fleet, member, is_sale, from_storage, energy[member], prices, levers, timestep)
+    limit = quote(
+        settings, fleet, member, is_sale, from_storage, energy[member], prices, levers, timestep
+    )
     return Orders(
         member=member.astype(np.int32),
         is_sale=is_sale,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -342,7 +343,10 @@ def transfers(payer: object, payee: object, amount_nanoeur: Money, reason: Reaso
     )
 
 
-def joined(parts: list) -> object:
+Rows = TypeVar("Rows", Trades, Transfers)
+
+
+def joined(parts: list[Rows]) -> Rows:
     """One record of the same class from several, rows in the order given."""
     kind = type(parts[0])
     return kind(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)))

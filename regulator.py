@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,9 @@ def set_levers(settings: Settings, outlook: Outlook) -> Levers:
 # ---------------------------------------------------------------- what could have been traded
 
 
-def avoidable_wh(orders: Orders, left_wh: Wh, market_wh: Wh, dearest_bid: int, cheapest_ask: int) -> Wh:
+def avoidable_wh(
+    orders: Orders, left_wh: Wh, market_wh: Wh, dearest_bid: int, cheapest_ask: int
+) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
     A buyer could have had what sellers left at no more than `dearest_bid`, his fallback with bonus; a
@@ -161,7 +164,12 @@ def avoidable_wh(orders: Orders, left_wh: Wh, market_wh: Wh, dearest_bid: int, c
 
 
 def review(
-    settings: Settings, levers: Levers, state: State, flows: Flows, avoidable: Wh, balance_nanoeur: Money
+    settings: Settings,
+    levers: Levers,
+    state: State,
+    flows: Flows,
+    avoidable: Wh,
+    balance_nanoeur: Money,
 ) -> Ruling:
     """Bonuses, penalties and new bans (N) from this step's flows; nothing for banned members.
 
@@ -229,10 +237,10 @@ def bans(
     return steps.astype(np.int64), np.where(steps > 0, reason, 0).astype(np.int8)
 
 
-def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, object]:
+def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, Any]:
     """The regulator's columns of the next State: bans run down, new ones begin, 24 hours move on."""
     window = settings.steps_of(24)
-    recent = state.recent + ((ruling.bonus_nanoeur, ruling.avoidable_nanoeur),)
+    recent = (*state.recent, (ruling.bonus_nanoeur, ruling.avoidable_nanoeur))
     bonus_24h = state.bonus_24h_nanoeur + ruling.bonus_nanoeur
     avoidable_24h = state.avoidable_24h_nanoeur + ruling.avoidable_nanoeur
     if len(recent) >= window:  # the next step's own entry makes the window full

@@ -65,7 +65,9 @@ class History:
     def net_wh(self) -> np.ndarray:
         """What the members together take from aggregator and utility (T); negative where they give."""
         t = self.totals
-        return t["market_bought_wh"] + t["grid_import_wh"] - t["market_sold_wh"] - t["grid_export_wh"]
+        return (
+            t["market_bought_wh"] + t["grid_import_wh"] - t["market_sold_wh"] - t["grid_export_wh"]
+        )
 
     @cached_property
     def was_banned(self) -> np.ndarray:
@@ -179,7 +181,9 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
         "p2p_trades": sum(int((r.trades.kind == TradeKind.P2P).sum()) for r in run.steps),
         "p2p_price_eur_per_kwh": round(p2p_nanoeur / p2p_wh / 1e6, 6) if p2p_wh else None,
         "market_kwh": _kwh(market.sum()),
-        "market_trades": sum(int((r.trades.kind == TradeKind.LOCAL_MARKET).sum()) for r in run.steps),
+        "market_trades": sum(
+            int((r.trades.kind == TradeKind.LOCAL_MARKET).sum()) for r in run.steps
+        ),
         "market_price_eur_per_kwh": round(mean_price / 1e6, 6),
         "grid_import_kwh": _kwh(totals["grid_import_wh"].sum()),
         "grid_export_kwh": _kwh(totals["grid_export_wh"].sum()),
@@ -221,7 +225,9 @@ def versions() -> dict[str, str]:
 
 
 def _p2p_amount(run: Run) -> int:
-    return sum(int(r.trades.amount_nanoeur[r.trades.kind == TradeKind.P2P].sum()) for r in run.steps)
+    return sum(
+        int(r.trades.amount_nanoeur[r.trades.kind == TradeKind.P2P].sum()) for r in run.steps
+    )
 
 
 def _kwh(wh: Any) -> float:

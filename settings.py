@@ -19,59 +19,51 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Len, MinLen
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
 
-@dataclass(frozen=True)
-class Unit:
-    """The unit of a setting, as it is printed in messages and tables."""
-
-    name: str
+def _range(low: float, high: float, unit: str = "") -> Any:
+    """The check of a number from low to high, and the unit that messages and tables print."""
+    return Field(strict=True, ge=low, le=high, json_schema_extra={"unit": unit})
 
 
-def whole(low: int, high: int, unit: str = "") -> Any:
-    """Type of a whole number from low to high."""
-    return Annotated[int, Strict(), Ge(low), Le(high), Unit(unit)]
+def _real(low: float, high: float, unit: str = "") -> Any:
+    return Field(
+        strict=True, ge=low, le=high, allow_inf_nan=False, json_schema_extra={"unit": unit}
+    )
 
 
-def number(low: float, high: float, unit: str = "") -> Any:
-    """Type of a finite real number from low to high."""
-    return Annotated[float, Strict(), AllowInfNan(False), Ge(low), Le(high), Unit(unit)]
+def _each(count: int | None, unit: str) -> Any:
+    """The check of a list: its length (None: at least one) and the unit of its numbers."""
+    return Field(min_length=count or 1, max_length=count, json_schema_extra={"unit": unit})
 
 
-if TYPE_CHECKING:  # a type checker sees the plain types, the program the ranges
-    Count = Miners = Digits = Steps = BlockSize = Seed = int
-    Share = Efficiency = Factor = StepHours = Hours = float
-    EnergyPerHour = Price = Money = Reward = Threshold = float
-    Powers = Capacities = Loads = DayPattern = list[float]
-    Text = Objective = Consensus = str
-    Flag = bool
-else:
-    Seed = whole(0, 2**63 - 1)
-    Count = whole(0, 1_000_000)
-    Steps = whole(1, 1_000_000, "steps")
-    Miners = whole(1, 10_000)
-    Digits = whole(0, 16, "hexadecimal digits")
-    BlockSize = whole(1, 1_000_000, "trades")
-    Share = number(0, 1)
-    Efficiency = Annotated[number(0, 1), Gt(0)]
-    Factor = number(0, 10)
-    StepHours = number(0.083, 1, "h")
-    Hours = number(0, 8760, "h")
-    EnergyPerHour = number(0, 1_000_000, "kWh per hour")
-    Threshold = number(0, 1_000, "kWh per hour")
-    Reward = number(0, 1_000_000, "EUR")
-    Price = number(0, 1_000, "EUR/kWh")
-    Money = number(-1_000_000, 1_000_000, "EUR")
-    Powers = Annotated[tuple[number(0, 1_000_000), ...], MinLen(1), Unit("kW")]
-    Capacities = Annotated[tuple[number(0, 1_000_000), ...], MinLen(1), Unit("kWh")]
-    Loads = Annotated[tuple[number(0, 1_000_000), ...], MinLen(1), Unit("kWh per hour")]
-    DayPattern = Annotated[tuple[number(0, 100), ...], Len(24, 24), Unit("one per hour of the day")]
-    Text = Annotated[str, Strict()]
-    Flag = Annotated[bool, Strict()]
-    Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
-    Consensus = Literal["pow", "none"]
+Seed = Annotated[int, _range(0, 2**63 - 1)]
+Count = Annotated[int, _range(0, 1_000_000)]
+Steps = Annotated[int, _range(1, 1_000_000, "steps")]
+Miners = Annotated[int, _range(1, 10_000)]
+Digits = Annotated[int, _range(0, 16, "hexadecimal digits")]
+BlockSize = Annotated[int, _range(1, 1_000_000, "trades")]
+Share = Annotated[float, _real(0, 1)]
+Efficiency = Annotated[float, _real(0.01, 1)]
+Factor = Annotated[float, _real(0, 10)]
+StepHours = Annotated[float, _real(0.083, 1, "h")]
+Hours = Annotated[float, _real(0, 8760, "h")]
+EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
+Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
+Price = Annotated[float, _real(0, 1_000, "EUR/kWh")]
+Money = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
+Reward = Annotated[float, _real(0, 1_000_000, "EUR")]
+Size = Annotated[float, _real(0, 1_000_000)]
+Powers = Annotated[list[Size], _each(None, "kW")]
+Capacities = Annotated[list[Size], _each(None, "kWh")]
+Loads = Annotated[list[Size], _each(None, "kWh per hour")]
+DayPattern = Annotated[list[Annotated[float, _real(0, 100)]], _each(24, "one per hour of the day")]
+Text = Annotated[str, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
+Consensus = Literal["pow", "none"]
 
 
 class InputError(Exception):
@@ -118,7 +110,9 @@ class Settings(BaseModel):
     def stream(self, purpose: str, index: int = 0) -> np.random.Generator:
         """The random stream of one purpose (and hour or step), independent of every other."""
         name = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence((self.SEED, name, index))))
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence((self.SEED, name, index)))
+        )
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
@@ -145,8 +139,9 @@ class Declaration:
 
     @property
     def unit(self) -> str:
-        units = [part.name for part in _parts(self.type) if isinstance(part, Unit)]
-        return units[0] if units else ""
+        field = _field(self.type)
+        extra = field.json_schema_extra if field else None
+        return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
     @property
     def allowed(self) -> str:
@@ -217,7 +212,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _home_types_agree(s: Settings) -> list[str]:
-    lengths = {n: len(getattr(s, n)) for n in ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")}
+    lengths = {
+        n: len(getattr(s, n)) for n in ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")
+    }
     if len(set(lengths.values())) == 1:
         return []
     told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -247,12 +244,12 @@ def _utility_is_the_last_resort(s: Settings) -> list[str]:
     highest = s.BASE_PRICE * max(s.PRICE_PATTERN) * (1 + s.PRICE_VARIATION)
     lowest = s.BASE_PRICE * min(s.PRICE_PATTERN) * (1 - s.PRICE_VARIATION)
     problems = []
-    if s.RETAIL_PRICE < highest:
+    if highest > s.RETAIL_PRICE:
         problems.append(
             f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest market price that BASE_PRICE, "
             f"PRICE_PATTERN and PRICE_VARIATION allow ({highest:.4f} EUR/kWh)"
         )
-    if s.FEED_IN_PRICE > lowest:
+    if lowest < s.FEED_IN_PRICE:
         problems.append(
             f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest market price that BASE_PRICE, "
             f"PRICE_PATTERN and PRICE_VARIATION allow ({lowest:.4f} EUR/kWh)"
@@ -276,8 +273,10 @@ def _sentences(config: ModuleType) -> dict[str, str]:
     body = ast.parse(inspect.getsource(config)).body
     found = {}
     for statement, below in zip(body, body[1:], strict=False):
-        target = statement.target if isinstance(statement, ast.AnnAssign) else None
-        if isinstance(statement, ast.Assign):
+        target: ast.expr | None = None
+        if isinstance(statement, ast.AnnAssign):
+            target = statement.target
+        elif isinstance(statement, ast.Assign):
             target = statement.targets[0]
         if isinstance(target, ast.Name) and isinstance(below, ast.Expr):
             if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
@@ -286,16 +285,12 @@ def _sentences(config: ModuleType) -> dict[str, str]:
 
 
 def _plain_type(value: Any) -> Any:
-    """A type for a constant whose annotation was edited away: nothing but non-negative and finite."""
+    """A type for a constant whose annotation was edited away: only non-negative and finite."""
     if isinstance(value, bool):
-        return Annotated[bool, Strict()]
-    if isinstance(value, int):
-        return whole(0, 1_000_000)
-    if isinstance(value, float):
-        return number(0, 1_000_000)
+        return Flag
     if isinstance(value, (list, tuple)):
-        return Annotated[tuple[number(0, 1_000_000), ...], MinLen(1)]
-    return Annotated[str, Strict()]
+        return Annotated[list[Size], _each(None, "")]
+    return {int: Count, float: Size}.get(type(value), Text)
 
 
 def _unknown_in_config(config: ModuleType, known: Mapping[str, Declaration]) -> list[str]:
@@ -335,27 +330,32 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _parts(kind: Any) -> list[Any]:
-    return list(get_args(kind)[1:]) if get_origin(kind) is Annotated else []
+def _field(kind: Any) -> Any:
+    """The checks of a declared type, or None."""
+    metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return next((part for part in metadata if isinstance(part, FieldInfo)), None)
+
+
+def _bound(kind: Any, name: str) -> Any:
+    """One bound (ge, le, min_length, max_length) of a declared type, or None."""
+    field = _field(kind)
+    parts = field.metadata if field else []
+    return next((getattr(p, name) for p in parts if hasattr(p, name)), None)
 
 
 def _allowed(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(f'"{word}"' for word in get_args(kind))
     base = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if get_origin(base) is tuple:
-        many = next((f"{p.min_length} " for p in _parts(kind) if isinstance(p, Len)), "")
-        return f"a list of {many}numbers, each {_range(get_args(base)[0])}"
+    if get_origin(base) is list:
+        many = f"{_bound(kind, 'max_length')} " if _bound(kind, "max_length") else ""
+        return f"a list of {many}numbers, each {_limits(get_args(base)[0])}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return " ".join(filter(None, [words.get(base, str(base)), _range(kind)]))
+    return " ".join(filter(None, [words[base], _limits(kind)]))
 
 
-def _range(kind: Any) -> str:
-    low = next((part.ge for part in _parts(kind) if isinstance(part, Ge)), None)
-    high = next((part.le for part in _parts(kind) if isinstance(part, Le)), None)
-    above = next((part.gt for part in _parts(kind) if isinstance(part, Gt)), None)
-    if above is not None:
-        return f"above {_figure(above)} and up to {_figure(high)}"
+def _limits(kind: Any) -> str:
+    low, high = _bound(kind, "ge"), _bound(kind, "le")
     return "" if low is None else f"from {_figure(low)} to {_figure(high)}"
 
 

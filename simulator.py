@@ -28,7 +28,6 @@ from records import (
     Real,
     State,
     StepResult,
-    Transfers,
     account_changes,
     joined,
 )
@@ -146,7 +145,11 @@ def step(
 ) -> StepResult:
     """One step of the community, from the sun to the new state; the laws pass before it counts."""
     settings, fleet, profiles = scenario.settings, scenario.fleet, scenario.profiles
-    pv, load, prices = profiles.pv_wh[timestep], profiles.load_wh[timestep], profiles.prices.at(timestep)
+    pv, load, prices = (
+        profiles.pv_wh[timestep],
+        profiles.load_wh[timestep],
+        profiles.prices.at(timestep),
+    )
     balance = pv - load
 
     self_use = prosumer.plan_battery(fleet, state.stored_wh, balance)
@@ -174,7 +177,9 @@ def step(
     in_market = flows.market_bought_wh + flows.market_sold_wh
     avoidable = regulator.avoidable_wh(orders, left, in_market, dearest_bid, cheapest_ask)
     balance_nanoeur = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
-    ruling = regulator.review(settings, levers, state, flows, avoidable, balance_nanoeur[: fleet.size])
+    ruling = regulator.review(
+        settings, levers, state, flows, avoidable, balance_nanoeur[: fleet.size]
+    )
     blocks = chain.append(timestep, trades) if chain else ()
     extras = joined([ruling.transfers, blockchain.rewards(settings, blocks)])
 

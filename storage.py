@@ -20,7 +20,17 @@ import numpy as np
 
 import report
 from blockchain import RECORD
-from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY, BanReason, Block, Reason, TradeKind
+from records import (
+    AGGREGATOR,
+    FIRST_MINER,
+    MINT,
+    REGULATOR,
+    UTILITY,
+    BanReason,
+    Block,
+    Reason,
+    TradeKind,
+)
 from settings import InputError, nanoeur
 from simulator import Run
 
@@ -59,7 +69,9 @@ def refuse_unless_ours(folder: Path) -> None:
         raise InputError([f"--output {folder}: {error.strerror or error}"]) from None
     if foreign and not _is_ours(folder):
         raise InputError(
-            [f"--output {folder}: holds files but no results of this program; name an empty or new folder"]
+            [
+                f"--output {folder}: holds files but no results of this program; name an empty or new folder"
+            ]
         )
 
 
@@ -83,12 +95,16 @@ def replacing(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=folder.parent))
     except OSError as error:
-        raise InputError([f"--output {folder}: cannot be written ({error.strerror or error})"]) from None
+        raise InputError(
+            [f"--output {folder}: cannot be written ({error.strerror or error})"]
+        ) from None
     try:
         yield fresh
         _swap(fresh, folder)
     except OSError as error:
-        raise InputError([f"--output {folder}: cannot be written ({error.strerror or error})"]) from None
+        raise InputError(
+            [f"--output {folder}: cannot be written ({error.strerror or error})"]
+        ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -251,7 +267,9 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
         values = [row[name] for row in steps]
         if name.endswith("_wh"):
             if isinstance(values[0], float):
-                columns[name.replace("_wh", "_kwh")] = fixed(np.rint(np.array(values) * 1000).astype(int), 6)
+                columns[name.replace("_wh", "_kwh")] = fixed(
+                    np.rint(np.array(values) * 1000).astype(int), 6
+                )
             else:
                 columns[name.replace("_wh", "_kwh")] = _kwh(np.array(values))
         elif _is_price(name):
@@ -288,11 +306,9 @@ def accounts_table(run: Run) -> dict[str, Sequence[str]]:
 
 
 def blocks_table(blocks: list[Block]) -> dict[str, Sequence[str]]:
-    names = ("height", "timestep", "miner", "transactions", "nonce", "hashes_tried", "difficulty")
-    table = {name: [str(_header(b)[name]) for b in blocks] for name in names if name != "transactions"}
-    table["transactions"] = [str(len(block.records)) for block in blocks]
-    hashes = {name: [_header(b)[name] for b in blocks] for name in ("block_hash", "previous_hash", "merkle_root")}
-    return {name: table[name] for name in names} | hashes
+    names = "height,timestep,miner,transactions,nonce,hashes_tried,difficulty,block_hash,previous_hash,merkle_root"
+    rows = [_header(block) | {"transactions": len(block.records)} for block in blocks]
+    return {name: [str(row[name]) for row in rows] for name in names.split(",")}
 
 
 def _header(block: Block) -> dict[str, Any]:
@@ -313,7 +329,15 @@ def chain_document(run: Run, ids: list[str]) -> dict[str, Any]:
     """The content of blockchain.json."""
     assert run.chain is not None
     settings = run.scenario.settings
-    names = ("kind", "timestep", "trade_id", "buyer_id", "seller_id", "energy_wh", "price_microeur_per_kwh")
+    names = (
+        "kind",
+        "timestep",
+        "trade_id",
+        "buyer_id",
+        "seller_id",
+        "energy_wh",
+        "price_microeur_per_kwh",
+    )
     blocks, remaining = [], iter(ids)
     for block in run.chain.blocks:
         rows = np.frombuffer(b"".join(block.records), RECORD).tolist()

@@ -26,7 +26,6 @@ from records import (
     transfers,
 )
 
-
 # ---------------------------------------------------------------- neighbours
 
 
@@ -83,7 +82,9 @@ def local_market(
     orders: Orders, left_wh: Wh, prices: StepPrices, buyers_come: bool, sellers_come: bool
 ) -> Trades:
     """Trades of the remaining residuals with the aggregator (M), ranked by price; batteries stay out."""
-    comes = (left_wh > 0) & ~orders.from_storage & np.where(orders.is_sale, sellers_come, buyers_come)
+    comes = (
+        (left_wh > 0) & ~orders.from_storage & np.where(orders.is_sale, sellers_come, buyers_come)
+    )
     rows = np.concatenate([queue(orders, sales=False), queue(orders, sales=True)])
     rows = rows[comes[rows]]
     sale, member = orders.is_sale[rows], orders.member[rows]
@@ -91,7 +92,9 @@ def local_market(
         seller=np.where(sale, member, AGGREGATOR).astype(np.int32),
         buyer=np.where(sale, AGGREGATOR, member).astype(np.int32),
         energy_wh=left_wh[rows],
-        price_microeur_per_kwh=np.where(sale, prices.market_sell, prices.market_buy).astype(np.int64),
+        price_microeur_per_kwh=np.where(sale, prices.market_sell, prices.market_buy).astype(
+            np.int64
+        ),
         kind=np.full(len(rows), TradeKind.LOCAL_MARKET, np.uint8),
     )
 
@@ -155,8 +158,12 @@ def bill(p2p: Trades, market: Trades, flows: Flows, prices: StepPrices) -> Trans
         [
             transfers(p2p.buyer, p2p.seller, p2p.amount_nanoeur, Reason.P2P),
             transfers(market.buyer, market.seller, market.amount_nanoeur, Reason.LOCAL_MARKET),
-            transfers(members, UTILITY, flows.grid_import_wh * prices.grid_import, Reason.UTILITY_IMPORT),
-            transfers(UTILITY, members, flows.grid_export_wh * prices.grid_export, Reason.UTILITY_EXPORT),
+            transfers(
+                members, UTILITY, flows.grid_import_wh * prices.grid_import, Reason.UTILITY_IMPORT
+            ),
+            transfers(
+                UTILITY, members, flows.grid_export_wh * prices.grid_export, Reason.UTILITY_EXPORT
+            ),
             transfers(AGGREGATOR, UTILITY, imported, Reason.UTILITY_IMPORT),
             transfers(UTILITY, AGGREGATOR, exported, Reason.UTILITY_EXPORT),
         ]

@@ -1,0 +1,67 @@
+"""Runs that many tests read: made once, by the program itself, never edited in place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import config
+import main
+import settings
+import simulator
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = REPOSITORY.parent / "shared"
+
+os.environ.setdefault("COLUMNS", "100")
+
+
+def make_settings(**changes: Any) -> settings.Settings:
+    """The settings of config.py with these changes."""
+    return settings.load(config, changes)
+
+
+def make_run(**changes: Any) -> simulator.Run:
+    """A run in memory; without ledger unless CONSENSUS says otherwise."""
+    return simulator.run(simulator.prepare(make_settings(**{"CONSENSUS": "none"} | changes)))
+
+
+def save_run(folder: Path, *arguments: str) -> Path:
+    """A results folder made by the command line, without figures."""
+    code = main.main(["--output", str(folder), "--no-plots", "--quiet", *arguments])
+    assert code == 0, f"the run into {folder} ended with exit code {code}"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def default_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The saved default day, with ledger, without figures. Read only: copy it before changing it."""
+    return save_run(tmp_path_factory.mktemp("default_day") / "results")
+
+
+@pytest.fixture
+def saved_run(tmp_path: Path) -> Callable[..., Path]:
+    """saved_run("--steps", "3") makes a results folder with these options and returns its path."""
+    return lambda *arguments: save_run(tmp_path / "results", *arguments)
+
+
+@pytest.fixture(scope="session")
+def homes() -> Path:
+    """The folder of measured homes beside the repository; its tests skip where it is absent."""
+    folder = SHARED / "data" / "homes"
+    if not folder.is_dir():
+        pytest.skip("the measured homes are not beside this repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def check_results() -> Path:
+    """The independent checker beside the repository; its tests skip where it is absent."""
+    tool = SHARED / "tools" / "check_results.py"
+    if not tool.is_file():
+        pytest.skip("check_results.py is not beside this repository")
+    return tool
