@@ -1,14 +1,17 @@
-"""Trades into blocks: records, Merkle tree, header, and the race of the miners for each block.
+"""Trades into blocks: records, Merkle tree, header, and who seals a block, by work or by stake.
 
-A reader checks the chain with verify.py, which shares no code with this module. The format, to the
-byte, and what it protects against: docs/ledger.md.
+A reader checks the chain with the verification package, which shares no code with this module. The
+format, to the byte, and what it protects against: docs/ledger.md.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from itertools import count
+from itertools import accumulate, count
 from time import perf_counter
 
 import numpy as np
@@ -16,9 +19,11 @@ import numpy as np
 from records import FIRST_MINER, MINT, Block, Reason, Trades, Transfers, transfers
 from settings import Settings, nanoeur
 
-PROOF_OF_WORK = 1
+PROOF_OF_WORK, PROOF_OF_STAKE = 1, 2
+VERSIONS = {"pow": PROOF_OF_WORK, "pos": PROOF_OF_STAKE}
 HEADER = struct.Struct("<6I32s32s")
 NONCE = struct.Struct("<Q")
+VALIDATOR = struct.Struct("<I")
 RECORD = np.dtype(
     [
         ("kind", "u1"),
@@ -33,13 +38,23 @@ RECORD = np.dtype(
 NOTHING_BEFORE = bytes(32)
 
 
+# (headers of all miners, who begins, difficulty, hash power) -> (winner, nonce, attempts of all miners)
+Race = Callable[[list[bytes], int, int, Sequence[int]], tuple[int, int, int]]
+
+
 class Chain:
     """The chain of one run. Its tail is the only thing here that changes."""
 
-    def __init__(self, settings: Settings, params: bytes):
-        """Begins with the genesis block, which is bound to the bytes of params.json."""
+    def __init__(self, settings: Settings, params: bytes, race: Race | None = None):
+        """Begins with the genesis block, which is bound to the bytes of params.json.
+
+        `race` may be another engine (a GPU) that finds the same winner in the same order of attempts.
+        """
         self.settings = settings
-        self.blocks = [genesis(params)]
+        self.version = VERSIONS[settings.CONSENSUS]
+        self.race = race or race_of_miners
+        self.blocks = [genesis(self.version, params)]
+        self.turn = sha256(self.tip).digest()
         self.trades = 0
         self.mining_seconds = 0.0
 
@@ -48,18 +63,98 @@ class Chain:
         return self.blocks[-1].block_hash
 
     def append(self, timestep: int, trades: Trades) -> tuple[Block, ...]:
-        """Mines the trades of one step into as many blocks as they need and returns these."""
+        """Seals the trades of one step in as many blocks as they need and returns these."""
         began = perf_counter()
         new, most = [], self.settings.MAX_TRANSACTIONS_PER_BLOCK
         records = pack_records(timestep, self.trades, trades)
         for start in range(0, len(records), most):
             part = tuple(records[start : start + most])
-            block = mine(self.settings, self.blocks[-1], timestep, part, self.trades + start)
+            draft = Draft(self.version, len(self.blocks), timestep, self.tip, part)
+            block = self.mine(draft) if self.version == PROOF_OF_WORK else self.forge(draft)
             self.blocks.append(block)
             new.append(block)
         self.trades += len(records)
         self.mining_seconds += perf_counter() - began
         return tuple(new)
+
+    def mine(self, draft: Draft) -> Block:
+        """The block by work: every miner hashes its own header, the first valid hash wins."""
+        miners, difficulty = self.settings.NUM_MINERS, self.settings.DIFFICULTY_TARGET
+        headers = [draft.header(m, difficulty) for m in range(miners)]
+        power = self.settings.MINER_HASH_POWER or [1] * miners
+        miner, nonce, tried = self.race(headers, draft.height % miners, difficulty, power)
+        return draft.sealed(miner, difficulty, nonce, tried)
+
+    def forge(self, draft: Draft) -> Block:
+        """The block by stake: the validator whose turn it is seals it; no work, no choice."""
+        self.turn = sha256(self.turn + VALIDATOR.pack(self.blocks[-1].miner)).digest()
+        return draft.sealed(entitled(self.turn, self.settings.VALIDATOR_STAKES), 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A block before it is sealed: everything but its miner and the work."""
+
+    version: int
+    height: int
+    timestep: int
+    previous_hash: bytes
+    records: tuple[bytes, ...]
+
+    @cached_property
+    def merkle_root(self) -> bytes:
+        return merkle_root(self.records)
+
+    def header(self, miner: int, difficulty: int) -> bytes:
+        """The header's first 88 bytes; the nonce follows."""
+        return HEADER.pack(
+            self.version,
+            self.height,
+            self.timestep,
+            miner,
+            difficulty,
+            len(self.records),
+            self.previous_hash,
+            self.merkle_root,
+        )
+
+    def sealed(self, miner: int, difficulty: int, nonce: int, hashes_tried: int) -> Block:
+        header = self.header(miner, difficulty) + NONCE.pack(nonce)
+        return Block(
+            version=self.version,
+            height=self.height,
+            timestep=self.timestep,
+            miner=miner,
+            difficulty=difficulty,
+            previous_hash=self.previous_hash,
+            merkle_root=self.merkle_root,
+            nonce=nonce,
+            block_hash=sha256(header).digest(),
+            hashes_tried=hashes_tried,
+            records=self.records,
+        )
+
+
+def genesis(version: int, params: bytes) -> Block:
+    """The first block: no trades, no work, and the hash of the scenario as its root."""
+    root = sha256(params).digest()
+    header = HEADER.pack(version, 0, 0, 0, 0, 0, NOTHING_BEFORE, root) + NONCE.pack(0)
+    return Block(
+        version=version,
+        height=0,
+        timestep=0,
+        miner=0,
+        difficulty=0,
+        previous_hash=NOTHING_BEFORE,
+        merkle_root=root,
+        nonce=0,
+        block_hash=sha256(header).digest(),
+        hashes_tried=0,
+        records=(),
+    )
+
+
+# ---------------------------------------------------------------- records and their tree
 
 
 def pack_records(timestep: int, first_trade_id: int, trades: Trades) -> list[bytes]:
@@ -91,56 +186,7 @@ def merkle_root(records: tuple[bytes, ...]) -> bytes:
     return level[0]
 
 
-def genesis(params: bytes) -> Block:
-    """The first block: no trades, no work, and the hash of the scenario as its root."""
-    root = sha256(params).digest()
-    header = HEADER.pack(PROOF_OF_WORK, 0, 0, 0, 0, 0, NOTHING_BEFORE, root) + NONCE.pack(0)
-    return Block(
-        version=PROOF_OF_WORK,
-        height=0,
-        timestep=0,
-        miner=0,
-        difficulty=0,
-        previous_hash=NOTHING_BEFORE,
-        merkle_root=root,
-        nonce=0,
-        block_hash=sha256(header).digest(),
-        hashes_tried=0,
-        records=(),
-    )
-
-
-def mine(
-    settings: Settings,
-    previous: Block,
-    timestep: int,
-    records: tuple[bytes, ...],
-    first_trade_id: int,
-) -> Block:
-    """The next block: every miner hashes its own header, the first valid hash wins."""
-    height, root = previous.height + 1, merkle_root(records)
-    miners, difficulty = settings.NUM_MINERS, settings.DIFFICULTY_TARGET
-    headers = [
-        HEADER.pack(
-            PROOF_OF_WORK, height, timestep, m, difficulty, len(records), previous.block_hash, root
-        )
-        for m in range(miners)
-    ]
-    miner, nonce, tried = race(headers, height % miners, difficulty)
-    return Block(
-        version=PROOF_OF_WORK,
-        height=height,
-        timestep=timestep,
-        miner=miner,
-        difficulty=difficulty,
-        previous_hash=previous.block_hash,
-        merkle_root=root,
-        nonce=nonce,
-        block_hash=sha256(headers[miner] + NONCE.pack(nonce)).digest(),
-        hashes_tried=tried,
-        records=records,
-        first_trade_id=first_trade_id,
-    )
+# ---------------------------------------------------------------- work and stake
 
 
 def target(difficulty: int) -> bytes:
@@ -148,11 +194,17 @@ def target(difficulty: int) -> bytes:
     return b"\xff" * 33 if difficulty == 0 else (1 << 256 - 4 * difficulty).to_bytes(32, "big")
 
 
-def race(headers: list[bytes], first: int, difficulty: int) -> tuple[int, int, int]:
-    """(winner, nonce, attempts of all miners): in round k each miner tries nonce k, `first` begins.
+def race_of_miners(
+    headers: list[bytes], first: int, difficulty: int, power: Sequence[int]
+) -> tuple[int, int, int]:
+    """(winner, nonce, attempts of all miners) of the race for one block.
 
-    The state after a header's 88 fixed bytes is kept and copied, so an attempt hashes the nonce only.
+    In round k a miner with hash power w tries the nonces k w to k w + w - 1; `first` begins, the others
+    follow by id, wrapping around. The state after a header's 88 fixed bytes is kept and copied, so an
+    attempt hashes the nonce only.
     """
+    if set(power) != {1}:
+        return _race_of_unequal_miners(headers, first, difficulty, power)
     miners = len(headers)
     copies = [sha256(headers[(first + turn) % miners]).copy for turn in range(miners)]
     goal, pack = target(difficulty), NONCE.pack
@@ -165,6 +217,32 @@ def race(headers: list[bytes], first: int, difficulty: int) -> tuple[int, int, i
                 turn = copies.index(copy)
                 return (first + turn) % miners, nonce, nonce * miners + turn + 1
     raise AssertionError("unreachable: the count of nonces has no end")
+
+
+def _race_of_unequal_miners(
+    headers: list[bytes], first: int, difficulty: int, power: Sequence[int]
+) -> tuple[int, int, int]:
+    miners = len(headers)
+    order = [(first + turn) % miners for turn in range(miners)]
+    runners = [(m, sha256(headers[m]).copy, power[m]) for m in order]
+    goal, pack = target(difficulty), NONCE.pack
+    for done in count():
+        before = 0
+        for miner, copy, weight in runners:
+            for nonce in range(done * weight, (done + 1) * weight):
+                attempt = copy()
+                attempt.update(pack(nonce))
+                if attempt.digest() < goal:
+                    tried = done * sum(power) + before + nonce - done * weight + 1
+                    return miner, nonce, tried
+            before += weight
+    raise AssertionError("unreachable: the count of rounds has no end")
+
+
+def entitled(turn: bytes, stakes: Sequence[int]) -> int:
+    """The validator whose share of all stakes the turn's number falls into."""
+    point = int.from_bytes(turn, "big") % sum(stakes)
+    return next(v for v, reached in enumerate(accumulate(stakes)) if reached > point)
 
 
 def rewards(settings: Settings, blocks: tuple[Block, ...]) -> Transfers:

@@ -15,6 +15,7 @@ from settings import (
     EnergyPerHour,
     Factor,
     Flag,
+    HashPowers,
     Hours,
     Loads,
     Miners,
@@ -25,6 +26,7 @@ from settings import (
     Reward,
     Seed,
     Share,
+    Stakes,
     StepHours,
     Steps,
     Text,
@@ -159,9 +161,13 @@ BAN_COOLDOWN_HOURS: Hours = 5.0
 # ---------------------------------------------------------------- ledger
 
 CONSENSUS: Consensus = "pow"
-'How blocks are sealed: "pow" (proof of work) or "none" (no ledger).'
+'How blocks are sealed: "pow" (work), "pos" (stake), or "none" (no ledger, no rewards).'
 NUM_MINERS: Miners = 15
-"Miners that race for each block."
+"Miners that race for each block; with stake, the validators."
+MINER_HASH_POWER: HashPowers = []
+"Attempts of each miner per round of the race; empty: one each."
+VALIDATOR_STAKES: Stakes = [20, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
+"Stake of each validator; its share is the chance of its turn (CONSENSUS pos)."
 DIFFICULTY_TARGET: Digits = 3
 "Leading zero digits that a block's hash needs; each one more costs 16 times the work."
 BLOCK_REWARD: Reward = 0.1

@@ -305,7 +305,6 @@ class Block:
     hashes_tried: int
     records: tuple[bytes, ...] = field(repr=False)
     """The trades as they were hashed, 37 bytes each."""
-    first_trade_id: int = 0
 
 
 @dataclass(frozen=True)

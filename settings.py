@@ -35,8 +35,9 @@ def _real(low: float, high: float, unit: str = "") -> Any:
 
 
 def _each(count: int | None, unit: str) -> Any:
-    """The check of a list: its length (None: at least one) and the unit of its numbers."""
-    return Field(min_length=count or 1, max_length=count, json_schema_extra={"unit": unit})
+    """The check of a list: its length (None: at least one; 0: any) and the unit of its numbers."""
+    least, most = (count, count or None) if count is not None else (1, None)
+    return Field(min_length=least, max_length=most, json_schema_extra={"unit": unit})
 
 
 Seed = Annotated[int, _range(0, 2**63 - 1)]
@@ -60,10 +61,12 @@ Powers = Annotated[list[Size], _each(None, "kW")]
 Capacities = Annotated[list[Size], _each(None, "kWh")]
 Loads = Annotated[list[Size], _each(None, "kWh per hour")]
 DayPattern = Annotated[list[Annotated[float, _real(0, 100)]], _each(24, "one per hour of the day")]
+HashPowers = Annotated[list[Annotated[int, _range(1, 1_000)]], _each(0, "attempts per round")]
+Stakes = Annotated[list[Annotated[int, _range(0, 10**12)]], _each(None, "units of stake")]
 Text = Annotated[str, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
-Consensus = Literal["pow", "none"]
+Consensus = Literal["pow", "pos", "none"]
 
 
 class InputError(Exception):
@@ -257,11 +260,28 @@ def _utility_is_the_last_resort(s: Settings) -> list[str]:
     return problems
 
 
+def _miners_have_their_numbers(s: Settings) -> list[str]:
+    problems = []
+    power, stakes = len(s.MINER_HASH_POWER), s.VALIDATOR_STAKES
+    if power not in (0, s.NUM_MINERS):
+        problems.append(f"MINER_HASH_POWER has {power} values, NUM_MINERS = {s.NUM_MINERS}: one each, or none")
+    if s.CONSENSUS != "pos":
+        return problems
+    if len(stakes) != s.NUM_MINERS:
+        problems.append(f"VALIDATOR_STAKES has {len(stakes)} values, NUM_MINERS = {s.NUM_MINERS}: one each")
+    if len(stakes) < LEAST_VALIDATORS or not any(stakes):
+        problems.append(f"VALIDATOR_STAKES: stake needs at least {LEAST_VALIDATORS} validators and some stake")
+    return problems
+
+
+LEAST_VALIDATORS = 10
+
 RULES: list[Callable[[Settings], list[str]]] = [
     _home_types_agree,
     _somebody_lives_here,
     _battery_window,
     _utility_is_the_last_resort,
+    _miners_have_their_numbers,
 ]
 
 

@@ -345,7 +345,7 @@ def chain_document(run: Run, ids: list[str]) -> dict[str, Any]:
         blocks.append(_header(block) | {"transactions": content})
     return {
         "version": run.chain.blocks[0].version,
-        "difficulty": settings.DIFFICULTY_TARGET,
+        "difficulty": settings.DIFFICULTY_TARGET if settings.CONSENSUS == "pow" else 0,
         "miners": settings.NUM_MINERS,
         "block_reward_eur": _decimal(nanoeur(settings.BLOCK_REWARD), 9),
         "blocks": blocks,
