@@ -20,6 +20,7 @@ import settings as settings_module
 import simulator
 import storage
 from audit import LawBroken
+from blockchain import Race
 from household_data import Files, fingerprint
 from settings import InputError, Settings
 
@@ -74,10 +75,11 @@ def run_command(arguments: list[str]) -> int:
     storage.refuse_unless_ours(options.output)
     clock = Stopwatch(began)
     clock.lap("prepare")
+    race = _find_race() if options.use_gpu else None
     with _progress(options.quiet) as advance, storage.replacing(options.output) as folder:
         total = scenario.profiles.steps
         result = simulator.run(
-            scenario, lambda step: advance("simulating", step.timestep + 1, total)
+            scenario, lambda step: advance("simulating", step.timestep + 1, total), race
         )
         clock.lap("simulate")
         advance("saving", 0, 1)
@@ -107,6 +109,9 @@ def run_parser() -> argparse.ArgumentParser:
     add_scenario_options(parser)
     add_output_option(parser)
     parser.add_argument("--no-plots", action="store_true", help="write the data files only")
+    parser.add_argument(
+        "--use-gpu", action="store_true", help="mine on a CUDA device where there is one"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
@@ -216,6 +221,14 @@ def _demand_no_contradiction(assigned: dict[str, Any], asked: Settings, in_force
     ]
     if problems:
         raise InputError(problems)
+
+
+def _find_race() -> Race:
+    from extensions.gpu_mining import find_race
+
+    race, line = find_race()
+    print(line, file=sys.stderr)
+    return race
 
 
 def _draw(folder: Path, advance: Callable[[str, int, int], None]) -> None:

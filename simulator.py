@@ -7,7 +7,7 @@ blocks, laws, new state. It alone writes state, and only after the laws have pas
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,9 +110,13 @@ def checked(scenario: Scenario) -> Scenario:
     return scenario
 
 
-def run(scenario: Scenario, observer: Any = None) -> Run:
-    """Simulates all steps; observer(result) is called after each."""
-    chain = make_chain(scenario)
+def run(
+    scenario: Scenario,
+    observer: Callable[[StepResult], None] | None = None,
+    race: blockchain.Race | None = None,
+) -> Run:
+    """Simulates all steps; observer(result) is called after each; race may mine elsewhere."""
+    chain = make_chain(scenario, race)
     start = prosumer.initial_state(scenario.settings, scenario.fleet)
     steps = []
     for result in simulate(scenario, chain, start):
@@ -122,11 +126,11 @@ def run(scenario: Scenario, observer: Any = None) -> Run:
     return Run(scenario, start, tuple(steps), chain)
 
 
-def make_chain(scenario: Scenario) -> blockchain.Chain | None:
+def make_chain(scenario: Scenario, race: blockchain.Race | None = None) -> blockchain.Chain | None:
     """A chain that holds only its genesis, or None without ledger."""
     if scenario.settings.CONSENSUS == "none":
         return None
-    return blockchain.Chain(scenario.settings, scenario.params)
+    return blockchain.Chain(scenario.settings, scenario.params, race)
 
 
 def simulate(
