@@ -13,6 +13,7 @@ from records import (
     Levers,
     Money,
     Orders,
+    Reason,
     State,
     StepPrices,
     TradeKind,
@@ -120,6 +121,7 @@ def check_money(
     demand_that(kept == change, "an account does not follow from its transfers", timestep)
     demand_that(change.sum() == 0, "money came from nowhere or went nowhere", timestep)
     due = due_nanoeur(flows, trades, prices, levers, ~before.is_banned)
+    due += of_the_rule(moves, members)
     demand_that(change[:members] == due, "a member's bill does not follow from its flows", timestep)
 
 
@@ -136,3 +138,13 @@ def due_nanoeur(
     np.add.at(due, trades.seller[p2p], trades.amount_nanoeur[p2p])
     np.subtract.at(due, trades.buyer[p2p], trades.amount_nanoeur[p2p])
     return due
+
+
+def of_the_rule(moves: Transfers, members: int) -> Money:
+    """What the market rule itself moved in each member's account (N): spreads and shared bills."""
+    rule = (moves.reason == Reason.AUCTION_SPREAD) | (moves.reason == Reason.BILL_SHARING)
+    change = np.zeros(members, np.int64)
+    for party, sign in ((moves.payer, -1), (moves.payee, 1)):
+        rows = rule & (party >= 0)
+        np.add.at(change, party[rows], sign * moves.amount_nanoeur[rows])
+    return change

@@ -18,6 +18,7 @@ from settings import (
     HashPowers,
     Hours,
     Loads,
+    Mechanism,
     Miners,
     Money,
     Objective,
@@ -118,6 +119,8 @@ FEED_IN_PRICE: Price = 0.03
 
 # ---------------------------------------------------------------- trading
 
+MARKET_MECHANISM: Mechanism = "midpoint"
+"The rule by which neighbours trade."
 MAX_TRADE_CAP: EnergyPerHour = 3.0
 "Most that one member may trade, P2P and local market together; the rest goes to the utility."
 IMBALANCE_THRESHOLD: Threshold = 0.05

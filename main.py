@@ -23,6 +23,7 @@ from audit import LawBroken
 from blockchain import Race
 from household_data import Files, fingerprint
 from settings import InputError, Settings
+from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
 
@@ -172,9 +173,18 @@ def read_scenario(options: argparse.Namespace) -> simulator.Scenario:
     asked = settings_module.load(config, from_file, assigned)
     files = Files(data=options.data, members=options.members, prices=options.prices)
     _demand_recorded(recorded, files, options.config)
-    scenario = simulator.prepare(asked, files, _steps_wanted(options, asked, assigned, recorded))
+    scenario = simulator.prepare(asked, files, _steps_wanted(options, asked, assigned, recorded), _mechanism(asked))
     _demand_no_contradiction(assigned, asked, scenario.settings)
     return scenario
+
+
+def _mechanism(asked: Settings) -> Mechanism:
+    """The rule that MARKET_MECHANISM names; the default needs no extension."""
+    if MIDPOINT.name == asked.MARKET_MECHANISM:
+        return MIDPOINT
+    from extensions.mechanisms import MECHANISMS
+
+    return MECHANISMS[asked.MARKET_MECHANISM]
 
 
 def _steps_wanted(

@@ -89,6 +89,7 @@ def initial_state(settings: Settings, fleet: Fleet) -> State:
         cooldown_steps=np.zeros((2, n), np.int64),
         bonus_24h_nanoeur=np.zeros(n, np.int64),
         avoidable_24h_nanoeur=np.zeros(n, np.int64),
+        period=np.zeros((4, n), np.int64),
     )
 
 

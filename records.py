@@ -46,6 +46,8 @@ class Reason(IntEnum):
     P2P_BONUS = 5
     MARKET_PENALTY = 6
     BLOCK_REWARD = 7
+    AUCTION_SPREAD = 8
+    BILL_SHARING = 9
 
 
 class BanReason(IntEnum):
@@ -163,6 +165,9 @@ class State(Record):
     """(2, N): steps until a member can be banned again, for each reason."""
     bonus_24h_nanoeur: Money
     avoidable_24h_nanoeur: Money
+    period: NDArray[np.int64]
+    """(4, N) since the start: Wh imported and exported net of self-use, bills for and income from what
+    the utility supplied and took; for rules that settle at the end of the period."""
     recent: tuple[tuple[Money, Money], ...] = ()
     """(bonus, avoidable penalty) of each of the last 24 hours' steps, oldest first."""
 

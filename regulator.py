@@ -19,6 +19,7 @@ from records import (
     Levers,
     Money,
     Orders,
+    Price,
     Reason,
     Ruling,
     State,
@@ -143,21 +144,32 @@ def avoidable_wh(
 ) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
-    A buyer could have had what sellers left at no more than `dearest_bid`, his fallback with bonus; a
-    seller, what buyers left at no less than `cheapest_ask`. That reach is spread over the members of
-    a side in proportion to what they took to the market. Who had no such partner had no choice.
+    Within reach of a buyer is what sellers left above his bid but at no more than `dearest_bid`, his
+    fallback with bonus; of a seller, what buyers left below his ask but at no less than `cheapest_ask`.
+    His part of it is what he took to the market in proportion to all of his side. Who had nothing within
+    reach, or was refused by the rule of the market and not by his own quote, had no choice.
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
-    reach_of_buyers = int(left_wh[sale & (limit <= dearest_bid)].sum())
-    reach_of_sellers = int(left_wh[~sale & (limit >= cheapest_ask)].sum())
     part = np.zeros(len(market_wh), np.int64)
-    for side, reach in ((sale, reach_of_sellers), (~sale, reach_of_buyers)):
-        member = orders.member[side]
-        taken = market_wh[member]
+    for own, other, ends in ((sale, ~sale, cheapest_ask), (~sale, sale, dearest_bid)):
+        taken = market_wh[orders.member[own]]
         all_taken = int(taken.sum())
         if all_taken:
-            part[member] = np.floor(min(reach / all_taken, 1.0) * taken).astype(np.int64)
+            reach = np.abs(
+                _left_up_to(limit[other], left_wh[other], limit[own])
+                - _left_up_to(limit[other], left_wh[other], np.array([ends]))
+            )
+            reach *= limit[own] > ends if own is sale else limit[own] < ends
+            share = np.minimum(reach / all_taken, 1.0)
+            part[orders.member[own]] = np.floor(share * taken).astype(np.int64)
     return part
+
+
+def _left_up_to(limit: Price, left_wh: Wh, price: Price) -> Wh:
+    """What is left in total at limits below each price."""
+    order = np.argsort(limit)
+    sums = np.concatenate([[0], np.cumsum(left_wh[order])])
+    return sums[np.searchsorted(limit[order], price)]
 
 
 # ---------------------------------------------------------------- ruling

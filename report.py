@@ -30,6 +30,15 @@ FLOWS = (
     "curtailed_wh",
 )
 
+OUTSIDE = (
+    Reason.LOCAL_MARKET,
+    Reason.UTILITY_IMPORT,
+    Reason.UTILITY_EXPORT,
+    Reason.AUCTION_SPREAD,
+    Reason.BILL_SHARING,
+)
+"""Reasons for which members pay to, or get from, aggregator and utility."""
+
 
 class History:
     """The run's columns, stacked over steps: (T, N) or (T)."""
@@ -121,25 +130,12 @@ def step_rows(history: History) -> list[dict[str, Any]]:
 def member_totals(history: History) -> dict[str, np.ndarray]:
     """Totals of each member (N) over the run: energy in Wh, money in nano-euro."""
     run = history.run
-    n, prices = run.scenario.fleet.size, history.price
     flows = {name: history.flow(name) for name in (*FLOWS, "renewable_used_wh")}
     totals = {name: column.sum(axis=0) for name, column in flows.items()}
-    outside = (
-        (flows["market_bought_wh"] * prices("market_buy")[:, None]).sum(axis=0)
-        - (flows["market_sold_wh"] * prices("market_sell")[:, None]).sum(axis=0)
-        + (flows["grid_import_wh"] * prices("grid_import")[:, None]).sum(axis=0)
-        - (flows["grid_export_wh"] * prices("grid_export")[:, None]).sum(axis=0)
-    )
-    between = np.zeros(n, np.int64)
-    for result in run.steps:
-        moves = result.transfers
-        p2p = moves.reason == Reason.P2P
-        np.add.at(between, moves.payer[p2p], moves.amount_nanoeur[p2p])
-        np.subtract.at(between, moves.payee[p2p], moves.amount_nanoeur[p2p])
     cash_alone, stored_alone = alone(run.scenario)
     return totals | {
-        "outside_nanoeur": outside,
-        "p2p_nanoeur": between,
+        "outside_nanoeur": net_paid(run, OUTSIDE),
+        "p2p_nanoeur": net_paid(run, (Reason.P2P,)),
         "bonus_nanoeur": history.ruling("bonus_nanoeur").sum(axis=0),
         "penalty_nanoeur": history.ruling("penalty_nanoeur").sum(axis=0),
         "avoidable_nanoeur": history.ruling("avoidable_nanoeur").sum(axis=0),
@@ -148,6 +144,18 @@ def member_totals(history: History) -> dict[str, np.ndarray]:
         "stored_change_alone_wh": stored_alone - run.start.stored_wh,
         "banned_steps": history.was_banned.sum(axis=0),
     }
+
+
+def net_paid(run: Run, reasons: tuple[Reason, ...]) -> np.ndarray:
+    """What each member paid minus what it got for these reasons (N), in nano-euro."""
+    paid = np.zeros(run.scenario.fleet.size, np.int64)
+    for result in run.steps:
+        moves = result.transfers
+        wanted = np.isin(moves.reason, reasons)
+        for party, sign in ((moves.payer, 1), (moves.payee, -1)):
+            rows = wanted & (party >= 0)
+            np.add.at(paid, party[rows], sign * moves.amount_nanoeur[rows])
+    return paid
 
 
 def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -169,6 +177,7 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
     p2p_nanoeur, market = _p2p_amount(run), totals["market_bought_wh"] + totals["market_sold_wh"]
     figures = {
         "seed": settings.SEED,
+        "mechanism": settings.MARKET_MECHANISM,
         "objective": settings.REGULATOR_OBJECTIVE,
         "steps": len(run.steps),
         "step_hours": settings.step_hours,

@@ -66,6 +66,16 @@ Stakes = Annotated[list[Annotated[int, _range(0, 10**12)]], _each(None, "units o
 Text = Annotated[str, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
+Mechanism = Literal[
+    "midpoint",
+    "uniform",
+    "pay_as_bid",
+    "mid_market_rate",
+    "supply_demand_ratio",
+    "bill_sharing",
+    "huang",
+    "none",
+]
 Consensus = Literal["pow", "pos", "none"]
 
 

@@ -45,6 +45,7 @@ class Scenario:
     profiles: Profiles
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name and SHA-256 of each input file, by its option."""
+    mechanism: trading.Mechanism = trading.MIDPOINT
 
     @property
     def params(self) -> bytes:
@@ -69,15 +70,28 @@ class Run:
         return self.steps[-1].state
 
 
-def prepare(settings: Settings, files: Files | None = None, steps: int | None = None) -> Scenario:
+def prepare(
+    settings: Settings,
+    files: Files | None = None,
+    steps: int | None = None,
+    mechanism: trading.Mechanism = trading.MIDPOINT,
+) -> Scenario:
     """The scenario of these settings: synthetic members and days, or the user's own files.
 
-    `steps` cuts a data file short; without one it replaces TIME_STEPS.
+    `steps` cuts a data file short; without one it replaces TIME_STEPS. `mechanism` must be the rule that
+    MARKET_MECHANISM names (extensions.mechanisms holds the others).
     """
     files = files or Files()
+    if mechanism.name != settings.MARKET_MECHANISM:
+        raise InputError(
+            [
+                f"MARKET_MECHANISM = {settings.MARKET_MECHANISM!r}: give prepare(mechanism=MECHANISMS[...]) "
+                "of extensions.mechanisms"
+            ]
+        )
     if files.data is not None:
         settings, fleet, profiles = household_data.read_world(settings, files, steps)
-        return checked(Scenario(settings, fleet, profiles, files.fingerprints()))
+        return checked(Scenario(settings, fleet, profiles, files.fingerprints(), mechanism))
     if files.members is not None:
         raise InputError(["--members: describes the homes of a data file; give it with --data"])
     if settings.HOUSEHOLDS.strip():
@@ -89,7 +103,7 @@ def prepare(settings: Settings, files: Files | None = None, steps: int | None = 
     if files.prices is not None:
         prices = household_data.read_prices(files.prices, settings, settings.TIME_STEPS)
         profiles = replace(profiles, prices=prices)
-    return checked(Scenario(settings, fleet, profiles, files.fingerprints()))
+    return checked(Scenario(settings, fleet, profiles, files.fingerprints(), mechanism))
 
 
 def checked(scenario: Scenario) -> Scenario:
@@ -170,11 +184,21 @@ def step(
     residual = balance - plan.charge_wh + plan.discharge_wh
     orders = prosumer.make_orders(settings, fleet, state, plan, residual, prices, levers, timestep)
 
-    p2p = trading.match(orders)
+    rule = scenario.mechanism
+    orders = rule.admit(orders)
+    cleared = rule.clear(orders, prices)
+    p2p = cleared.trades
     left = trading.leftovers(orders, p2p, fleet.size)
-    market = trading.local_market(orders, left, prices, *prosumer.accepts_market(prices, levers))
+    buyers_come, sellers_come = prosumer.accepts_market(prices, levers)
+    market = trading.local_market(
+        orders,
+        left,
+        prices,
+        rule.market_follows and buyers_come,
+        rule.market_follows and sellers_come,
+    )
     flows = trading.settle(pv, load, plan, orders, p2p, market)
-    bills = trading.bill(p2p, market, flows, prices)
+    bills = trading.bill(cleared, market, flows, prices)
     trades = joined([p2p, market])
 
     dearest_bid, cheapest_ask = prosumer.own_limits(prices, levers)
@@ -186,9 +210,12 @@ def step(
     )
     blocks = chain.append(timestep, trades) if chain else ()
     extras = joined([ruling.transfers, blockchain.rewards(settings, blocks)])
+    summed = replace(state, period=trading.period_sums(state, flows, prices))
+    if rule.settle_period and timestep == profiles.steps - 1:
+        extras = joined([extras, rule.settle_period(summed)])
 
     after = replace(
-        state,
+        summed,
         stored_wh=prosumer.after_step(fleet, state, flows),
         balance_nanoeur=balance_nanoeur + account_changes(extras, len(balance_nanoeur)),
         **regulator.remember(settings, state, ruling),

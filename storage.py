@@ -198,7 +198,8 @@ def trading_table(history: report.History) -> dict[str, Sequence[str]]:
         orders, p2p = result.orders, result.trades.kind == TradeKind.P2P
         energy[t, orders.member] = orders.energy_wh
         role[t, orders.member] = np.where(orders.is_sale, "seller", "buyer")
-        limit[t, orders.member] = fixed(orders.limit_microeur_per_kwh, 6)
+        if run.scenario.mechanism.has_limits:
+            limit[t, orders.member] = fixed(orders.limit_microeur_per_kwh, 6)
         np.add.at(count[t], result.trades.seller[p2p], 1)
         np.add.at(count[t], result.trades.buyer[p2p], 1)
     return _member_steps(history) | {

@@ -6,6 +6,9 @@ settle: every member's flows; bill: who pays whom. Equations: docs/models.md, "M
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from records import (
@@ -14,9 +17,11 @@ from records import (
     BatteryPlan,
     Flows,
     Ids,
+    Money,
     Orders,
     Price,
     Reason,
+    State,
     StepPrices,
     TradeKind,
     Trades,
@@ -26,33 +31,92 @@ from records import (
     transfers,
 )
 
+# ---------------------------------------------------------------- market rules
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """What a rule makes of the orders of one step."""
+
+    trades: Trades
+    spread_nanoeur: Money | None = None
+    """(M) What each buyer pays to the aggregator beyond his trade's price; None: nothing."""
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """A market rule: how the orders of one step become trades between neighbours."""
+
+    name: str
+    clear: Callable[[Orders, StepPrices], Clearing]
+    admit: Callable[[Orders], Orders] = lambda orders: orders
+    """Which orders the rule takes."""
+    has_limits: bool = True
+    """Whether members quote; a rule that shares by quantity asks nobody for a price."""
+    market_follows: bool = True
+    """Whether the local market takes what the rule leaves; else the utility does."""
+    settle_period: Callable[[State], Transfers] | None = None
+    """Payments after the last step, from the sums in State.period."""
+
+
+def clear_midpoint(orders: Orders, _: StepPrices) -> Clearing:
+    return Clearing(match(orders))
+
+
+MIDPOINT = Mechanism("midpoint", clear_midpoint)
+
+
 # ---------------------------------------------------------------- neighbours
 
 
 def match(orders: Orders) -> Trades:
-    """P2P trades (M): best bids with best asks, partial fills, at the midpoint, until bid < ask.
-
-    Bids descending and asks ascending are two queues of energy laid side by side: wherever either
-    queue changes its owner a trade ends and the next begins. So no loop over pairs, no matrix.
-    """
-    bids, asks = queue(orders, sales=False), queue(orders, sales=True)
-    bid_ends, ask_ends = np.cumsum(orders.energy_wh[bids]), np.cumsum(orders.energy_wh[asks])
-    if not len(bids) or not len(asks):
-        return no_trades()
-    ends = np.sort(np.concatenate([bid_ends, ask_ends]))
-    ends = ends[: np.searchsorted(ends, min(bid_ends[-1], ask_ends[-1]), side="right")]
-    begins = np.concatenate([[0], ends[:-1]])
-    ends, begins = ends[ends > begins], begins[ends > begins]
-    buying = bids[np.searchsorted(bid_ends, begins, side="right")]
-    selling = asks[np.searchsorted(ask_ends, begins, side="right")]
+    """P2P trades (M): best bids with best asks, partial fills, at the midpoint, until bid < ask."""
+    buying, selling, energy_wh = crossing(orders)
     bid, ask = orders.limit_microeur_per_kwh[buying], orders.limit_microeur_per_kwh[selling]
-    meet = bid >= ask
+    return p2p_trades(orders, buying, selling, energy_wh, (bid + ask) // 2)
+
+
+def crossing(orders: Orders) -> tuple[np.ndarray, np.ndarray, Wh]:
+    """(rows of bids, rows of asks, Wh) of the pairs of best with best whose bid is not below the ask."""
+    bids, asks = queue(orders, sales=False), queue(orders, sales=True)
+    buying, selling, energy_wh = side_by_side(
+        bids, asks, orders.energy_wh[bids], orders.energy_wh[asks]
+    )
+    meet = orders.limit_microeur_per_kwh[buying] >= orders.limit_microeur_per_kwh[selling]
+    return buying[meet], selling[meet], energy_wh[meet]
+
+
+def side_by_side(
+    bids: np.ndarray, asks: np.ndarray, bid_wh: Wh, ask_wh: Wh
+) -> tuple[np.ndarray, np.ndarray, Wh]:
+    """(bid, ask, Wh) of each pair (M) when two queues of energy are laid side by side.
+
+    Wherever either queue changes its owner a pair ends and the next begins. So no loop over pairs and
+    no matrix: the work is that of a sort.
+    """
+    bid_ends, ask_ends = np.cumsum(bid_wh), np.cumsum(ask_wh)
+    most = min(bid_ends[-1], ask_ends[-1]) if len(bids) and len(asks) else 0
+    ends = np.sort(np.concatenate([bid_ends, ask_ends]))
+    ends = ends[: np.searchsorted(ends, most, side="right")]
+    begins = np.concatenate([[0], ends[:-1]])[: len(ends)]
+    ends, begins = ends[ends > begins], begins[ends > begins]
+    return (
+        bids[np.searchsorted(bid_ends, begins, side="right")],
+        asks[np.searchsorted(ask_ends, begins, side="right")],
+        ends - begins,
+    )
+
+
+def p2p_trades(
+    orders: Orders, buying: np.ndarray, selling: np.ndarray, energy_wh: Wh, price: Price
+) -> Trades:
+    """The trades between the owners of these rows of orders (M)."""
     return Trades(
-        seller=orders.member[selling[meet]],
-        buyer=orders.member[buying[meet]],
-        energy_wh=(ends - begins)[meet],
-        price_microeur_per_kwh=((bid + ask) // 2)[meet],
-        kind=np.full(np.count_nonzero(meet), TradeKind.P2P, np.uint8),
+        seller=orders.member[selling],
+        buyer=orders.member[buying],
+        energy_wh=energy_wh,
+        price_microeur_per_kwh=price,
+        kind=np.full(len(energy_wh), TradeKind.P2P, np.uint8),
     )
 
 
@@ -62,11 +126,6 @@ def queue(orders: Orders, sales: bool) -> np.ndarray:
     price = orders.limit_microeur_per_kwh[rows]
     rank = (price if sales else -price) * np.int64(1 << 21) + orders.tie[rows]
     return rows[np.argsort(rank)]
-
-
-def no_trades() -> Trades:
-    nobody, nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    return Trades(nobody, nobody.copy(), nothing, nothing.copy(), np.zeros(0, np.uint8))
 
 
 # ---------------------------------------------------------------- aggregator
@@ -148,8 +207,9 @@ def total(party: Ids, energy_wh: Wh, members: int) -> Wh:
 # ---------------------------------------------------------------- bills
 
 
-def bill(p2p: Trades, market: Trades, flows: Flows, prices: StepPrices) -> Transfers:
+def bill(cleared: Clearing, market: Trades, flows: Flows, prices: StepPrices) -> Transfers:
     """Every payment for energy of one step: trades, utility, and the aggregator's net exchange."""
+    p2p, spread = cleared.trades, cleared.spread_nanoeur
     members = np.arange(len(flows.load_wh), dtype=np.int32)
     net_wh = int(flows.market_bought_wh.sum() - flows.market_sold_wh.sum())
     imported = np.array([max(net_wh, 0) * prices.wholesale_buy])
@@ -166,11 +226,22 @@ def bill(p2p: Trades, market: Trades, flows: Flows, prices: StepPrices) -> Trans
             ),
             transfers(AGGREGATOR, UTILITY, imported, Reason.UTILITY_IMPORT),
             transfers(UTILITY, AGGREGATOR, exported, Reason.UTILITY_EXPORT),
+            *(
+                [transfers(p2p.buyer, AGGREGATOR, spread, Reason.AUCTION_SPREAD)]
+                if spread is not None
+                else []
+            ),
         ]
     )
 
 
-def merit_price(trades: Trades) -> Price:
-    """Average price of these trades in money per kWh, not per trade; 0 where nothing was traded."""
-    energy = trades.energy_wh.sum()
-    return trades.amount_nanoeur.sum() // energy if energy else np.int64(0)
+def period_sums(state: State, flows: Flows, prices: StepPrices) -> np.ndarray:
+    """State.period after this step (4, N)."""
+    return state.period + np.stack(
+        [
+            flows.p2p_bought_wh + flows.grid_import_wh,
+            flows.p2p_sold_wh + flows.grid_export_wh,
+            flows.grid_import_wh * prices.grid_import,
+            flows.grid_export_wh * prices.grid_export,
+        ]
+    )
