@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -151,25 +151,27 @@ def avoidable_wh(
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
     part = np.zeros(len(market_wh), np.int64)
-    for own, other, ends in ((sale, ~sale, cheapest_ask), (~sale, sale, dearest_bid)):
+    sides: tuple[tuple[Truth, Truth, Literal["left", "right"], int], ...] = (
+        (sale, ~sale, "left", cheapest_ask),
+        (~sale, sale, "right", dearest_bid),
+    )
+    for own, other, side, ends in sides:
         taken = market_wh[orders.member[own]]
         all_taken = int(taken.sum())
         if all_taken:
-            reach = np.abs(
-                _left_up_to(limit[other], left_wh[other], limit[own])
-                - _left_up_to(limit[other], left_wh[other], np.array([ends]))
-            )
-            reach *= limit[own] > ends if own is sale else limit[own] < ends
+            between = _left_below(limit[other], left_wh[other], limit[own], side)
+            between -= _left_below(limit[other], left_wh[other], np.array([ends]), side)
+            reach = np.maximum(between if side == "left" else -between, 0)
             share = np.minimum(reach / all_taken, 1.0)
             part[orders.member[own]] = np.floor(share * taken).astype(np.int64)
     return part
 
 
-def _left_up_to(limit: Price, left_wh: Wh, price: Price) -> Wh:
-    """What is left in total at limits below each price."""
+def _left_below(limit: Price, left_wh: Wh, price: Price, side: Literal["left", "right"]) -> Wh:
+    """What is left in total at limits below each price; with side "right", the price itself too."""
     order = np.argsort(limit)
     sums = np.concatenate([[0], np.cumsum(left_wh[order])])
-    return sums[np.searchsorted(limit[order], price)]
+    return sums[np.searchsorted(limit[order], price, side=side)]
 
 
 # ---------------------------------------------------------------- ruling

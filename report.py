@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -227,6 +227,7 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
     return figures | {"versions": versions()}
 
 
+@cache
 def versions() -> dict[str, str]:
     """The programs that made a result."""
     names = ("numpy", "pandas", "matplotlib", "seaborn", "scipy", "pydantic")
