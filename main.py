@@ -7,11 +7,11 @@ python main.py verify results       check a saved folder, from its files alone
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from audit import LawBroken
 from blockchain import Race
 from household_data import Files, fingerprint
 from settings import InputError, Settings
+from terminal import print_summary, progress
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
@@ -77,7 +78,7 @@ def run_command(arguments: list[str]) -> int:
     clock = Stopwatch(began)
     clock.lap("prepare")
     race = _find_race() if options.use_gpu else None
-    with _progress(options.quiet) as advance, storage.replacing(options.output) as folder:
+    with progress(options.quiet) as advance, storage.replacing(options.output) as folder:
         total = scenario.profiles.steps
         result = simulator.run(
             scenario, lambda step: advance("simulating", step.timestep + 1, total), race
@@ -93,7 +94,7 @@ def run_command(arguments: list[str]) -> int:
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
     if not options.quiet:
-        _print_summary(scenario.settings, figures, timing, options)
+        print_summary(scenario.settings, figures, timing, options.output, not options.no_plots)
     return 0
 
 
@@ -173,7 +174,9 @@ def read_scenario(options: argparse.Namespace) -> simulator.Scenario:
     asked = settings_module.load(config, from_file, assigned)
     files = Files(data=options.data, members=options.members, prices=options.prices)
     _demand_recorded(recorded, files, options.config)
-    scenario = simulator.prepare(asked, files, _steps_wanted(options, asked, assigned, recorded), _mechanism(asked))
+    scenario = simulator.prepare(
+        asked, files, _steps_wanted(options, asked, assigned, recorded), _mechanism(asked)
+    )
     _demand_no_contradiction(assigned, asked, scenario.settings)
     return scenario
 
@@ -311,7 +314,7 @@ def verify_command(arguments: list[str]) -> int:
     import verify
 
     try:
-        with _progress(options.quiet) as advance:
+        with progress(options.quiet) as advance:
             outcome = verify.verify(
                 options.folder,
                 tip=options.tip,
@@ -327,126 +330,21 @@ def verify_command(arguments: list[str]) -> int:
     return 0 if outcome.ok else EXIT_WRONG
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"run": run_command, "verify": verify_command}
+def _extension(module: str) -> Callable[[list[str]], int]:
+    """The `command` function of an extension, imported when it is called."""
+
+    def command(arguments: list[str]) -> int:
+        return int(importlib.import_module(f"extensions.{module}").command(arguments))
+
+    return command
 
 
-# ---------------------------------------------------------------- terminal
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function (phase, done, total) that moves the progress bar."""
-    if quiet:
-        yield lambda phase, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-
-        def advance(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=total)
-            bar.update(tasks[phase], completed=done)
-
-        yield advance
-
-
-def _print_summary(
-    settings: Settings, figures: dict[str, Any], timing: dict[str, Any], options: argparse.Namespace
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    if settings.VERBOSE:
-        table = Table(
-            title=_title(figures), show_header=False, title_justify="left", pad_edge=False
-        )
-        for name, text in summary_lines(figures, timing):
-            table.add_row(name, text)
-        console.print(table)
-    where = options.output / "plots" if not options.no_plots else options.output
-    print(
-        f"results in {options.output}, figures in {where}"
-        if not options.no_plots
-        else f"results in {where}"
-    )
-    if figures["chain_tip"]:
-        print(f"chain tip to note down: {figures['chain_tip']}")
-
-
-def _title(f: dict[str, Any]) -> str:
-    hours = f["steps"] * f["step_hours"]
-    return f"{f['members']} members, {hours:g} h, seed {f['seed']}, {f['objective']}"
-
-
-def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, str]]:
-    """(name, text) of each line of the closing table."""
-
-    def share(name: str) -> str:
-        return "-" if f[name] is None else f"{100 * f[name]:.1f} %"
-
-    p2p_price = f["p2p_price_eur_per_kwh"]
-    lines = [
-        ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
-        (
-            "batteries",
-            f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR",
-        ),
-        ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
-        ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
-        (
-            "utility",
-            f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh",
-        ),
-        (
-            "from outside",
-            f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh",
-        ),
-        (
-            "prices",
-            f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
-            f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
-        ),
-        (
-            "self-sufficiency",
-            f"{share('self_sufficiency')}, self-consumption {share('self_consumption')}",
-        ),
-        (
-            "net cost",
-            f"{f['net_cost_eur']:,.2f} EUR together, {f['net_cost_alone_eur']:,.2f} EUR alone: "
-            f"{f['savings_eur']:,.2f} EUR saved",
-        ),
-        (
-            "regulator",
-            f"bonuses {f['bonuses_eur']:,.2f} EUR, penalties {f['penalties_eur']:,.2f} EUR "
-            f"({f['avoidable_penalties_eur']:,.2f} avoidable)",
-        ),
-        (
-            "balances",
-            f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
-            f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
-        ),
-        ("bans", f"{f['banned_ever']} members, {f['banned_member_steps']} member-steps"),
-    ]
-    if f["blocks"]:
-        rate = timing.get("hashes_per_second", 0)
-        lines.append(
-            (
-                "ledger",
-                f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s",
-            )
-        )
-    lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
-    return lines
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": run_command,
+    "verify": verify_command,
+    "clear": _extension("clear_command"),
+    "compare": _extension("compare_command"),
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,293 @@
+"""Market rules and regulators side by side, on the same weather, homes and seeds.
+
+Every combination of rule and objective meets the same scenario of each seed (common random numbers), so
+differences against the default are paired and their intervals are narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import report
+import simulator
+from extensions.mechanisms import MECHANISMS
+from extensions.optimizer import community_optimum
+from records import Real
+from settings import Settings
+
+CONFIDENCE = 0.95
+INDICES = (
+    "value_tapping",
+    "participation",
+    "equality",
+    "energy_balance",
+    "power_flatness",
+    "self_sufficiency",
+)
+FROM_SUMMARY = (
+    "community_cost_eur",
+    "stored_change_value_eur",
+    "net_cost_eur",
+    "p2p_kwh",
+    "market_kwh",
+    "grid_import_kwh",
+    "grid_export_kwh",
+    "community_import_kwh",
+    "community_export_kwh",
+    "self_sufficiency",
+    "self_consumption",
+)
+MORE_FROM_SUMMARY = (
+    "savings_eur",
+    "bonuses_eur",
+    "penalties_eur",
+    "avoidable_penalties_eur",
+    "banned_ever",
+    "p2p_price_eur_per_kwh",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of the comparison: its row of figures, each member's savings, each step's price."""
+
+    row: dict[str, Any]
+    savings_eur: Real
+    """(N) Net cost alone minus net cost here, without bonuses and penalties."""
+    price_eur_per_kwh: Real
+    """(T) Average price between neighbours; NaN where nothing was traded."""
+    hour: Real
+    peak_ratio: float | None
+    """max|net| / mean|net| over the steps."""
+
+
+Prepare = Callable[[int], simulator.Scenario]
+
+
+def compare(
+    prepare: Prepare,
+    mechanisms: Sequence[str],
+    objectives: Sequence[str],
+    seeds: Iterable[int],
+    advance: Callable[[int], None] = lambda done: None,
+) -> list[Case]:
+    """One case for every seed, rule and objective; prepare(seed) draws the scenario that all share."""
+    cases: list[Case] = []
+    for seed in seeds:
+        shared = prepare(seed)
+        optima: dict[float, float] = {}
+        of_seed = []
+        for mechanism in mechanisms:
+            for objective in objectives:
+                of_seed.append(_case(with_rule(shared, mechanism, objective), optima))
+                advance(len(cases) + len(of_seed))
+        cases += _with_flatness(of_seed)
+    return cases
+
+
+def with_rule(shared: simulator.Scenario, mechanism: str, objective: str) -> simulator.Scenario:
+    """The same homes, weather and prices under another rule and regulator, without ledger."""
+    changes = {"MARKET_MECHANISM": mechanism, "REGULATOR_OBJECTIVE": objective, "CONSENSUS": "none"}
+    settings: Settings = shared.settings.model_copy(update=changes)
+    return replace(shared, settings=settings, mechanism=MECHANISMS[mechanism])
+
+
+def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
+    run = simulator.run(scenario)
+    history = report.History(run)
+    members = report.member_totals(history)
+    figures = report.summary(history, members)
+    final_wh = float(run.end.stored_wh.sum())
+    if final_wh not in optima:
+        optima[final_wh] = community_optimum(scenario, final_wh).cost_eur
+    savings = net_savings_eur(history, members)
+    steps = report.step_rows(history)
+    price = np.array([np.nan if r["p2p_price"] is None else r["p2p_price"] / 1e6 for r in steps])
+    energy = float(history.totals["load_wh"].sum() + history.totals["pv_wh"].sum())
+    net = np.abs(history.net_wh).astype(float)
+    best = optima[final_wh] - figures["stored_change_value_eur"]
+    row = {
+        "mechanism": scenario.settings.MARKET_MECHANISM,
+        "objective": scenario.settings.REGULATOR_OBJECTIVE,
+        "seed": scenario.settings.SEED,
+        **{name: figures[name] for name in FROM_SUMMARY},
+        "value_tapping": value_tapping(figures["net_cost_eur"], figures["net_cost_alone_eur"], best),
+        "participation": float(np.mean(savings > 1e-9)),
+        "equality": equality(savings_to_income(savings)),
+        "energy_balance": 1 - net.sum() / energy if energy else None,
+        "power_flatness": None,
+        "gini_savings": gini(savings),
+        "regulator_balance_eur": figures["regulator_balance_eur"],
+        "p2p_share": p2p_share(figures),
+        "optimum_net_cost_eur": best,
+        "net_cost_alone_eur": figures["net_cost_alone_eur"],
+        **{name: figures[name] for name in MORE_FROM_SUMMARY},
+    }
+    ratio = float(net.max() / net.mean()) if net.any() else None
+    return Case(row, savings, price, np.asarray(scenario.profiles.hour), ratio)
+
+
+def _with_flatness(cases: list[Case]) -> list[Case]:
+    """Power flatness refers to the highest peak ratio of the compared."""
+    reference = max((c.peak_ratio for c in cases if c.peak_ratio is not None), default=None)
+    return [
+        replace(c, row=c.row | {"power_flatness": 1 - c.peak_ratio / reference})
+        if c.peak_ratio is not None and reference
+        else c
+        for c in cases
+    ]
+
+
+# ---------------------------------------------------------------- indices
+
+
+def net_savings_eur(history: report.History, members: dict[str, np.ndarray]) -> Real:
+    """Net cost alone minus net cost here of each member (N); stored energy at the mean market price."""
+    price = float(history.price("market").mean())
+    here = members["outside_nanoeur"] + members["p2p_nanoeur"] - members["stored_change_wh"] * price
+    alone = members["alone_nanoeur"] - members["stored_change_alone_wh"] * price
+    return (alone - here) / 1e9
+
+
+def value_tapping(net_cost: float, net_cost_alone: float, net_cost_optimum: float) -> float | None:
+    """The part of the possible savings that was realised (Zhou et al. 2018)."""
+    possible = net_cost_alone - net_cost_optimum
+    return (net_cost_alone - net_cost) / possible if possible > 1e-9 else None
+
+
+def p2p_share(figures: dict[str, Any]) -> float | None:
+    traded = figures["p2p_kwh"] + figures["market_kwh"] + figures["grid_import_kwh"]
+    return figures["p2p_kwh"] / traded if traded else None
+
+
+def savings_to_income(savings_eur: Real) -> Real:
+    """Incomes shifted so that the smallest is zero, as equality needs them."""
+    return savings_eur - savings_eur.min()
+
+
+def equality(income: Real) -> float:
+    """1 - sum sum |I_n - I_m| / (2 N sum I) (Zhou et al. 2018); 1 where all are equal."""
+    total = float(income.sum())
+    return 1 - absolute_differences(income) / (2 * len(income) * total) if total > 0 else 1.0
+
+
+def gini(values: Real) -> float | None:
+    """sum |x_i - x_j| / (2 n^2 mean); None where the mean is not positive."""
+    mean = float(values.mean())
+    return absolute_differences(values) / (2 * len(values) ** 2 * mean) if mean > 0 else None
+
+
+def absolute_differences(values: Real) -> float:
+    """sum over all pairs i, j of |x_i - x_j|, by one sort."""
+    ordered, n = np.sort(values), len(values)
+    return float(2 * np.sum((2 * np.arange(1, n + 1) - n - 1) * ordered))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def table_of(cases: Sequence[Case]) -> pd.DataFrame:
+    """comparison.csv: one row per run."""
+    return pd.DataFrame([case.row for case in cases])
+
+
+def interval(values: pd.Series) -> tuple[float, float]:
+    """(mean, half width of its 95 % interval) by Student's t; NaN where there is nothing to average."""
+    values = values.dropna().astype(float)
+    if not len(values):
+        return float("nan"), float("nan")
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, float("nan")
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1)
+    return mean, float(half / np.sqrt(len(values)))
+
+
+SHOWN = {
+    "net_cost_eur": ("net cost", "EUR", 2),
+    "savings_eur": ("savings", "EUR", 2),
+    "p2p_share": ("P2P share", "%", 1),
+    "self_sufficiency": ("self-sufficiency", "%", 1),
+    "self_consumption": ("self-consumption", "%", 1),
+    "value_tapping": ("value tapping", "%", 1),
+    "participation": ("participation", "%", 1),
+    "equality": ("equality", "%", 1),
+    "energy_balance": ("energy balance", "%", 1),
+    "power_flatness": ("power flatness", "%", 1),
+    "gini_savings": ("Gini of savings", "", 3),
+    "regulator_balance_eur": ("regulator", "EUR", 2),
+    "avoidable_penalties_eur": ("avoidable penalties", "EUR", 2),
+    "banned_ever": ("members banned", "", 1),
+}
+
+
+def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str:
+    """comparison.md: means with intervals, then paired differences against the default."""
+    groups = list(dict.fromkeys(zip(table["mechanism"], table["objective"], strict=True)))
+    runs = table["seed"].nunique()
+    lines = [
+        "# Market rules and regulators side by side",
+        "",
+        f"{len(table)} runs on {runs} seeds; mean and 95 % interval over the seeds. Made with `{command}`.",
+        "",
+        *_rows(table, groups, lambda group, name: _cell(_of(table, group)[name], name)),
+    ]
+    if default in groups and len(groups) > 1:
+        base = _of(table, default)
+        lines += [
+            "",
+            f"## Differences against {default[0]}, {default[1]}",
+            "",
+            "Paired by seed; a star marks an interval that leaves out zero.",
+            "",
+            *_rows(
+                table,
+                [group for group in groups if group != default],
+                lambda group, name: _cell(_of(table, group)[name] - base[name], name, star=True),
+            ),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _of(table: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
+    chosen = (table["mechanism"] == group[0]) & (table["objective"] == group[1])
+    return table[chosen].set_index("seed").sort_index()
+
+
+def _rows(
+    table: pd.DataFrame,
+    groups: Sequence[tuple[str, str]],
+    cell: Callable[[tuple[str, str], str], str],
+) -> list[str]:
+    heads = [f"{text} ({unit})" if unit else text for text, unit, _ in SHOWN.values()]
+    lines = ["| mechanism | objective | " + " | ".join(heads) + " |", "|---|---|" + "---:|" * len(heads)]
+    for group in groups:
+        cells = [cell(group, name) for name in SHOWN]
+        lines.append(f"| {group[0]} | {group[1]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(values: pd.Series, name: str, star: bool = False) -> str:
+    _, unit, decimals = SHOWN[name]
+    mean, half = interval(values * (100 if unit == "%" else 1))
+    if np.isnan(mean):
+        return "-"
+    sign = "+" if star else ""
+    mark = "*" if star and abs(mean) > half > 0 else ""
+    width = "" if np.isnan(half) else f" ± {half:.{decimals}f}"
+    return f"{mean:{sign}.{decimals}f}{width}{mark}"
+
+
+def write(cases: Sequence[Case], folder: Path, default: tuple[str, str], command: str) -> pd.DataFrame:
+    """Writes comparison.csv and comparison.md; returns the table."""
+    table = table_of(cases)
+    table.to_csv(folder / "comparison.csv", index=False, lineterminator="\n", float_format="%.9g")
+    (folder / "comparison.md").write_text(markdown(table, default, command), encoding="utf-8")
+    return table

@@ -1,0 +1,122 @@
+"""What a person sees while a command runs and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from settings import Settings
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A function (phase, done, total) that moves the progress bar."""
+    if quiet:
+        yield lambda phase, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def advance(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total)
+            bar.update(tasks[phase], completed=done)
+
+        yield advance
+
+
+def print_summary(
+    settings: Settings, figures: dict[str, Any], timing: dict[str, Any], folder: Path, plots: bool
+) -> None:
+    """The table of the day, where the results are, and the chain tip."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if settings.VERBOSE:
+        table = Table(
+            title=_title(figures), show_header=False, title_justify="left", pad_edge=False
+        )
+        for name, text in summary_lines(figures, timing):
+            table.add_row(name, text)
+        console.print(table)
+    print(f"results in {folder}" + (f", figures in {folder / 'plots'}" if plots else ""))
+    if figures["chain_tip"]:
+        print(f"chain tip to note down: {figures['chain_tip']}")
+
+
+def _title(f: dict[str, Any]) -> str:
+    hours = f["steps"] * f["step_hours"]
+    return f"{f['members']} members, {hours:g} h, seed {f['seed']}, {f['objective']}"
+
+
+def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, text) of each line of the closing table."""
+
+    def share(name: str) -> str:
+        return "-" if f[name] is None else f"{100 * f[name]:.1f} %"
+
+    p2p_price = f["p2p_price_eur_per_kwh"]
+    lines = [
+        ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
+        (
+            "batteries",
+            f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR",
+        ),
+        ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
+        ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
+        (
+            "utility",
+            f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh",
+        ),
+        (
+            "from outside",
+            f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh",
+        ),
+        (
+            "prices",
+            f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
+            f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
+        ),
+        (
+            "self-sufficiency",
+            f"{share('self_sufficiency')}, self-consumption {share('self_consumption')}",
+        ),
+        (
+            "net cost",
+            f"{f['net_cost_eur']:,.2f} EUR together, {f['net_cost_alone_eur']:,.2f} EUR alone: "
+            f"{f['savings_eur']:,.2f} EUR saved",
+        ),
+        (
+            "regulator",
+            f"bonuses {f['bonuses_eur']:,.2f} EUR, penalties {f['penalties_eur']:,.2f} EUR "
+            f"({f['avoidable_penalties_eur']:,.2f} avoidable)",
+        ),
+        (
+            "balances",
+            f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
+            f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
+        ),
+        ("bans", f"{f['banned_ever']} members, {f['banned_member_steps']} member-steps"),
+    ]
+    if f["blocks"]:
+        rate = timing.get("hashes_per_second", 0)
+        lines.append(
+            (
+                "ledger",
+                f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s",
+            )
+        )
+    lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
+    return lines
