@@ -17,7 +17,11 @@ SHOWN = 5
 
 
 def read_table(
-    path: Path, option: str, columns: dict[str, tuple[str, ...]], optional: tuple[str, ...] = ()
+    path: Path,
+    option: str,
+    columns: dict[str, tuple[str, ...]],
+    optional: tuple[str, ...] = (),
+    may_be_empty: bool = False,
 ) -> pd.DataFrame:
     """The wished columns under their first name, as texts or as the file's types; raises InputError."""
     import pandas as pd
@@ -55,7 +59,7 @@ def read_table(
             problems.append(
                 f"{option} {path}: no column {' or '.join(aliases)}; it has {some_of(map(str, table.columns))}"
             )
-    if not problems and not len(table):
+    if not problems and not len(table) and not may_be_empty:
         problems.append(f"{option} {path}: has a header but no rows")
     stop_if(problems)
     return table[list(found)].rename(columns=found)

@@ -118,7 +118,9 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
         "objective": scenario.settings.REGULATOR_OBJECTIVE,
         "seed": scenario.settings.SEED,
         **{name: figures[name] for name in FROM_SUMMARY},
-        "value_tapping": value_tapping(figures["net_cost_eur"], figures["net_cost_alone_eur"], best),
+        "value_tapping": value_tapping(
+            figures["net_cost_eur"], figures["net_cost_alone_eur"], best
+        ),
         "participation": float(np.mean(savings > 1e-9)),
         "equality": equality(savings_to_income(savings)),
         "energy_balance": 1 - net.sum() / energy if energy else None,
@@ -267,7 +269,10 @@ def _rows(
     cell: Callable[[tuple[str, str], str], str],
 ) -> list[str]:
     heads = [f"{text} ({unit})" if unit else text for text, unit, _ in SHOWN.values()]
-    lines = ["| mechanism | objective | " + " | ".join(heads) + " |", "|---|---|" + "---:|" * len(heads)]
+    lines = [
+        "| mechanism | objective | " + " | ".join(heads) + " |",
+        "|---|---|" + "---:|" * len(heads),
+    ]
     for group in groups:
         cells = [cell(group, name) for name in SHOWN]
         lines.append(f"| {group[0]} | {group[1]} | " + " | ".join(cells) + " |")
@@ -285,7 +290,9 @@ def _cell(values: pd.Series, name: str, star: bool = False) -> str:
     return f"{mean:{sign}.{decimals}f}{width}{mark}"
 
 
-def write(cases: Sequence[Case], folder: Path, default: tuple[str, str], command: str) -> pd.DataFrame:
+def write(
+    cases: Sequence[Case], folder: Path, default: tuple[str, str], command: str
+) -> pd.DataFrame:
     """Writes comparison.csv and comparison.md; returns the table."""
     table = table_of(cases)
     table.to_csv(folder / "comparison.csv", index=False, lineterminator="\n", float_format="%.9g")

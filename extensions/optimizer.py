@@ -51,8 +51,8 @@ def merge_batteries(fleet: Fleet) -> BatteryClasses:
     capacity, power = fleet.battery_capacity_wh[owns], fleet.max_power_wh[owns]
     _, build = np.unique(np.round(power / capacity, 2), return_inverse=True)
 
-    def summed(column: Real) -> Real:
-        return np.bincount(build, column[owns] / 1000)
+    def summed(column: np.ndarray) -> Real:
+        return np.asarray(np.bincount(build, column[owns] / 1000), float)
 
     return BatteryClasses(
         low=summed(fleet.min_stored_wh),
@@ -87,7 +87,9 @@ def solve(profiles: Profiles, batteries: BatteryClasses, final_kwh: float) -> Op
 
     one, each = eye(steps, format="csr"), eye(classes * steps, format="csr")
     all_classes = hstack([one] * classes, format="csr") if classes else csr_matrix((steps, 0))
-    balance = hstack([one, -one, -one, one, -all_classes, all_classes, csr_matrix((steps, classes * steps))])
+    balance = hstack(
+        [one, -one, -one, one, -all_classes, all_classes, csr_matrix((steps, classes * steps))]
+    )
     shift = diags([1.0, -1.0], [0, -1], shape=(steps, steps), format="csr")
     stored = bmat([[shift if i == j else None for j in range(classes)] for i in range(classes)])
     eta = batteries.efficiency

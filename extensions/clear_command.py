@@ -1,0 +1,142 @@
+"""python main.py clear BOOK.csv: one order book through one market rule."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import settings
+from extensions.mechanisms import MECHANISMS
+from records import Orders, StepPrices
+from settings import InputError, microeur
+from storage import fixed
+from tables import examples, numbers, read_table, stop_if
+from trading import Clearing, crossing
+
+COLUMNS = ("side", "participant", "energy_kwh", "price_eur_per_kwh")
+MOST_KWH, MOST_EUR_PER_KWH = 1e6, 1e3
+
+
+def command(arguments: list[str], config: ModuleType) -> int:
+    """Clears the book and prints key: value lines; writes the trades where --output asks for them."""
+    parser = argparse.ArgumentParser(
+        prog="python main.py clear",
+        description="Clear an order book (side, participant, energy_kwh, price_eur_per_kwh) by one market rule.",
+        epilog="example: python main.py clear book.csv --mechanism uniform --output trades.csv",
+        allow_abbrev=False,
+    )
+    parser.add_argument("book", type=Path, metavar="BOOK")
+    parser.add_argument("--mechanism", default="midpoint", metavar="M", help=", ".join(MECHANISMS))
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV file for the trades")
+    options = parser.parse_args(arguments)
+    if options.mechanism not in MECHANISMS:
+        raise InputError([f"--mechanism {options.mechanism}: allowed are {', '.join(MECHANISMS)}"])
+    if options.output is not None and (
+        options.output.is_dir() or not options.output.parent.is_dir()
+    ):
+        raise InputError([f"--output {options.output}: name a file in an existing folder"])
+    in_force = settings.load(config)
+    orders, names = read_book(options.book)
+    rule = MECHANISMS[options.mechanism]
+    outside = backstop(microeur(in_force.RETAIL_PRICE), microeur(in_force.FEED_IN_PRICE))
+    cleared = rule.clear(rule.admit(orders), outside)
+    for key, value in figures(orders, cleared).items():
+        print(f"{key}: {value}")
+    if options.output is not None:
+        write_trades(options.output, cleared, names)
+    return 0
+
+
+def read_book(path: Path) -> tuple[Orders, list[str]]:
+    """(orders, names of the participants): one order per line, in whole Wh and micro-euro per kWh.
+
+    A participant's orders stay separate: each line stands for an owner of its own.
+    """
+    table = read_table(path, "BOOK", {name: (name,) for name in COLUMNS}, may_be_empty=True)
+    problems: list[str] = []
+    code, words = table["side"].factorize(use_na_sentinel=False)
+    words = np.array([str(word).strip().lower() for word in words], object)
+    known = np.isin(words, ["buy", "sell"])
+    wrong = table.index[~known[code]] if len(words) else []
+    problems += examples(
+        path, [(row, f"side is {table['side'][row]!r}; allowed are buy and sell") for row in wrong]
+    )
+    energy = numbers(table, "energy_kwh", path, problems, MOST_KWH, "kWh")
+    price = numbers(table, "price_eur_per_kwh", path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
+    energy_wh = np.rint(energy * 1000).astype(np.int64)
+    if not problems:
+        nothing = table.index[energy_wh == 0]
+        problems += examples(
+            path, [(row, "energy_kwh is zero; an order needs at least 0.001") for row in nothing]
+        )
+    stop_if(problems)
+    count = len(table)
+    orders = Orders(
+        member=np.arange(count, dtype=np.int32),
+        is_sale=(words == "sell")[code] if len(words) else np.zeros(0, bool),
+        energy_wh=energy_wh,
+        limit_microeur_per_kwh=np.rint(price * 1e6).astype(np.int64),
+        from_storage=np.zeros(count, bool),
+        tie=np.arange(count),
+    )
+    return orders, table["participant"].astype(str).tolist()
+
+
+def backstop(retail: int, feed_in: int) -> StepPrices:
+    """The prices that sharing rules read: lb and ls, and nothing else."""
+    return StepPrices(
+        market=0,
+        wholesale_buy=0,
+        wholesale_sell=0,
+        market_buy=retail,
+        market_sell=feed_in,
+        grid_import=retail,
+        grid_export=feed_in,
+        forecast=0,
+        expected_buy=retail,
+        expected_sell=feed_in,
+        day_ahead=0,
+    )
+
+
+def figures(orders: Orders, cleared: Clearing) -> dict[str, Any]:
+    """The printed figures: energy, volume-weighted price, marginal orders, welfare."""
+    trades = cleared.trades
+    energy_wh, amount = int(trades.energy_wh.sum()), int(trades.amount_nanoeur.sum())
+    limit = orders.limit_microeur_per_kwh
+    gain = (limit[trades.buyer] - limit[trades.seller]) * trades.energy_wh
+    buying, selling, _ = crossing(orders)
+    bought, sold = limit[buying[-1:]], limit[selling[-1:]]
+    spread = 0 if cleared.spread_nanoeur is None else int(cleared.spread_nanoeur.sum())
+    return {
+        "traded_kwh": f"{energy_wh / 1000:.3f}",
+        "trades": trades.size,
+        "price_eur_per_kwh": f"{amount / energy_wh / 1e6:.6f}" if energy_wh else "-",
+        "marginal_bid_eur_per_kwh": f"{bought[0] / 1e6:.6f}" if len(bought) else "-",
+        "marginal_ask_eur_per_kwh": f"{sold[0] / 1e6:.6f}" if len(sold) else "-",
+        "welfare_eur": f"{int(gain.sum()) / 1e9:.9f}",
+        "paid_by_buyers_eur": f"{(amount + spread) / 1e9:.9f}",
+        "received_by_sellers_eur": f"{amount / 1e9:.9f}",
+    }
+
+
+def write_trades(path: Path, cleared: Clearing, names: list[str]) -> None:
+    """Writes seller, buyer, energy_kwh, price_eur_per_kwh."""
+    trades, who = cleared.trades, np.array(names, object)
+    columns = (
+        who[trades.seller].tolist(),
+        who[trades.buyer].tolist(),
+        fixed(trades.energy_wh, 3),
+        fixed(trades.price_microeur_per_kwh, 6),
+    )
+    unfinished = path.with_name(path.name + ".new")
+    with open(unfinished, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["seller", "buyer", "energy_kwh", "price_eur_per_kwh"])
+        table.writerows(zip(*columns, strict=True))
+    unfinished.replace(path)
