@@ -158,6 +158,12 @@ def net_paid(run: Run, reasons: tuple[Reason, ...]) -> np.ndarray:
     return paid
 
 
+def summarize(run: Run) -> dict[str, Any]:
+    """The summary of a run, in one call."""
+    history = History(run)
+    return summary(history, member_totals(history))
+
+
 def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
     """The figures that the terminal prints: energy in kWh, money in EUR, shares from 0 to 1."""
     run, totals = history.run, history.totals
