@@ -1,0 +1,92 @@
+"""The race is fair and real: winners follow hash power, attempts follow the geometric law.
+
+Every race here is deterministic (fixed headers), so a test either always passes or always fails; the
+limits are far outside what chance allows (probability below one in a thousand).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import accumulate
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from blockchain import Draft, entitled, race_of_miners
+
+BLOCKS = 3000
+LEAST_PROBABILITY = 0.001
+
+
+def race_many(power: list[int], difficulty: int, blocks: int = BLOCKS) -> tuple[Counter, list[int]]:
+    """(blocks won by each miner, attempts of each block) of a chain of empty-handed blocks."""
+    wins: Counter = Counter()
+    attempts, previous = [], bytes(32)
+    for height in range(1, blocks + 1):
+        draft = Draft(1, height, 0, previous, (b"trade" * 7,))
+        headers = [draft.header(miner, difficulty) for miner in range(len(power))]
+        miner, nonce, tried = race_of_miners(headers, height % len(power), difficulty, power)
+        previous = draft.sealed(miner, difficulty, nonce, tried).block_hash
+        wins[miner] += 1
+        attempts.append(tried)
+    return wins, attempts
+
+
+@pytest.fixture(scope="module")
+def equal_race() -> tuple[Counter, list[int]]:
+    """15 equal miners at difficulty 1, where going first would matter most (trap 30)."""
+    return race_many([1] * 15, difficulty=1)
+
+
+def test_equal_miners_win_equally_often(equal_race: tuple[Counter, list[int]]) -> None:
+    won = [equal_race[0][miner] for miner in range(15)]
+    assert stats.chisquare(won).pvalue > LEAST_PROBABILITY, won
+
+
+def test_attempts_per_block_follow_the_geometric_law(equal_race: tuple[Counter, list[int]]) -> None:
+    """At difficulty 1 each attempt wins with 1/16: chi-square over ten classes of equal expectation."""
+    edges = stats.geom.ppf(np.linspace(0, 1, 11)[1:-1], 1 / 16)
+    counts = np.bincount(np.searchsorted(edges, equal_race[1]), minlength=10)
+    below = stats.geom.cdf(np.concatenate([[0], edges, [np.inf]]), 1 / 16)
+    expected = np.diff(below) * len(equal_race[1])
+    assert stats.chisquare(counts, expected).pvalue > LEAST_PROBABILITY, counts
+
+
+def test_a_fixed_first_miner_would_have_been_noticed() -> None:
+    """The same test refutes a race that miner 0 always begins: it can fail."""
+    won: Counter = Counter()
+    for height in range(BLOCKS):
+        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 1) for m in range(15)]
+        won[race_of_miners(headers, 0, 1, [1] * 15)[0]] += 1
+    assert stats.chisquare([won[miner] for miner in range(15)]).pvalue < LEAST_PROBABILITY
+
+
+def test_hash_power_shifts_the_shares_as_it_should() -> None:
+    """At difficulty 2 a round of ten attempts is short against 256, so shares follow power."""
+    power = [5, 2, 1, 1, 1]
+    wins, _ = race_many(power, difficulty=2, blocks=2000)
+    expected = np.array(power) / sum(power) * 2000
+    assert stats.chisquare([wins[m] for m in range(5)], expected).pvalue > LEAST_PROBABILITY, wins
+
+
+def test_attempts_are_counted_the_same_with_equal_power_of_any_size() -> None:
+    """Power 1 and the general rule agree on winner and nonce where both apply."""
+    for height in range(1, 60):
+        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 2) for m in range(4)]
+        miner, nonce, tried = race_of_miners(headers, height % 4, 2, [1] * 4)
+        assert tried == nonce * 4 + (miner - height) % 4 + 1
+
+
+def test_a_validators_turn_comes_in_proportion_to_its_stake() -> None:
+    stakes = [50, 30, 10, 5, 5]
+    turns = Counter(entitled(np.random.default_rng(h).bytes(32), stakes) for h in range(4000))
+    expected = np.array(stakes) / 100 * 4000
+    assert stats.chisquare([turns[v] for v in range(5)], expected).pvalue > LEAST_PROBABILITY
+
+
+def test_stake_zero_is_never_entitled_and_the_borders_are_exact() -> None:
+    stakes = [3, 0, 2]
+    owners = [entitled(point.to_bytes(32, "big"), stakes) for point in range(5)]
+    assert owners == [0, 0, 0, 2, 2]
+    assert list(accumulate(stakes)) == [3, 3, 5]
