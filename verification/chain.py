@@ -1,0 +1,443 @@
+"""The second reading of the chain: blockchain.json and blocks.csv against settings and trades.
+
+Every hash is computed again with the few lines below, which are written from the description of the
+format and not shared with the code that mined the chain.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+import struct
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any
+
+from verification.read import Findings, Reader, places, reason_of, show, strict_object, text_of
+
+Progress = Callable[[str, float], None]
+
+RECORD = struct.Struct("<BIQiiqq")
+HEADER_START = struct.Struct("<6I32s32s")
+NONCE = struct.Struct("<Q")
+TRADE_KINDS = {"p2p": 1, "local_market": 2}
+TRANSACTION = (
+    *("tx_id", "kind", "timestep", "trade_id", "buyer_id", "seller_id"),
+    *("energy_wh", "price_microeur_per_kwh"),
+)
+TRANSACTION_TYPES = (str, int, int, int, int, int, int, int)
+HEAD = {"version": int, "difficulty": int, "miners": int, "block_reward_eur": str, "blocks": list}
+NUMBERS = ("height", "timestep", "miner", "difficulty", "nonce", "hashes_tried")
+HASHES = ("previous_hash", "merkle_root", "block_hash")
+BLOCK = dict.fromkeys(NUMBERS, int) | dict.fromkeys(HASHES, str) | {"transactions": list}
+BLOCKS_CSV = (
+    "height,timestep,miner,transactions,nonce,hashes_tried,difficulty,block_hash,previous_hash,"
+    "merkle_root"
+)
+HASH_TEXT = re.compile("[0-9a-f]{64}")
+
+Transaction = tuple[Any, ...]  # the values of TRANSACTION, in this order
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings demand of a chain; miners are validators where stake decides."""
+
+    version: int  # 1 proof of work, 2 proof of stake
+    miners: int
+    difficulty: int
+    reward_nanoeur: int
+    block_size: int
+    weights: tuple[int, ...]  # hash power of each miner
+    stakes: tuple[int, ...]  # of each validator, empty with proof of work
+    genesis_root: bytes
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block as it stands in the file: right types, values still to be judged."""
+
+    height: int
+    timestep: int
+    miner: int
+    difficulty: int
+    nonce: int
+    hashes_tried: int
+    previous_hash: str
+    merkle_root: str
+    block_hash: str
+    transactions: list[Transaction]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """blockchain.json and blocks.csv as they stand in the files."""
+
+    head: dict[str, Any]
+    blocks: list[Block]
+    table: list[list[str]]  # blocks.csv, the promised columns in their order
+
+    @property
+    def tip(self) -> str:
+        return self.blocks[-1].block_hash if self.blocks else ""
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def read_chain(reader: Reader, trades_bytes: int) -> Chain:
+    """The chain of a folder; what is not in its shape goes to the reader's problems.
+
+    On the chain a trade takes less than 16 times the bytes of its row in all_trades.csv, so a file
+    that cannot belong to these trades is refused before it fills the memory.
+    """
+    largest = 2**20 + 16 * trades_bytes
+    raw = reader.json("blockchain.json", largest, transaction_or_object)
+    table = read_table(reader, largest)
+    if raw is None:
+        return Chain({}, [], table)
+    head = members(reader, raw, "the chain", HEAD)
+    blocks = [read_block(reader, i, block) for i, block in enumerate(head.pop("blocks", []))]
+    return Chain(head, [block for block in blocks if block], table)
+
+
+def transaction_or_object(pairs: list[tuple[str, Any]]) -> Any:
+    """A transaction as a tuple of its values, a third of the memory of a dict; else a dict."""
+    if tuple(map(itemgetter(0), pairs)) == TRANSACTION:
+        return tuple(map(itemgetter(1), pairs))
+    return strict_object(pairs)
+
+
+def members(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
+    """Those members of an object that have their type; a name too many is a finding."""
+    if type(raw) is not dict:
+        reader.problem("blockchain.json", f"{where} is {show(raw)}, should be an object")
+        return {}
+    for name in sorted(raw.keys() - types.keys()):
+        reader.findings.add(where, "unknown key", f"{show(name)} has no meaning here")
+    right = {name: raw[name] for name, kind in types.items() if type(raw.get(name)) is kind}
+    for name in sorted(types.keys() - right.keys()):
+        found = show(raw[name]) if name in raw else "missing"
+        should = f"should be of type {types[name].__name__}"
+        reader.problem("blockchain.json", f"{where}: {name} is {found}, {should}")
+    return right
+
+
+def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
+    fields = members(reader, raw, f"block {height}", BLOCK)
+    if len(fields) < len(BLOCK):
+        return None
+    for i, tx in enumerate(fields["transactions"]):
+        if type(tx) is not tuple or tuple(map(type, tx)) != TRANSACTION_TYPES:
+            where = f"block {height}, transaction {i}"
+            fields["transactions"][i] = read_transaction(reader, where, tx)
+    return Block(**fields)
+
+
+def read_transaction(reader: Reader, where: str, raw: Any) -> Transaction:
+    """A transaction whose members stand in another order, or are not what they should be."""
+    if type(raw) is tuple:
+        raw = dict(zip(TRANSACTION, raw, strict=True))
+    types = dict(zip(TRANSACTION, TRANSACTION_TYPES, strict=True))
+    fields = members(reader, raw, where, types)
+    return tuple(fields.get(name) for name in TRANSACTION)
+
+
+def read_table(reader: Reader, largest_bytes: int) -> list[list[str]]:
+    """The promised columns of blocks.csv as texts: they are compared with the chain as they are."""
+    data = reader.content("blocks.csv", largest_bytes)
+    if data is None:
+        return []
+    try:
+        rows = list(csv.reader(text_of(data).split("\n")[:-1], strict=True))
+        names = BLOCKS_CSV.split(",")
+        place = places(rows[0] if rows else [], names)
+        return [[row[place[name]] for name in names] for row in rows[1:]]
+    except IndexError:
+        reader.problem("blocks.csv", "a row has fewer fields than the header")
+    except (ValueError, csv.Error) as error:  # not UTF-8, a column missing, a broken quote
+        reader.problem("blocks.csv", reason_of(error))
+    return []
+
+
+# ------------------------------------------------------------------------------------- hashing
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """Root over hashed leaves as in RFC 6962: split at the largest power of two below n."""
+    if len(leaves) == 1:
+        return leaves[0]
+    if not leaves:
+        return sha256(b"").digest()
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\x01" + merkle_root(leaves[:split]) + merkle_root(leaves[split:])).digest()
+
+
+def header_start(block: Block, version: int, miner: int) -> bytes:
+    """The 88 bytes of a header before its nonce."""
+    numbers = version, block.height, block.timestep, miner, block.difficulty
+    hashes = bytes.fromhex(block.previous_hash), bytes.fromhex(block.merkle_root)
+    return HEADER_START.pack(*numbers, len(block.transactions), *hashes)
+
+
+def hashes_tried(height: int, miner: int, nonce: int, weights: tuple[int, ...]) -> int:
+    """Attempts of all miners up to and with this nonce of this miner.
+
+    In round k each miner m tries its nonces k*w to k*w+w-1; miner height mod M begins the round.
+    """
+    rounds, within = divmod(nonce, weights[miner])
+    first = height % len(weights)
+    turns = weights[first:] + weights[:first]
+    return rounds * sum(turns) + sum(turns[: (miner - first) % len(turns)]) + within + 1
+
+
+def validators(chain: Chain, rules: Rules) -> list[int]:
+    """The validator that stake entitles to each height; nobody's turn matters in proof of work."""
+    genesis = chain.blocks[0].block_hash if chain.blocks else ""
+    if rules.version == 1 or not HASH_TEXT.fullmatch(genesis):
+        return [0] * len(chain.blocks)
+    stake_up_to = list(itertools.accumulate(rules.stakes))
+    seed, chosen = sha256(bytes.fromhex(genesis)).digest(), [0]
+    while len(chosen) < len(chain.blocks):
+        seed = sha256(seed + struct.pack("<I", chosen[-1])).digest()
+        turn = int.from_bytes(seed, "big") % stake_up_to[-1]
+        chosen.append(bisect_right(stake_up_to, turn))
+    return chosen
+
+
+# -------------------------------------------------------------------------------------- blocks
+
+
+def check_chain(
+    chain: Chain,
+    rules: Rules,
+    trades: list[Transaction],
+    findings: Findings,
+    race: bool,
+    progress: Progress,
+) -> None:
+    """All that a chain promises; `trades` are the rows of all_trades.csv as transactions."""
+    check_head(chain, rules, findings)
+    sound, previous = [], "0" * 64
+    for height, entitled in enumerate(validators(chain, rules)):
+        if height % 256 == 0:
+            progress("chain", height / len(chain.blocks))
+        block, known = chain.blocks[height], findings.total
+        check_link(height, block, previous, findings)
+        if height == 0:
+            check_genesis(block, rules, findings)
+        else:
+            check_sealing(height, block, rules, entitled, findings)
+        check_hashes(height, block, rules.version, findings)
+        if height > 0 and findings.total == known:
+            sound.append(block)
+        previous = block.block_hash
+    check_trades_once(chain, trades, findings)
+    check_packing(chain, rules, trades, findings)
+    check_table(chain, findings)
+    if race and rules.version == 1:
+        check_race(sound, rules, findings, progress)
+
+
+def check_head(chain: Chain, rules: Rules, findings: Findings) -> None:
+    """What stands beside the blocks is what the settings say."""
+    euro, rest = divmod(rules.reward_nanoeur, 10**9)
+    due = {"version": rules.version, "difficulty": rules.difficulty, "miners": rules.miners}
+    for name, value in due.items():
+        findings.differ("chain", "chain settings", name, chain.head[name], value)
+    told, reward = chain.head["block_reward_eur"], f"{euro}.{rest:09d}"
+    findings.differ("chain", "chain settings", "block_reward_eur", told, reward)
+    if not chain.blocks:
+        findings.add("chain", "empty chain", "there is no block, expected at least the genesis")
+
+
+def check_link(height: int, block: Block, previous: str, findings: Findings) -> None:
+    where = f"block {height}"
+    findings.differ(where, "height", "height", block.height, height)
+    findings.differ(where, "link", "previous_hash", block.previous_hash, previous)
+
+
+def check_genesis(block: Block, rules: Rules, findings: Findings) -> None:
+    """The first block says nothing but which scenario the chain belongs to."""
+    for name in ("timestep", "miner", "difficulty", "nonce", "hashes_tried"):
+        findings.differ("block 0", "genesis", name, getattr(block, name), 0)
+    findings.differ("block 0", "genesis", "transactions", len(block.transactions), 0)
+    name, root = "merkle_root (SHA-256 of params.json)", rules.genesis_root.hex()
+    findings.differ("block 0", "genesis", name, block.merkle_root, root)
+
+
+def check_sealing(
+    height: int, block: Block, rules: Rules, entitled: int, findings: Findings
+) -> None:
+    """Who was allowed to seal this block, and with how much work."""
+    where = f"block {height}"
+    findings.differ(where, "difficulty", "difficulty", block.difficulty, rules.difficulty)
+    if not 0 <= block.miner < rules.miners:
+        detail = f"miner is {show(block.miner)}, expected 0 to {rules.miners - 1}"
+        findings.add(where, "miner", detail)
+    if rules.version == 2:
+        findings.differ(where, "stake", "miner", block.miner, entitled)
+        findings.differ(where, "stake", "nonce", block.nonce, 0)
+        findings.differ(where, "hashes_tried", "hashes_tried", block.hashes_tried, 0)
+        return
+    if not block.block_hash.startswith("0" * rules.difficulty):
+        found = f"block_hash is {show(block.block_hash)}"
+        findings.add(where, "proof of work", f"{found}, expected {rules.difficulty} leading zeros")
+    if 0 <= block.miner < rules.miners and 0 <= block.nonce < 2**64:
+        tried = hashes_tried(height, block.miner, block.nonce, rules.weights)
+        findings.differ(where, "hashes_tried", "hashes_tried", block.hashes_tried, tried)
+
+
+def check_hashes(height: int, block: Block, version: int, findings: Findings) -> None:
+    """tx_id of each trade, Merkle root and header hash, all computed again."""
+    where, leaves = f"block {height}", []
+    for tx in block.transactions:
+        try:
+            record = RECORD.pack(*tx[1:])
+        except struct.error:
+            detail = f"no record of 37 bytes holds {show(tx[1:])}"
+            findings.add(f"{where}, trade {show(tx[3])}", "number range", detail)
+            record = b""  # so that the Merkle root is wrong as well
+        tx_id = sha256(record).hexdigest()
+        if tx_id != tx[0]:
+            findings.differ(f"{where}, trade {show(tx[3])}", "tx_id", "tx_id", tx[0], tx_id)
+        leaves.append(sha256(b"\x00" + record).digest())
+    if height > 0:  # the genesis has the hash of the settings in its place
+        root = merkle_root(leaves).hex()
+        findings.differ(where, "merkle root", "merkle_root", block.merkle_root, root)
+    malformed = [name for name in HASHES if not HASH_TEXT.fullmatch(getattr(block, name))]
+    for name in malformed:
+        detail = f"{name} is {show(getattr(block, name))}, expected 64 lower-case hex digits"
+        findings.add(where, "hash text", detail)
+    if malformed:
+        return
+    try:
+        header = header_start(block, version, block.miner) + NONCE.pack(block.nonce)
+    except struct.error:
+        numbers = ", ".join(f"{name} {show(getattr(block, name))}" for name in NUMBERS)
+        findings.add(where, "number range", f"no header of 96 bytes holds {numbers}")
+        return
+    hashed = sha256(header).hexdigest()
+    findings.differ(where, "block hash", "block_hash", block.block_hash, hashed)
+
+
+# ---------------------------------------------------------------------------- blocks and trades
+
+
+def check_trades_once(chain: Chain, trades: list[Transaction], findings: Findings) -> None:
+    """Every trade stands on the chain once and only once, in order, as all_trades.csv has it."""
+    seen: Counter[int] = Counter()
+    last = -1
+    for height, block in enumerate(chain.blocks):
+        for tx in block.transactions:
+            trade_id: int = tx[3]
+            due: Transaction = ()
+            if 0 <= trade_id < len(trades):
+                due = trades[trade_id]
+            if tx != due or trade_id <= last or tx[2] != block.timestep:
+                where = f"block {height}, trade {show(trade_id)}"
+                describe_misplaced(where, tx, due, last, block.timestep, findings)
+            seen[trade_id] += 1
+            last = trade_id
+    for trade_id in range(len(trades)):
+        if seen[trade_id] != 1:
+            detail = f"stands on the chain {seen[trade_id]} times"
+            findings.add(f"trade {trade_id}", "trade once", detail)
+
+
+def describe_misplaced(
+    where: str, tx: Transaction, due: Transaction, last: int, step: int, findings: Findings
+) -> None:
+    """Findings for a transaction that is not the trade, not in the place or not in the step."""
+    if tx[3] <= last:
+        findings.add(where, "trade order", f"stands after trade {show(last)}")
+    findings.differ(where, "block step", "timestep", tx[2], step)
+    if not due:
+        findings.add(where, "trade once", "is not in all_trades.csv")
+        return
+    for name, found, expected in zip(TRANSACTION, tx, due, strict=True):
+        findings.differ(where, "chain against trades", name, found, expected)
+
+
+def check_packing(
+    chain: Chain, rules: Rules, trades: list[Transaction], findings: Findings
+) -> None:
+    """Blocks in step order, filled in trade order, exactly as many as each step needs."""
+    blocks, latest = chain.blocks[1:], 0
+    for height, block in enumerate(blocks, 1):
+        size, where = len(block.transactions), f"block {height}"
+        if not 0 < size <= rules.block_size:
+            findings.add(where, "block size", f"{size} trades, expected 1 to {rules.block_size}")
+        if block.timestep < latest:
+            detail = f"step {show(block.timestep)} after step {show(latest)}"
+            findings.add(where, "block order", detail)
+        latest = max(latest, block.timestep)
+        more = height < len(blocks) and blocks[height].timestep == block.timestep
+        if more and size < rules.block_size:
+            findings.add(
+                where, "block fill", f"{size} trades, but the step goes on in block {height + 1}"
+            )
+    mined = Counter(block.timestep for block in blocks)
+    traded = Counter(trade[2] for trade in trades)
+    for step in sorted(mined.keys() | traded.keys()):
+        due = -(-traded[step] // rules.block_size)
+        findings.differ(f"step {show(step)}", "blocks per step", "blocks", mined[step], due)
+
+
+def check_table(chain: Chain, findings: Findings) -> None:
+    """blocks.csv says what the chain says, digit by digit."""
+    rule, names = "blocks.csv", BLOCKS_CSV.split(",")
+    findings.differ(rule, rule, "number of rows", len(chain.table), len(chain.blocks))
+    for height, (row, block) in enumerate(zip(chain.table, chain.blocks, strict=False)):
+        for name, text in zip(names, row, strict=True):
+            value = len(block.transactions) if name == "transactions" else getattr(block, name)
+            findings.differ(f"block {height}", rule, name, text, str(value))
+
+
+# ---------------------------------------------------------------------------------------- race
+
+
+def check_race(blocks: list[Block], rules: Rules, findings: Findings, progress: Progress) -> None:
+    """Mines again: no attempt before the winner's was valid. Only sound blocks can be raced."""
+    ends = itertools.accumulate(block.hashes_tried for block in blocks)
+    work = sum(block.hashes_tried for block in blocks)
+    for block, done in zip(blocks, ends, strict=True):
+        earlier = earlier_winner(block, rules)
+        if earlier:
+            won = "miner {} had won with nonce {}".format(*earlier)
+            detail = f"{won}, before miner {block.miner} with nonce {block.nonce}"
+            findings.add(f"block {block.height}", "race", detail)
+        progress("race", done / work)
+
+
+def earlier_winner(block: Block, rules: Rules) -> tuple[int, int] | None:
+    """(miner, nonce) of a valid attempt that came before the block's own, if there was one."""
+    first, weights = block.height % rules.miners, rules.weights
+    rounds = block.nonce // weights[block.miner]
+    winners_turn = (block.miner - first) % rules.miners
+    below = 1 << 4 * (64 - rules.difficulty)
+    for turn in range(rules.miners):
+        miner = (first + turn) % rules.miners
+        end = (rounds + (turn < winners_turn)) * weights[miner]
+        start = header_start(block, rules.version, miner)
+        nonce = first_valid(start, block.nonce if turn == winners_turn else end, below)
+        if nonce is not None:
+            return miner, nonce
+    return None
+
+
+def first_valid(start: bytes, end: int, below: int) -> int | None:
+    """The first nonce under `end` with which this header hashes to less than `below`."""
+    limit = min(below, 2**256 - 1).to_bytes(32, "big")
+    begun, pack = sha256(start), NONCE.pack
+    for nonce in range(end):
+        attempt = begun.copy()
+        attempt.update(pack(nonce))
+        if attempt.digest() < limit:
+            return nonce
+    return None

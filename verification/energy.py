@@ -1,0 +1,262 @@
+"""The second reading of energy: meters, batteries, trades, orders and bans, by step and member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from verification.chain import TRADE_KINDS, Transaction
+from verification.folder import AGGREGATOR, ENERGY, Saved, step_name, trade_name
+from verification.read import NO_LIMIT, BoolArray, Findings, FloatArray, unit_of
+
+BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
+P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
+FLOWS = tuple(unit for unit, _ in map(unit_of, ENERGY.split(",")) if unit.endswith("_wh"))
+LEVEL_TOLERANCE_MILLIWH = 1.1  # two levels, each rounded to the last of its 6 decimals
+
+
+def check_members(saved: Saved, findings: Findings) -> None:
+    """All rules of energy, trades and bans on one folder."""
+    check_meters(saved, findings)
+    check_kinds(saved, findings)
+    check_batteries(saved, findings)
+    check_trades(saved, findings)
+    check_prices(saved, findings)
+    check_heights(saved, findings)
+    check_flows(saved, findings)
+    check_orders(saved, findings)
+    check_bans(saved, findings)
+    check_hours(saved, findings)
+
+
+# --------------------------------------------------------------------------- meters and batteries
+
+
+def check_meters(saved: Saved, findings: Findings) -> None:
+    """The energy law at each meter in each step; nothing flows backwards."""
+    e, name = saved.energy, saved.row_name
+    gained = e["pv_wh"] + e["battery_discharge_wh"] + e["p2p_bought_wh"]
+    gained = gained + e["market_bought_wh"] + e["grid_import_wh"]
+    used = e["load_wh"] + e["battery_charge_wh"] + e["p2p_sold_wh"] + e["market_sold_wh"]
+    used = used + e["grid_export_wh"] + e["curtailed_wh"]
+    findings.rows(gained != used, "energy law", name, "in {} Wh, out {} Wh", gained, used)
+    for flow in FLOWS:
+        findings.rows(e[flow] < 0, "negative flow", name, flow + " is {}", e[flow])
+    renewable = np.minimum(e["pv_wh"], e["load_wh"] + e["battery_charge_wh"])
+    findings.compare("renewable_used", name, "Wh", e["renewable_used_wh"], renewable)
+
+
+def check_kinds(saved: Saved, findings: Findings) -> None:
+    """Consumers have no PV, a storage no load either; members stand in order of their kinds."""
+    kinds = [("prosumer", "consumer", "storage").index(member.kind) for member in saved.members]
+    if kinds != sorted(kinds):
+        detail = "members must be prosumers, then consumers, then storage"
+        findings.add("prosumers.json", "kind", detail)
+    kind = np.tile(np.array(kinds), saved.steps)
+    pv, load = saved.energy["pv_wh"], saved.energy["load_wh"]
+    findings.rows((kind > 0) & (pv != 0), "kind", saved.row_name, "no prosumer, but PV {} Wh", pv)
+    wrong = (kind == 2) & (load != 0)
+    findings.rows(wrong, "kind", saved.row_name, "a storage, but load {} Wh", load)
+
+
+def check_batteries(saved: Saved, findings: Findings) -> None:
+    """level(t) = level(t-1) + charge*eta - discharge/eta, within the permitted state of charge."""
+    e, s, name = saved.energy, saved.settings, saved.row_name
+    charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
+    both = (charge > 0) & (discharge > 0)
+    findings.rows(both, "charge and discharge", name, "{} and {} Wh at once", charge, discharge)
+    capacity = np.array([member.capacity_kwh * 1e6 for member in saved.members])  # milli-Wh
+    initial = np.array([member.initial_kwh * 1e6 for member in saved.members])
+    check_bounds(saved, initial, capacity, "member {}, before step 0".format, findings)
+    capacity = np.tile(capacity, saved.steps)
+    level = e["battery_level_milliwh"].astype(np.float64)
+    check_bounds(saved, level, capacity, name, findings)
+    before = np.concatenate([initial, level])[: len(level)]
+    due = before + charge * 1000.0 * s.efficiency - discharge * 1000.0 / s.efficiency
+    wrong = np.abs(level - due) > LEVEL_TOLERANCE_MILLIWH + 1e-12 * capacity
+    words = "level {:.6f} kWh, expected {:.6f}"
+    findings.rows(wrong, "battery law", name, words, level / 1e6, due / 1e6)
+    share = 1e4 * np.divide(level, capacity, out=np.zeros_like(level), where=capacity > 0)
+    soc = e["battery_soc_e4"]
+    wrong = np.abs(soc - share) > 0.5001 + 1e4 / np.maximum(capacity, 1e4)
+    findings.rows(wrong, "battery_soc", name, "{} ten-thousandths, expected {:.1f}", soc, share)
+
+
+def check_bounds(
+    saved: Saved,
+    level: FloatArray,
+    capacity: FloatArray,
+    name: Callable[[int], str],
+    findings: Findings,
+) -> None:
+    """Levels (milli-Wh) stay within the permitted state of charge."""
+    low, high = saved.settings.min_soc * capacity, saved.settings.max_soc * capacity
+    slack = LEVEL_TOLERANCE_MILLIWH + 1e-12 * capacity
+    wrong = (level < low - slack) | (level > high + slack)
+    words = "level {:.6f} kWh, expected {:.6f} to {:.6f}"
+    findings.rows(wrong, "battery bounds", name, words, level / 1e6, low / 1e6, high / 1e6)
+
+
+# ---------------------------------------------------------------------------------------- trades
+
+
+def transactions(saved: Saved) -> list[Transaction]:
+    """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
+    trades = saved.trades
+    kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
+    columns = ("timestep", "trade_id", "buyer_id", "seller_id")
+    values = ("energy_wh", "price_microeur_per_kwh")
+    return list(
+        zip(
+            trades.tx_ids,
+            kind.tolist(),
+            *(trades[name].tolist() for name in columns + values),
+            strict=True,
+        )
+    )
+
+
+def check_trades(saved: Saved, findings: Findings) -> None:
+    """Each trade for itself: number, step, parties, amount."""
+    trades, n = saved.trades, len(saved.members)
+    buyer, seller, step = trades["buyer_id"], trades["seller_id"], trades["timestep"]
+    energy, price = trades["energy_wh"], trades["price_microeur_per_kwh"]
+    row = np.arange(trades.rows)
+    findings.compare("trade ids", trade_name, "trade_id", trades["trade_id"], row)
+    before = np.concatenate([step[:1], step[:-1]])
+    words = "step {} after step {}"
+    findings.rows(step < before, "trade order", trade_name, words, step, before)
+    outside = (step < 0) | (step >= saved.steps)
+    findings.rows(outside, "rows", trade_name, "there is no step {}", step)
+    findings.rows(energy <= 0, "empty trade", trade_name, "energy is {} Wh", energy)
+    findings.rows(price < 0, "negative price", trade_name, "{} micro-euro per kWh", price)
+    findings.compare("amount", trade_name, "nano-euro", trades["amount_nanoeur"], energy * price)
+    for side, party in (("buyer", buyer), ("seller", seller)):
+        unknown = (party < AGGREGATOR) | (party >= n)
+        findings.rows(unknown, "unknown party", trade_name, side + " is {}", party)
+    aggregators = (buyer == AGGREGATOR).astype(np.int64) + (seller == AGGREGATOR)
+    wrong = (buyer == seller) | (aggregators != (trades["trade_type"] == LOCAL_MARKET))
+    findings.rows(wrong, "parties", trade_name, "buyer {}, seller {}", buyer, seller)
+
+
+def check_prices(saved: Saved, findings: Findings) -> None:
+    """Neighbours trade within both limits, the local market at the price of the step."""
+    trades, n = saved.trades, len(saved.members)
+    price, sound = trades["price_microeur_per_kwh"], saved.sound_trades
+    step = np.where(sound, trades["timestep"], 0)
+    limits = saved.trading["limit_price_microeur_per_kwh"]
+    for side, beyond in (("buyer", np.greater), ("seller", np.less)):
+        party = trades[f"{side}_id"]
+        own = limits[np.where(sound & (party >= 0), step * n + party, 0)]
+        of_member = sound & (party >= 0) & (trades["trade_type"] == P2P) & (own != NO_LIMIT)
+        words = f"price {{}}, limit of the {side} {{}}"
+        findings.rows(of_member & beyond(price, own), "price limit", trade_name, words, price, own)
+    sell = saved.community["market_sell_price_microeur_per_kwh"][step]
+    buy = saved.community["market_buy_price_microeur_per_kwh"][step]
+    due = np.where(trades["buyer_id"] == AGGREGATOR, sell, buy)
+    wrong = sound & (trades["trade_type"] == LOCAL_MARKET) & (price != due)
+    findings.rows(wrong, "market price", trade_name, "price {}, expected {}", price, due)
+
+
+def check_heights(saved: Saved, findings: Findings) -> None:
+    """block_height follows from the trades before; without ledger it is -1 and tx_id is empty."""
+    trades, size, height = (
+        saved.trades,
+        saved.settings.chain.block_size,
+        saved.trades["block_height"],
+    )
+    if saved.chain is None:
+        on_chain = (height != -1) | np.array([text != "" for text in trades.tx_ids], np.bool_)
+        findings.rows(on_chain, "no ledger", trade_name, "stands in block {}", height)
+        return
+    steps, first, count = np.unique(trades["timestep"], return_index=True, return_counts=True)
+    blocks = -(-count // size)
+    of_trade = np.searchsorted(steps, trades["timestep"])
+    earlier = (np.cumsum(blocks) - blocks)[of_trade]
+    due = 1 + earlier + (np.arange(trades.rows) - first[of_trade]) // size
+    findings.compare("block height", trade_name, "block_height", height, due)
+
+
+# ------------------------------------------------------------------------------- orders and bans
+
+
+def check_flows(saved: Saved, findings: Findings) -> None:
+    """What a member bought and sold is the sum of its trades."""
+    trades, n, e, o = saved.trades, len(saved.members), saved.energy, saved.trading
+    counts = np.zeros(saved.steps * n, np.int64)
+    for kind, market in ((P2P, "p2p"), (LOCAL_MARKET, "market")):
+        for side, party in (("bought", trades["buyer_id"]), ("sold", trades["seller_id"])):
+            mine = saved.sound_trades & (party >= 0) & (trades["trade_type"] == kind)
+            row = trades["timestep"][mine] * n + party[mine]
+            total = np.zeros_like(counts)
+            np.add.at(total, row, trades["energy_wh"][mine])
+            np.add.at(counts, row, kind == P2P)
+            flow = f"{market}_{side}_wh"
+            findings.compare("trades and flows", saved.row_name, flow, e[flow], total)
+        told = e[f"{market}_bought_wh"] + e[f"{market}_sold_wh"]
+        findings.compare(
+            "prosumer_trading", saved.row_name, f"{market}_wh", o[f"{market}_wh"], told
+        )
+    findings.compare("prosumer_trading", saved.row_name, "p2p_trades", o["p2p_trades"], counts)
+
+
+def check_orders(saved: Saved, findings: Findings) -> None:
+    """Roles, orders and the trade cap allow what was traded; who is banned trades nothing."""
+    e, o, name = saved.energy, saved.trading, saved.row_name
+    role, order, limit = o["role"], o["order_wh"], o["limit_price_microeur_per_kwh"]
+    bought, sold = (
+        e["p2p_bought_wh"] + e["market_bought_wh"],
+        e["p2p_sold_wh"] + e["market_sold_wh"],
+    )
+    words = "order {} Wh, bought {} Wh, sold {} Wh"
+    silent = (role == NEUTRAL) | (role == BANNED)
+    wrong = np.where(silent, (order != 0) | (limit != NO_LIMIT), order <= 0)
+    wrong |= ((role == BUYER) & (sold != 0)) | ((role == SELLER) & (bought != 0))
+    findings.rows(wrong, "role", name, words, order, bought, sold)
+    above = (bought + sold > 0) & (bought + sold > order)
+    findings.rows(above, "traded above order", name, words, order, bought, sold)
+    banned, cap = o["is_banned"] == 1, saved.settings.trade_cap_wh
+    wrong = banned & (bought + sold != 0)
+    findings.rows(wrong, "banned member", name, words, order, bought, sold)
+    findings.compare("role and ban", name, "is_banned", o["is_banned"], (role == BANNED) * 1)
+    most = f", at most {cap} Wh in a step"
+    findings.rows(bought + sold > cap, "trade cap", name, words + most, order, bought, sold)
+    check_banned_trades(saved, banned, findings)
+
+
+def check_banned_trades(saved: Saved, banned: BoolArray, findings: Findings) -> None:
+    """Names each trade that has a banned member."""
+    trades, n = saved.trades, len(saved.members)
+    for side in ("buyer", "seller"):
+        party = trades[f"{side}_id"]
+        mine = saved.sound_trades & (party >= 0)
+        row = np.where(mine, trades["timestep"] * n + party, 0)
+        words = side + " {} is banned"
+        findings.rows(mine & banned[row], "banned member", trade_name, words, party)
+
+
+def check_bans(saved: Saved, findings: Findings) -> None:
+    """In force is the ban that the step before left; it counts down by one, and has a reason."""
+    a, n, name = saved.actions, len(saved.members), saved.row_name
+    left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
+    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
+    findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
+    told = saved.trading["is_banned"]
+    findings.compare("ban in force", name, "prosumer_trading is_banned", told, banned)
+    wrong = (left < 0) | ((before > 0) & (left != before - 1))
+    findings.rows(wrong, "ban countdown", name, "{} steps left, {} before", left, before)
+    wrong = np.where(reason == 1, (left == 0) & (banned == 0), left > 0)
+    words = "{} steps left, reason given: {}"
+    findings.rows(wrong, "ban reason", name, words, left, reason)
+
+
+def check_hours(saved: Saved, findings: Findings) -> None:
+    """Every file gives a step the same hour of the day."""
+    hour, n = saved.community["hour"], len(saved.members)
+    findings.rows((hour < 0) | (hour > 23), "hour", step_name, "hour is {}", hour)
+    for table in (saved.energy, saved.trading, saved.actions):
+        findings.compare("hour", saved.row_name, "hour", table["hour"], np.repeat(hour, n))
+    trades = saved.trades
+    due = hour[np.clip(trades["timestep"], 0, saved.steps - 1)]
+    findings.compare("hour", trade_name, "hour", trades["hour"], due)

@@ -1,0 +1,383 @@
+"""A saved results folder as numbers: what each file says, by step and member, still unjudged.
+
+read.py turns the bytes of one file into numbers; this module knows which files a folder has,
+what each of them promises, and how large it can be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verification.chain import Block, Chain, Progress, Rules, read_chain
+from verification.read import (
+    UNKNOWN_WORD,
+    BoolArray,
+    Findings,
+    IntArray,
+    Reader,
+    Table,
+    Unreadable,
+    is_number,
+    show,
+    strict_object,
+)
+
+AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
+INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
+MOST_NANOEUR = 9 * 10**18  # what int64 can add up
+SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
+
+ENERGY = (
+    "timestep,hour,prosumer_id,home_type,pv_kwh,load_kwh,battery_charge_kwh,battery_discharge_kwh,"
+    "battery_level_kwh,battery_soc,p2p_bought_kwh,p2p_sold_kwh,market_bought_kwh,market_sold_kwh,"
+    "grid_import_kwh,grid_export_kwh,curtailed_kwh,renewable_used_kwh"
+)
+TRADING = (
+    "timestep,hour,prosumer_id,role,is_banned,order_kwh,limit_price_eur_per_kwh,p2p_kwh,"
+    "p2p_trades,market_kwh"
+)
+TRADES = (
+    "trade_id,timestep,hour,trade_type,buyer_id,seller_id,energy_kwh,price_eur_per_kwh,amount_eur,"
+    "block_height,tx_id"
+)
+ACTIONS = "timestep,hour,prosumer_id,bonus_eur,penalty_eur,is_banned,ban_steps_left,ban_reason"
+COMMUNITY = (
+    "timestep,hour,price_forecast_eur_per_kwh,pv_kwh,load_kwh,surplus_kwh,deficit_kwh,p2p_kwh,"
+    "p2p_trades,market_kwh,market_trades,grid_import_kwh,grid_export_kwh,active_buyers,"
+    "active_sellers,banned_prosumers,blocks_mined,market_buy_price_eur_per_kwh,"
+    "market_sell_price_eur_per_kwh,grid_import_price_eur_per_kwh,grid_export_price_eur_per_kwh,"
+    "renewable_bonus_eur_per_kwh,p2p_bonus_eur_per_kwh,market_penalty_eur_per_kwh"
+)
+TRANSFERS = "timestep,payer_id,payee_id,amount_eur,reason"
+ACCOUNTS = "account_id,kind,opening_eur,balance_eur"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What params.json says about the laws that hold in a run."""
+
+    consensus: str
+    seed: int
+    time_steps: int  # 0 where the run's length was not set in steps
+    trade_cap_wh: int  # of one member in one step
+    efficiency: float  # one way
+    min_soc: float
+    max_soc: float
+    wallet_nanoeur: int
+    chain: Rules
+    words: frozenset[str]  # all texts among the settings; one of them names the trading mechanism
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of prosumers.json, with everything that is told of it."""
+
+    kind: str
+    capacity_kwh: float
+    initial_kwh: float
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A results folder as numbers.
+
+    Tables by step and member are complete and in order: T steps times N members, row = t * N + i.
+    """
+
+    settings: Settings
+    members: list[Member]
+    steps: int
+    energy: Table
+    trading: Table
+    actions: Table
+    community: Table
+    trades: Table
+    transfers: Table
+    accounts: Table
+    summary: dict[str, Any]
+    log: list[Any]
+    chain: Chain | None
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The chain, empty without ledger."""
+        return self.chain.blocks if self.chain else []
+
+    @property
+    def parties(self) -> int:
+        """Number of members, institutions and miners."""
+        return len(self.members) + len(INSTITUTIONS) + self.settings.chain.miners
+
+    def places(self, ids: IntArray) -> IntArray:
+        """Place of each party: members 0..N-1, the institutions, the miners; -1 for nobody."""
+        n, miners = len(self.members), self.settings.chain.miners
+        place = np.where((ids >= 0) & (ids < n), ids, -1)
+        place = np.where((ids < 0) & (ids >= MINT), n - 1 - ids, place)
+        is_miner = (ids <= FIRST_MINER) & (ids > FIRST_MINER - miners)
+        return np.where(is_miner, n + len(INSTITUTIONS) + FIRST_MINER - ids, place)
+
+    def place_of(self, institution: int) -> int:
+        return len(self.members) - 1 - institution
+
+    def party_name(self, place: int) -> str:
+        beyond = place - len(self.members)
+        if beyond < 0:
+            return f"member {place}"
+        miner = beyond - len(INSTITUTIONS)
+        return INSTITUTIONS[beyond] if miner < 0 else f"miner {miner}"
+
+    @cached_property
+    def sound_trades(self) -> BoolArray:
+        """Which trades have a step, a kind and parties of this run."""
+        trades, step = self.trades, self.trades["timestep"]
+        known = (self.places(trades["buyer_id"]) >= 0) & (self.places(trades["seller_id"]) >= 0)
+        known &= (step >= 0) & (step < self.steps)
+        return np.asarray(known & (trades["trade_type"] != UNKNOWN_WORD))
+
+    def per_step(self, column: IntArray | BoolArray) -> IntArray:
+        """Sums over members (T) of a column by step and member."""
+        by_step = column.reshape(self.steps, len(self.members))
+        return np.asarray(by_step.sum(axis=1, dtype=np.int64))
+
+    def row_name(self, row: int) -> str:
+        return "step {}, member {}".format(*divmod(row, len(self.members)))
+
+
+def step_name(step: int) -> str:
+    return f"step {step}"
+
+
+def trade_name(trade_id: int) -> str:
+    return f"trade {trade_id}"
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
+    """The folder as numbers; Unreadable with all problems of all files.
+
+    A file out of proportion is refused unread: prosumer_energy.csv, which is read in pieces, has
+    90 bytes or more for each step and member, and so bounds what other files can say about them.
+    """
+    tell("reading", 0.0)
+    reader = Reader(folder, findings)
+    if not reader.is_folder():
+        raise Unreadable([f"{show(str(folder))}: no such folder"])
+    size = reader.size("prosumer_energy.csv") or SLACK_BYTES
+
+    def table(name: str, header: str, times: int, of_one_member: bool = True) -> Table:
+        return reader.table(name, header, SLACK_BYTES + times * size, of_one_member)
+
+    settings = read_settings(reader)
+    members = read_members(reader, SLACK_BYTES + 16 * size)
+    energy = table("prosumer_energy.csv", ENERGY, 1)
+    tell("reading", 0.3)
+    trading = table("prosumer_trading.csv", TRADING, 2)
+    actions = table("regulator_actions.csv", ACTIONS, 8)
+    community = table("community_summary.csv", COMMUNITY, 16, of_one_member=False)
+    tell("reading", 0.5)
+    trades = table("all_trades.csv", TRADES, 64)
+    transfers = table("transfers.csv", TRANSFERS, 64)
+    accounts = table("accounts.csv", ACCOUNTS, 16)
+    tell("reading", 0.8)
+    summary = Fields(reader, "summary.json", "", reader.json("summary.json", 2**24))
+    Fields(reader, "timing.json", "", reader.json("timing.json", 2**24))
+    log = read_log(reader)
+    chain = None
+    if settings.consensus != "none":
+        chain = read_chain(reader, reader.size("all_trades.csv"))
+    check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
+    reader.raise_problems()
+
+    n, steps = len(members), max(community.rows, energy.rows // len(members))
+    for name in ("blockchain.json", "blocks.csv"):
+        if chain is None and reader.exists(name):
+            findings.add(name, "no ledger", 'the file is there, but CONSENSUS is "none"')
+    community.columns["prosumer_id"] = np.zeros(community.rows, dtype=np.int64)
+    return Saved(
+        settings=settings,
+        members=members,
+        steps=steps,
+        energy=by_step("prosumer_energy.csv", energy, steps, n, findings),
+        trading=by_step("prosumer_trading.csv", trading, steps, n, findings),
+        actions=by_step("regulator_actions.csv", actions, steps, n, findings),
+        community=by_step("community_summary.csv", community, steps, 1, findings),
+        trades=trades,
+        transfers=transfers,
+        accounts=accounts,
+        summary=summary.raw,
+        log=log,
+        chain=chain,
+    )
+
+
+def check_sizes(
+    reader: Reader,
+    settings: Settings,
+    members: int,
+    energy_rows: int,
+    community_rows: int,
+    transfers: Table,
+) -> None:
+    """Problems where a folder contradicts itself so much that sums fit neither memory nor int64."""
+    if community_rows * members > 10**6 + 4 * energy_rows:
+        due = f"{community_rows} steps x {members} members"
+        reader.problem("prosumer_energy.csv", f"has {energy_rows} rows, other files say {due}")
+    steps = max(community_rows, energy_rows // members)
+    if (members + len(INSTITUTIONS) + settings.chain.miners) ** 2 * steps * 10 > MOST_NANOEUR:
+        reader.problem("params.json", f"{settings.chain.miners} miners are too many to be real")
+    if np.abs(transfers["amount_nanoeur"].astype(np.float64)).sum() > MOST_NANOEUR:
+        reader.problem("transfers.csv", f"moves more than {MOST_NANOEUR // 10**9:,} EUR")
+
+
+def read_settings(reader: Reader) -> Settings:
+    """The settings that the laws refer to; the chain is bound to the bytes of the file."""
+    data = reader.content("params.json", 2**24)
+    raw = None if data is None else reader.parsed("params.json", data, strict_object)
+    ask = Fields(reader, "params.json", "", raw)
+    consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
+    miners = ask.whole("NUM_MINERS", 1, 10_000)
+    difficulty = ask.whole("DIFFICULTY_TARGET", 0, 64)
+    step_hours = ask.number("TIME_STEP_DURATION", 1e-3, 8760)
+    cap_wh = ask.number("MAX_TRADE_CAP", 0, 1e9) * 1000 * step_hours
+    chain = Rules(
+        version=2 if consensus == "pos" else 1,
+        miners=miners,
+        difficulty=0 if consensus == "pos" else difficulty,
+        reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
+        block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**32),
+        weights=ask.wholes("MINER_HASH_POWER", low=1, usual=miners, length=miners),
+        stakes=ask.wholes("VALIDATOR_STAKES", low=0, usual=miners) if consensus == "pos" else (),
+        genesis_root=sha256(data or b"").digest(),
+    )
+    return Settings(
+        consensus=consensus,
+        seed=ask.whole("SEED", 0, 2**64),
+        time_steps=ask.whole("TIME_STEPS", 0, 10**9),
+        trade_cap_wh=math.ceil(cap_wh - 1e-6),  # a fraction of a Wh may be rounded up
+        efficiency=math.sqrt(ask.number("BATTERY_EFFICIENCY", 1e-6, 1)),
+        min_soc=ask.number("BATTERY_MIN_SOC", 0, 1),
+        max_soc=ask.number("BATTERY_MAX_SOC", 0, 1),
+        wallet_nanoeur=round(ask.number("INITIAL_WALLET", -1e9, 1e9) * 10**9),
+        chain=chain,
+        words=frozenset(value for value in ask.raw.values() if type(value) is str),
+    )
+
+
+def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
+    """Who takes part; where the list is unusable one stand-in, so that reading can go on."""
+    raw = reader.json("prosumers.json", largest_bytes)
+    if raw is not None and (type(raw) is not list or not raw):
+        reader.problem("prosumers.json", f"is {show(raw)}, should be a list of members")
+        raw = None
+    members = []
+    for i, told in enumerate(raw or []):
+        ask = Fields(reader, "prosumers.json", f"member {i}: ", told)
+        if ask.given and ask.whole("prosumer_id", 0, 2**31 - 1) != i:
+            detail = f"prosumer_id is {show(ask.raw.get('prosumer_id'))}, expected {i}"
+            reader.findings.add(f"member {i}", "member ids", detail)
+        kind = ask.word("kind", ("prosumer", "consumer", "storage"))
+        capacity = ask.number("battery_capacity_kwh", 0, 1e9)
+        members.append(Member(kind, capacity, ask.number("initial_level_kwh", -1e9, 1e9), ask.raw))
+    return members or [Member("prosumer", 0.0, 0.0, {})]
+
+
+def read_log(reader: Reader) -> list[Any]:
+    """simulation_log.json; a step takes less than 64 times the bytes of its row in the summary."""
+    largest = SLACK_BYTES + 64 * reader.size("community_summary.csv")
+    log = reader.json("simulation_log.json", largest)
+    if type(log) is list:
+        return log
+    if log is not None:
+        reader.problem("simulation_log.json", f"is {show(log)}, should be a list of steps")
+    return []
+
+
+def by_step(name: str, table: Table, steps: int, members: int, findings: Findings) -> Table:
+    """The table with a row for each step and member in order; a missing one is a finding and 0."""
+    step, member, size = table["timestep"], table["prosumer_id"], steps * members
+    known = (step >= 0) & (step < steps) & (member >= 0) & (member < members)
+    row = np.where(known, step, 0) * members + np.where(known, member, 0)
+    if table.rows == size and known.all() and np.array_equal(row, np.arange(size)):
+        return table
+
+    def place(i: int) -> str:
+        return f"{name}, step {step[i]}" + (f", member {member[i]}" if members > 1 else "")
+
+    def missing_place(slot: int) -> str:
+        t, i = divmod(slot, members)
+        return f"{name}, step {t}" + (f", member {i}" if members > 1 else "")
+
+    found, first = np.unique(row[known], return_index=True)
+    first = np.flatnonzero(known)[first]
+    repeated = known.copy()
+    repeated[first] = False
+    early = np.zeros(table.rows, np.bool_)
+    early[np.flatnonzero(known)[1:]] = np.diff(row[known]) < 0
+    missing = np.ones(size, np.bool_)
+    missing[found] = False
+    findings.rows(~known, "rows", place, "no such step or member in this run")
+    findings.rows(repeated, "rows", place, "this row stands twice")
+    findings.rows(early & ~repeated, "rows", place, "stands after a later row")
+    findings.rows(missing, "rows", missing_place, "this row is missing")
+    columns = {}
+    for column, values in table.columns.items():
+        columns[column] = np.zeros(size, dtype=np.int64)
+        columns[column][found] = values[first]
+    return Table(size, columns, [])
+
+
+class Fields:
+    """The members of one JSON object, each asked for with what it has to be."""
+
+    def __init__(self, reader: Reader, file: str, where: str, raw: Any) -> None:
+        self.reader, self.file, self.where = reader, file, where
+        self.given = type(raw) is dict
+        self.raw: dict[str, Any] = raw if self.given else {}
+        if raw is not None and not self.given:
+            reader.problem(file, f"{where}is {show(raw)}, should be an object")
+
+    def ask(self, name: str, holds: Callable[[Any], bool], should: str, instead: Any) -> Any:
+        """The member if it holds, otherwise a problem and `instead`, so that reading can go on."""
+        value = self.raw.get(name)
+        if holds(value):
+            return value
+        if self.given:
+            found = show(value) if name in self.raw else "missing"
+            self.reader.problem(self.file, f"{self.where}{name} is {found}, should be {should}")
+        return instead
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        should = f"a whole number from {low} to {high}"
+        return int(self.ask(name, lambda v: type(v) is int and low <= v <= high, should, low))
+
+    def number(self, name: str, low: float, high: float) -> float:
+        should = f"a number from {low} to {high}"
+        return float(self.ask(name, lambda v: is_number(v) and low <= v <= high, should, low))
+
+    def word(self, name: str, words: tuple[str, ...]) -> str:
+        should = f"one of {', '.join(words)}"
+        return str(self.ask(name, lambda v: type(v) is str and v in words, should, words[0]))
+
+    def wholes(self, name: str, low: int, usual: int, length: int | None = None) -> tuple[int, ...]:
+        """A list of whole numbers; where it is missing or empty, as many ones as is usual."""
+        if self.raw.get(name) is None or self.raw[name] == []:
+            return (1,) * usual
+        size = "" if length is None else f"{length} "
+        should = f"a list of {size}whole numbers from {low} on, not all 0"
+
+        def holds(value: Any) -> bool:
+            right = type(value) is list and length in (None, len(value))
+            return right and all(type(v) is int and low <= v < 2**63 for v in value) and any(value)
+
+        return tuple(self.ask(name, holds, should, (1,) * usual))

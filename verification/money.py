@@ -1,0 +1,332 @@
+"""The second reading of money: transfers from flows, prices and levers, accounts from transfers.
+
+What is due is written down as rows (step, payer, payee, reason, amount); what was paid stands in
+transfers.csv. Both are summed by step, payer, payee and reason, and must be equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verification.energy import P2P
+from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
+from verification.read import UNKNOWN_WORD, WORDS, BoolArray, Findings, IntArray, is_number, show
+
+REASON = {word: code for code, word in enumerate(WORDS["reason"])}
+EXACT = REASON["market_penalty"]  # the reasons before this one have one exact amount
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Movements of money as columns; payer and payee are places (Saved.places)."""
+
+    step: IntArray
+    payer: IntArray
+    payee: IntArray
+    reason: IntArray
+    nanoeur: IntArray
+
+    def where(self, chosen: BoolArray) -> Moves:
+        return Moves(*(column[chosen] for column in vars(self).values()))
+
+    def of(self, reason: str) -> Moves:
+        return self.where(self.reason == REASON[reason])
+
+    def name_step(self, row: int) -> str:
+        return step_name(int(self.step[row]))
+
+
+def check_money(saved: Saved, findings: Findings) -> int:
+    """All rules of money; gives what members paid to aggregator and utility, in nano-euro."""
+    paid = check_transfers(saved, findings)
+    check_due(saved, paid, findings)
+    check_penalties(saved, paid, findings)
+    check_exchange(saved, paid, findings)
+    check_spread(saved, paid, findings)
+    check_sharing(saved, paid, findings)
+    check_actions(saved, paid, findings)
+    check_accounts(saved, paid, findings)
+    return cash_to_outside(saved, paid)
+
+
+def check_transfers(saved: Saved, findings: Findings) -> Moves:
+    """The transfers whose step, parties and reason are known; the others are findings."""
+    table = saved.transfers
+    payer, payee = saved.places(table["payer_id"]), saved.places(table["payee_id"])
+    step, nanoeur = table["timestep"], table["amount_nanoeur"]
+
+    def name(row: int) -> str:
+        return f"transfers.csv line {row + 2}"
+
+    for side, place in (("payer_id", payer), ("payee_id", payee)):
+        findings.rows(place < 0, "unknown party", name, side + " is {}", table[side])
+    findings.rows(payer == payee, "parties", name, "{} pays itself", table["payer_id"])
+    findings.rows(nanoeur < 0, "negative amount", name, "{} nano-euro", nanoeur)
+    outside = (step < 0) | (step >= saved.steps)
+    findings.rows(outside, "rows", name, "there is no step {}", step)
+    sound = (payer >= 0) & (payee >= 0) & ~outside & (table["reason"] != UNKNOWN_WORD)
+    return Moves(step, payer, payee, table["reason"], nanoeur).where(sound)
+
+
+# ------------------------------------------------------------------------------ amounts exactly due
+
+
+def check_due(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """What was paid is what was due, for each step, payer, payee and reason.
+
+    A payment of 0 needs a cause too: energy at a price of 0.
+    """
+    owed = joined([*energy_dues(saved), *bonus_dues(saved), reward_dues(saved)])
+    exact = paid.where((paid.reason < EXACT) & ~is_exchange(saved, paid))
+    size = len(owed.step)
+    groups, group = np.unique(
+        np.concatenate([keys(saved, owed), keys(saved, exact)]), return_inverse=True
+    )
+    due, got = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
+    np.add.at(due, group[:size], owed.nanoeur)
+    np.add.at(got, group[size:], exact.nanoeur)
+    caused = np.zeros(len(groups), np.bool_)
+    caused[group[:size]] = True
+    for i in np.flatnonzero((due != got) | ~caused).tolist():
+        step, payer, payee, reason = parts_of_key(saved, int(groups[i]))
+        names = saved.party_name(payer), saved.party_name(payee)
+        who = names[0] if payer < len(saved.members) else names[1]
+        detail = f"{names[0]} to {names[1]}: {got[i]} nano-euro paid, {due[i]} due"
+        findings.add(f"step {step}, {who}", f"{WORDS['reason'][reason]} due", detail)
+    rewards, blocks = len(paid.of("block_reward").step), len(reward_dues(saved).step)
+    if saved.settings.chain.reward_nanoeur:
+        findings.differ("transfers.csv", "block_reward due", "number of rewards", rewards, blocks)
+
+
+def keys(saved: Saved, moves: Moves) -> IntArray:
+    """One number for each step, payer, payee and reason."""
+    parties = saved.parties
+    return (
+        (moves.reason * saved.steps + moves.step) * parties + moves.payer
+    ) * parties + moves.payee
+
+
+def parts_of_key(saved: Saved, key: int) -> tuple[int, int, int, int]:
+    """(step, payer, payee, reason) of a key."""
+    key, payee = divmod(key, saved.parties)
+    key, payer = divmod(key, saved.parties)
+    reason, step = divmod(key, saved.steps)
+    return step, payer, payee, reason
+
+
+def joined(parts: list[Moves]) -> Moves:
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Moves(*map(np.concatenate, columns))
+
+
+def energy_dues(saved: Saved) -> list[Moves]:
+    """The trades, and what members settle with the utility."""
+    trades, energy = saved.trades, saved.energy
+    amount = trades["energy_wh"] * trades["price_microeur_per_kwh"]
+    buyer, seller = saved.places(trades["buyer_id"]), saved.places(trades["seller_id"])
+    reason = trades["trade_type"]  # the two kinds of trades are the first two reasons
+    traded = Moves(trades["timestep"], buyer, seller, reason, amount).where(saved.sound_trades)
+    imported, exported = energy["grid_import_wh"], energy["grid_export_wh"]
+    return [
+        traded,
+        dues(saved, "utility_import", UTILITY, imported, "grid_import_price", member_pays=True),
+        dues(saved, "utility_export", UTILITY, exported, "grid_export_price"),
+    ]
+
+
+def bonus_dues(saved: Saved) -> list[Moves]:
+    """What the levers give to each member that is not banned."""
+    energy, free = saved.energy, 1 - saved.trading["is_banned"]
+    used = free * energy["renewable_used_wh"]
+    p2p = free * (energy["p2p_bought_wh"] + energy["p2p_sold_wh"])
+    return [
+        dues(saved, "renewable_bonus", REGULATOR, used, "renewable_bonus"),
+        dues(saved, "p2p_bonus", REGULATOR, p2p, "p2p_bonus"),
+    ]
+
+
+def dues(
+    saved: Saved, reason: str, institution: int, wh: IntArray, price: str, member_pays: bool = False
+) -> Moves:
+    """What an institution owes each member for its energy in each step, or the member owes it."""
+    row = np.flatnonzero(wh)
+    step, member = np.divmod(row, len(saved.members))
+    other = np.full(len(row), saved.place_of(institution))
+    payer, payee = (member, other) if member_pays else (other, member)
+    nanoeur = wh[row] * saved.community[f"{price}_microeur_per_kwh"][step]
+    return Moves(step, payer, payee, np.full(len(row), REASON[reason]), nanoeur)
+
+
+def reward_dues(saved: Saved) -> Moves:
+    """One reward for the winner of each block after the genesis."""
+    miners, reward = saved.settings.chain.miners, saved.settings.chain.reward_nanoeur
+    won = [
+        (block.timestep, block.miner)
+        for block in saved.blocks[1:]
+        if 0 <= block.timestep < saved.steps and 0 <= block.miner < miners
+    ]
+    step, miner = np.array(won, dtype=np.int64).reshape(-1, 2).T
+    mint, code = (
+        np.full_like(step, saved.place_of(MINT)),
+        np.full_like(step, REASON["block_reward"]),
+    )
+    first_miner = len(saved.members) + len(INSTITUTIONS)
+    return Moves(step, mint, first_miner + miner, code, np.full_like(step, reward))
+
+
+# ------------------------------------------------------------------------ amounts that have bounds
+
+
+def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """No market penalty above market energy times lever, from members to the regulator alone."""
+    moves = paid.of("market_penalty")
+    wrong = (moves.payer >= len(saved.members)) | (moves.payee != saved.place_of(REGULATOR))
+    words = "{} nano-euro between other parties than a member and the regulator"
+    findings.rows(wrong, "market_penalty due", moves.name_step, words, moves.nanoeur)
+    market = saved.energy["market_bought_wh"] + saved.energy["market_sold_wh"]
+    lever = np.repeat(saved.community["market_penalty_microeur_per_kwh"], len(saved.members))
+    most = (1 - saved.trading["is_banned"]) * market * lever
+    got = by_member(saved, moves.where(~wrong), moves.where(~wrong).payer)
+    words = "{} nano-euro paid, at most {} due"
+    findings.rows(got > most, "market_penalty due", saved.row_name, words, got, most)
+
+
+def by_member(saved: Saved, moves: Moves, place: IntArray) -> IntArray:
+    """Sums by step and member, for the members among `place` (the payers or the payees)."""
+    n = len(saved.members)
+    sums, mine = np.zeros(saved.steps * n, np.int64), place < n
+    np.add.at(sums, moves.step[mine] * n + place[mine], moves.nanoeur[mine])
+    return sums
+
+
+def is_exchange(saved: Saved, moves: Moves) -> BoolArray:
+    """Which transfers settle the aggregator's net exchange with the utility."""
+    aggregator, utility = saved.place_of(AGGREGATOR), saved.place_of(UTILITY)
+    bought = (moves.payer == aggregator) & (moves.payee == utility)
+    sold = (moves.payer == utility) & (moves.payee == aggregator)
+    bought &= moves.reason == REASON["utility_import"]
+    return np.asarray(bought | (sold & (moves.reason == REASON["utility_export"])))
+
+
+def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """The aggregator settles the members' net market energy, and only that, with the utility.
+
+    Its price is one of the step, between what sellers get and what buyers pay.
+    """
+    exchange = paid.where(is_exchange(saved, paid))
+    net = saved.per_step(saved.energy["market_bought_wh"] - saved.energy["market_sold_wh"])
+    low = saved.community["market_sell_price_microeur_per_kwh"]
+    high = saved.community["market_buy_price_microeur_per_kwh"]
+    for reason, wh in (
+        ("utility_import", np.maximum(net, 0)),
+        ("utility_export", np.maximum(-net, 0)),
+    ):
+        moves, got = exchange.of(reason), np.zeros(saved.steps, np.int64)
+        np.add.at(got, moves.step, moves.nanoeur)
+        price, rest = np.divmod(got, np.maximum(wh, 1))  # energy of all members: no product fits
+        wrong = (wh > 0) & ((price < low) | (price > high) | (rest != 0))
+        wrong[moves.step[wh[moves.step] == 0]] = True
+        words = reason + ": {} nano-euro for {} Wh at {} to {} micro-euro per kWh"
+        findings.rows(wrong, "aggregator exchange", step_name, words, got, wh, low, high)
+
+
+def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """auction_spread: a buyer pays the aggregator at most energy times (own limit - price)."""
+    moves, trades, n = paid.of("auction_spread"), saved.trades, len(saved.members)
+    allowed = "huang" in saved.settings.words
+    strange = (moves.payer >= n) | (moves.payee != saved.place_of(AGGREGATOR)) | (not allowed)
+    words = "{} nano-euro between other parties, or without the mechanism huang"
+    findings.rows(strange, "auction_spread due", moves.name_step, words, moves.nanoeur)
+    bought = saved.sound_trades & (trades["trade_type"] == P2P) & (trades["buyer_id"] >= 0)
+    row = trades["timestep"][bought] * n + trades["buyer_id"][bought]
+    gap = saved.trading["limit_price_microeur_per_kwh"][row]
+    gap = np.maximum(gap - trades["price_microeur_per_kwh"][bought], 0)
+    most = np.zeros(saved.steps * n, np.int64)
+    np.add.at(most, row, gap * trades["energy_wh"][bought])
+    got = by_member(saved, moves, moves.payer)
+    words = "{} nano-euro paid, at most {} due"
+    findings.rows(got > most, "auction_spread due", saved.row_name, words, got, most)
+
+
+def check_sharing(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """bill_sharing: members, aggregator and utility settle in the last step, and only there."""
+    moves = paid.of("bill_sharing")
+    allowed = "bill_sharing" in saved.settings.words
+    wrong = (moves.step != saved.steps - 1) | (not allowed)
+    wrong |= np.maximum(moves.payer, moves.payee) > saved.place_of(UTILITY)
+    words = "{} nano-euro before the last step, between other parties, or without the mechanism"
+    findings.rows(wrong, "bill_sharing due", moves.name_step, words, moves.nanoeur)
+
+
+# --------------------------------------------------------------------------- actions and accounts
+
+
+def check_actions(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """regulator_actions.csv holds what was transferred."""
+    bonuses = joined([paid.of("renewable_bonus"), paid.of("p2p_bonus")])
+    penalties = paid.of("market_penalty")
+    for name, got in (
+        ("bonus_nanoeur", by_member(saved, bonuses, bonuses.payee)),
+        ("penalty_nanoeur", by_member(saved, penalties, penalties.payer)),
+    ):
+        findings.compare("regulator_actions", saved.row_name, name, saved.actions[name], got)
+
+
+def check_accounts(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """One row for each account, balance = opening + received - paid, and nothing from nowhere."""
+    table, n = saved.accounts, len(saved.members)
+    place = saved.places(table["account_id"])
+    change = np.zeros(saved.parties, np.int64)
+    np.subtract.at(change, paid.payer, paid.nanoeur)
+    np.add.at(change, paid.payee, paid.nanoeur)
+    needed = change != 0
+    needed[: saved.parties if saved.chain else saved.place_of(MINT)] = True
+    rows = np.bincount(place[place >= 0], minlength=saved.parties)
+    wrong = (rows > 1) | (needed & (rows == 0))
+    findings.rows(wrong, "accounts", saved.party_name, "{} rows, expected 1", rows)
+    kinds = [*(member.kind for member in saved.members), *INSTITUTIONS, "miner"]
+    opening, balance = table["opening_nanoeur"].tolist(), table["balance_nanoeur"].tolist()
+    for i, p in enumerate(place.tolist()):
+        if p < 0:
+            detail = f"nobody has account_id {table['account_id'][i]}"
+            findings.add(f"accounts.csv line {i + 2}", "unknown party", detail)
+            continue
+        where, code = saved.party_name(p), int(table["kind"][i])
+        kind = WORDS["kind"][code] if code != UNKNOWN_WORD else ""
+        findings.differ(where, "accounts", "kind", kind, kinds[min(p, len(kinds) - 1)])
+        wallet = saved.settings.wallet_nanoeur if p < n else 0
+        findings.differ(where, "opening", "opening in nano-euro", opening[i], wallet)
+        due = opening[i] + int(change[p])
+        findings.differ(where, "balance", "balance in nano-euro", balance[i], due)
+        if p < n:
+            check_told_balance(saved, p, balance[i], findings)
+    nothing = sum(balance) - sum(opening)
+    findings.differ("accounts.csv", "money law", "sum of all changes in nano-euro", nothing, 0)
+
+
+def check_told_balance(saved: Saved, member: int, nanoeur: int, findings: Findings) -> None:
+    """prosumers.json tells the same final balance, where it tells one."""
+    for name in ("final_balance_eur", "balance_eur"):
+        told = saved.members[member].told.get(name)
+        if told is not None and not is_amount(told, nanoeur):
+            detail = f"{name} is {show(told)}, accounts.csv says {nanoeur} nano-euro"
+            findings.add(f"member {member}", "prosumers.json", detail)
+
+
+def is_amount(told: object, nanoeur: int) -> bool:
+    """Whether a JSON value is this amount: a text to the digit, a number to what floats hold."""
+    if type(told) is str:
+        sign, (euro, rest) = "-" * (nanoeur < 0), divmod(abs(nanoeur), 10**9)
+        return told == f"{sign}{euro}.{rest:09d}"
+    tolerance = 0.5e-9 + 1e-15 * abs(nanoeur / 1e9)
+    return is_number(told) and abs(told - nanoeur / 1e9) <= tolerance
+
+
+def cash_to_outside(saved: Saved, paid: Moves) -> int:
+    """What members pay to aggregator and utility minus what they get from them, in nano-euro."""
+    n, outside = len(saved.members), [saved.place_of(AGGREGATOR), saved.place_of(UTILITY)]
+    out = (paid.payer < n) & np.isin(paid.payee, outside)
+    back = (paid.payee < n) & np.isin(paid.payer, outside)
+    return int(paid.nanoeur[out].sum() - paid.nanoeur[back].sum())

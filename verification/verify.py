@@ -1,0 +1,285 @@
+"""The second reading of a saved results folder: every number derived again, from the files alone.
+
+`verify(folder)` reads what a run left behind, computes what each file must say if the others are
+true, and reports every place where it says something else. It shares no code with the simulation.
+read.py reads one file, folder.py the folder; energy.py judges meters, trades and bans,
+chain.py the chain, money.py transfers and accounts, this module the totals.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verification.chain import Progress, check_chain
+from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
+from verification.folder import COMMUNITY, REGULATOR, Saved, read_folder, step_name
+from verification.money import check_money
+from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show, unit_of
+
+__all__ = ["Finding", "Report", "Unreadable", "verify"]
+
+KWH_TOLERANCE = 1e-5  # totals of whole Wh, told as floats
+EUR_TOLERANCE = 1e-6
+SHARE_TOLERANCE = 1e-6
+LEVERS = tuple(
+    f"{name}_microeur_per_kwh" for name in ("renewable_bonus", "p2p_bonus", "market_penalty")
+)
+MARKET_PRICES = ("market_sell_price_microeur_per_kwh", "market_buy_price_microeur_per_kwh")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verification found."""
+
+    findings: list[Finding]  # the first thousand of each rule
+    totals: dict[str, int]  # the number of findings of each rule
+    counts: dict[str, int]  # members, steps, trades, blocks
+    tip: str | None  # hash of the last block, None without ledger
+
+    @property
+    def ok(self) -> bool:
+        return not self.totals
+
+    def summary(self) -> str:
+        """What was read, and how many findings there are of each rule."""
+        read = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        found = ", ".join(f"{count:,} x {rule}" for rule, count in self.totals.items())
+        return f"{read}; " + (
+            f"{sum(self.totals.values()):,} findings: {found}" if found else "all right"
+        )
+
+
+def verify(
+    folder: Path, tip: str | None = None, race: bool = False, progress: Progress | None = None
+) -> Report:
+    """Everything in a results folder that its files, settings and laws do not allow.
+
+    `tip` demands that the chain ends with this block hash, `race` mines every block again, and
+    `progress` is told what is being done and which share of it. Raises Unreadable with all
+    problems of reading.
+    """
+    tell = progress or (lambda phase, share: None)
+    findings = Findings()
+    with no_cycle_search():
+        saved = read_folder(Path(folder), findings, tell)
+        check_extent(saved, findings)
+        if saved.steps:
+            check_saved(saved, findings, race, tell)
+    found = saved.chain.tip if saved.chain else None
+    if tip is not None and tip.strip().lower() != found:
+        findings.add("chain", "tip", f"the chain ends with {show(found)}, expected {show(tip)}")
+    counts = {
+        "members": len(saved.members),
+        "steps": saved.steps,
+        "trades": saved.trades.rows,
+        "blocks": len(saved.blocks),
+    }
+    tell("done", 1.0)
+    return Report(findings.kept, dict(findings.totals), counts, found)
+
+
+@contextmanager
+def no_cycle_search() -> Iterator[None]:
+    """Pauses Python's search for cycles: millions of records have none, and it costs seconds."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def check_extent(saved: Saved, findings: Findings) -> None:
+    """The run has steps, and as many as the settings say."""
+    told = saved.settings.time_steps
+    if saved.steps == 0:
+        findings.add("community_summary.csv", "rows", "there is no step at all")
+    if told not in (0, saved.steps):
+        detail = f"TIME_STEPS is {told}, the files have {saved.steps} steps"
+        findings.add("params.json", "number of steps", detail)
+
+
+def check_saved(saved: Saved, findings: Findings, race: bool, tell: Progress) -> None:
+    """All rules, from the meter to the totals."""
+    tell("energy and trades", 0.0)
+    check_members(saved, findings)
+    if saved.chain:
+        check_chain(saved.chain, saved.settings.chain, transactions(saved), findings, race, tell)
+    tell("money", 0.0)
+    cash_nanoeur = check_money(saved, findings)
+    tell("totals", 0.0)
+    check_community(saved, findings)
+    check_log(saved, findings)
+    check_totals(saved, findings)
+    check_summary(saved, cash_nanoeur, findings)
+
+
+# ------------------------------------------------------------------------------- community, log
+
+
+def check_community(saved: Saved, findings: Findings) -> None:
+    """Each row of community_summary.csv is the sum of its members, trades and blocks."""
+    c = saved.community
+    for name, due in community(saved).items():
+        findings.compare("community_summary", step_name, name, c[name], due)
+    for name, column in c.columns.items():
+        if name.endswith("_wh"):
+            findings.rows(column < 0, "negative flow", step_name, name + " is {}", column)
+        if name.endswith("_price_microeur_per_kwh") or name in LEVERS:
+            findings.rows(column < 0, "negative price", step_name, name + " is {}", column)
+    sell, buy = (c[name] for name in MARKET_PRICES)
+    words = "sellers get {}, buyers pay {}"
+    findings.rows(sell > buy, "market price", step_name, words, sell, buy)
+
+
+def community(saved: Saved) -> dict[str, IntArray]:
+    """What community_summary.csv must say in each step (T)."""
+    e, o, trades, sound = saved.energy, saved.trading, saved.trades, saved.sound_trades
+    all_trades = np.bincount(trades["timestep"][sound], minlength=saved.steps)
+    p2p = sound & (trades["trade_type"] == P2P)
+    p2p_trades = np.bincount(trades["timestep"][p2p], minlength=saved.steps)
+    blocks = -(-all_trades // saved.settings.chain.block_size)
+    flows = ("pv_wh", "load_wh", "grid_import_wh", "grid_export_wh")
+    return {name: saved.per_step(e[name]) for name in flows} | {
+        "p2p_wh": saved.per_step(e["p2p_bought_wh"]),
+        "p2p_trades": p2p_trades,
+        "market_wh": saved.per_step(e["market_bought_wh"] + e["market_sold_wh"]),
+        "market_trades": all_trades - p2p_trades,
+        "active_buyers": saved.per_step(o["role"] == BUYER),
+        "active_sellers": saved.per_step(o["role"] == SELLER),
+        "banned_prosumers": saved.per_step(o["is_banned"]),
+        "blocks_mined": blocks if saved.chain else np.zeros_like(blocks),
+    }
+
+
+def check_totals(saved: Saved, findings: Findings) -> None:
+    """prosumers.json tells each member's totals and last level as prosumer_energy.csv has them."""
+    n, level = len(saved.members), saved.energy["battery_level_milliwh"]
+    due = {f"{name[:-3]}_kwh": column_sum(saved, name) / 1e3 for name in FLOWS}
+    due["final_level_kwh"] = level[-n:] / 1e6
+    for name, values in due.items():
+        for i, member in enumerate(saved.members):
+            if name in member.told and not near(member.told[name], values[i], KWH_TOLERANCE):
+                detail = f"{name} is {show(member.told[name])}, expected {values[i]}"
+                findings.add(f"member {i}", "prosumers.json", detail)
+
+
+def column_sum(saved: Saved, name: str) -> IntArray:
+    """Sums over steps (N) of a column by step and member."""
+    by_step = saved.energy[name].reshape(saved.steps, len(saved.members))
+    return np.asarray(by_step.sum(axis=0))
+
+
+def check_log(saved: Saved, findings: Findings) -> None:
+    """simulation_log.json tells the same community figures, step by step."""
+    rule, columns = "simulation_log", [(name, *unit_of(name)) for name in COMMUNITY.split(",")]
+    findings.differ("simulation_log.json", rule, "number of steps", len(saved.log), saved.steps)
+    for step, told in enumerate(saved.log[: saved.steps]):
+        if type(told) is not dict:
+            findings.add(step_name(step), rule, f"is {show(told)}, expected an object")
+            continue
+        for column, unit, decimals in columns:
+            due = int(saved.community[unit][step]) / 10**decimals
+            if not near(told.get(column), due, 0.01 / 10**decimals):
+                detail = f"{column} is {show(told.get(column))}, community_summary.csv says {due}"
+                findings.add(step_name(step), rule, detail)
+
+
+def near(told: object, due: float, tolerance: float) -> bool:
+    """Whether a JSON value is this number; no text, no truth value, nothing infinite."""
+    return is_number(told) and abs(told - due) <= tolerance + 1e-12 * abs(due)
+
+
+# ------------------------------------------------------------------------------------- summary
+
+
+def check_summary(saved: Saved, cash_nanoeur: int, findings: Findings) -> None:
+    """summary.json: every total that the other files determine."""
+    told, where, rule = saved.summary, "summary.json", "summary"
+    for name, value in counted(saved).items():
+        findings.differ(where, rule, name, told.get(name), value)
+    if saved.chain or told.get("chain_tip"):
+        tip = saved.chain.tip if saved.chain else None
+        findings.differ(where, rule, "chain_tip", told.get("chain_tip"), tip)
+    for name, (due, tolerance) in measured(saved, cash_nanoeur).items():
+        if not near(told.get(name), due, tolerance):
+            findings.add(where, rule, f"{name} is {show(told.get(name))}, expected {due}")
+    check_bans_ever(saved, findings)
+    check_net_cost(saved, findings)
+
+
+def counted(saved: Saved) -> dict[str, Any]:
+    """The totals that are whole numbers."""
+    return {
+        "seed": saved.settings.seed,
+        "p2p_trades": int(saved.community["p2p_trades"].sum()),
+        "market_trades": int(saved.community["market_trades"].sum()),
+        "blocks": len(saved.blocks),
+        "hashes": sum(block.hashes_tried for block in saved.blocks),
+    }
+
+
+def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float, float]]:
+    """The totals that are real numbers, each with its tolerance."""
+    e, totals = saved.energy, ("pv", "load", "p2p", "market", "grid_import", "grid_export")
+    kwh = {f"{name}_kwh": int(saved.community[f"{name}_wh"].sum()) / 1000 for name in totals}
+    net_wh = e["market_bought_wh"] + e["grid_import_wh"] - e["market_sold_wh"] - e["grid_export_wh"]
+    net_wh = saved.per_step(net_wh)
+    imported = kwh["community_import_kwh"] = int(np.maximum(net_wh, 0).sum()) / 1000
+    exported = kwh["community_export_kwh"] = int(np.maximum(-net_wh, 0).sum()) / 1000
+    result = {name: (value, KWH_TOLERANCE) for name, value in kwh.items()}
+    stored = stored_change_kwh(saved)
+    result["stored_change_kwh"] = stored, 1e-6 * (1 + len(saved.members))
+    result["community_cost_eur"] = cash_nanoeur / 1e9, EUR_TOLERANCE
+    if kwh["load_kwh"]:
+        supplied = imported + max(0.0, -stored)
+        result["self_sufficiency"] = 1 - supplied / kwh["load_kwh"], SHARE_TOLERANCE
+    if kwh["pv_kwh"]:
+        lost = exported + int(e["curtailed_wh"].sum()) / 1000
+        result["self_consumption"] = 1 - lost / kwh["pv_kwh"], SHARE_TOLERANCE
+    accounts = saved.accounts
+    for nanoeur in accounts["balance_nanoeur"][accounts["account_id"] == REGULATOR].tolist():
+        result["regulator_balance_eur"] = nanoeur / 1e9, EUR_TOLERANCE
+    return result
+
+
+def stored_change_kwh(saved: Saved) -> float:
+    """What all batteries together hold at the end more than at the start."""
+    last = saved.energy["battery_level_milliwh"][-len(saved.members) :]
+    return int(last.sum()) / 1e6 - sum(member.initial_kwh for member in saved.members)
+
+
+def check_bans_ever(saved: Saved, findings: Findings) -> None:
+    """banned_ever counts members; a ban decided in the last step may count or not."""
+    n = len(saved.members)
+    banned = (saved.actions["is_banned"] > 0).reshape(-1, n).any(axis=0)
+    decided = (saved.actions["ban_steps_left"] > 0).reshape(-1, n).any(axis=0)
+    told, least, most = saved.summary.get("banned_ever"), banned.sum(), (banned | decided).sum()
+    if type(told) is not int or not least <= told <= most:
+        detail = f"banned_ever is {show(told)}, expected {least} to {most}"
+        findings.add("summary.json", "summary", detail)
+
+
+def check_net_cost(saved: Saved, findings: Findings) -> None:
+    """Stored energy is valued at a mean price between sellers' and buyers', and taken off cost."""
+    names = ("stored_change_value_eur", "community_cost_eur", "net_cost_eur")
+    value, cost, net = (saved.summary.get(name) for name in names)
+    if not (is_number(value) and is_number(cost) and is_number(net)):
+        detail = f"{', '.join(names)} are {show((value, cost, net))}, expected numbers"
+        findings.add("summary.json", "summary", detail)
+        return
+    means = [float(saved.community[name].mean()) / 1e6 for name in MARKET_PRICES]
+    low, high = sorted(stored_change_kwh(saved) * mean for mean in means)
+    if not low - 1e-3 <= value <= high + 1e-3:
+        detail = f"stored_change_value_eur is {value}, expected {low:.6f} to {high:.6f}"
+        findings.add("summary.json", "summary", detail)
+    if not near(net, cost - value, 2 * EUR_TOLERANCE):
+        findings.add("summary.json", "summary", f"net_cost_eur is {net}, expected {cost - value}")
