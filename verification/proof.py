@@ -51,7 +51,7 @@ def make_proof(folder: Path, trade_id: int) -> dict[str, Any]:
 
 def _proof_of(blocks: Sequence[dict[str, Any]], version: int, leaf: int) -> dict[str, Any]:
     transactions = blocks[0]["transactions"]
-    leaves = [_record(transaction) for transaction in transactions]
+    leaves = [sha256(b"\x00" + _record(transaction)).digest() for transaction in transactions]
     return {
         "format": FORMAT,
         "tx_id": transactions[leaf]["tx_id"],
@@ -70,7 +70,7 @@ def _header(block: dict[str, Any], version: int) -> dict[str, Any]:
 
 
 def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The nodes that lead from one leaf to the root, from the leaf upwards."""
+    """The nodes that lead from one leaf hash to the root, from the leaf upwards."""
     if len(leaves) == 1:
         return []
     split = 1 << (len(leaves) - 1).bit_length() - 1
