@@ -1,0 +1,273 @@
+"""Figures of a comparison: who wins, by how much, for whom, and at which prices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from extensions.comparison import INDICES, SHOWN, Case, gini, interval, table_of
+from plot_results import MUTED, PALE, STYLE, canvas, key, minus, stroke
+
+Group = tuple[str, str]
+
+COLOURS = ["#0072B2", "#56B4E9", "#332288", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#8A8A8A"]
+"""One colour per market rule, in the order of the comparison; grey comes last, for nobody trading."""
+LINES = ["-", "--", "-.", ":"]
+"""One kind of line per regulator's objective."""
+
+
+class Comparison:
+    """The cases by group (rule, objective), with names and colours."""
+
+    def __init__(self, cases: Sequence[Case], default: Group):
+        self.cases, self.table = cases, table_of(cases)
+        self.groups: list[Group] = list(
+            dict.fromkeys(zip(self.table["mechanism"], self.table["objective"], strict=True))
+        )
+        self.rules = list(dict.fromkeys(rule for rule, _ in self.groups))
+        self.objectives = list(dict.fromkeys(objective for _, objective in self.groups))
+        self.default = default if default in self.groups else self.groups[0]
+        self.runs = self.table["seed"].nunique()
+
+    def of(self, group: Group) -> list[Case]:
+        return [c for c in self.cases if (c.row["mechanism"], c.row["objective"]) == group]
+
+    def values(self, group: Group, name: str) -> pd.Series:
+        chosen = (self.table["mechanism"] == group[0]) & (self.table["objective"] == group[1])
+        return self.table[chosen].set_index("seed")[name].sort_index()
+
+    def savings(self, group: Group) -> np.ndarray:
+        """Savings of all members of all runs of a group, EUR."""
+        return np.concatenate([case.savings_eur for case in self.of(group)])
+
+    def name(self, group: Group) -> str:
+        rule = group[0].replace("_", " ")
+        if len(self.objectives) == 1:
+            return rule
+        goal = group[1].removeprefix("maximize_")
+        return goal if len(self.rules) == 1 else f"{rule}, {goal}"
+
+    def colour(self, group: Group) -> str:
+        if len(self.rules) == 1:
+            return COLOURS[self.objectives.index(group[1]) % len(COLOURS)]
+        return COLOURS[self.rules.index(group[0]) % len(COLOURS)]
+
+    def line(self, group: Group) -> str:
+        return "-" if len(self.rules) == 1 else LINES[self.objectives.index(group[1]) % len(LINES)]
+
+
+def plot_all(
+    cases: Sequence[Case],
+    folder: Path,
+    default: Group,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Path]:
+    """Writes every figure into `folder`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, paths = Comparison(cases, default), []
+    for name, draw in FIGURES.items():
+        with matplotlib.rc_context(STYLE):
+            paths.append(folder / f"{name}.png")
+            draw(data).savefig(paths[-1], format="png", pil_kwargs={"compress_level": 6})
+        advance(len(paths), len(FIGURES))
+    return paths
+
+
+# ---------------------------------------------------------------- who wins
+
+
+def winners(data: Comparison) -> Figure:
+    """Which rule and regulator is best at what, and is the difference more than noise?"""
+    names = ("savings_eur", "self_sufficiency", "p2p_share")
+    order = sorted(data.groups, key=lambda g: data.values(g, "savings_eur").mean())
+    fig, axes = canvas(
+        winning_sentence(data, order),
+        f"Mean over {data.runs} seeds with 95 % interval. The same homes, weather and prices for all.",
+        widths=(1, 1, 1),
+        left=0.24,
+    )
+    for ax, name in zip(axes, names, strict=True):
+        text, unit, _ = SHOWN[name]
+        scale = 100 if unit == "%" else 1
+        means, halves = np.array([interval(data.values(g, name) * scale) for g in order]).T
+        ax.barh(range(len(order)), means, color=[data.colour(g) for g in order], height=0.7)
+        ax.errorbar(
+            means,
+            range(len(order)),
+            xerr=np.nan_to_num(halves),
+            fmt="none",
+            ecolor="black",
+            capsize=4,
+        )
+        shown = ax is axes[0]
+        ax.set_yticks(
+            range(len(order)), [data.name(g) for g in order] if shown else [""] * len(order)
+        )
+        ax.set_xlabel(f"{text} ({unit})")
+        ax.grid(axis="x")
+        ax.axvline(0, color="black", lw=1)
+    return fig
+
+
+def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
+    """Who saves most; all whose paired difference to the best is no more than noise stand together."""
+    best = data.values(order[-1], "savings_eur")
+    mean = best.mean()
+    near = []
+    for group in order[::-1]:
+        difference, half = interval(best - data.values(group, "savings_eur"))
+        if abs(difference) <= np.nan_to_num(half) + 1e-9:
+            near.append(data.name(group))
+    if len(near) == 1:
+        return f"{near[0].capitalize()} saves most: {mean:.0f} EUR against being alone"
+    names = ", ".join(near[:3]) + (f" and {len(near) - 3} more" if len(near) > 3 else "")
+    return f"Equal within noise, {mean:.0f} EUR saved: {names}"
+
+
+def radar(data: Comparison) -> Figure:
+    """How do the six indices of each rule compare with the default's?"""
+    shown = data.groups[:8]
+    fig, axes = canvas(
+        "Six indices of each rule, from 0 (centre) to 1 (rim)",
+        f"Filled: the rule. Grey line: {data.name(data.default)}. Means over {data.runs} seeds.",
+    )
+    axes[0].remove()
+    angles = np.linspace(0, 2 * math.pi, len(INDICES), endpoint=False)
+    base = _indices(data, data.default)
+    columns = min(4, len(shown)) if len(shown) != 4 else 2
+    rows = math.ceil(len(shown) / columns)
+    for k, group in enumerate(shown):
+        row, column = divmod(k, columns)
+        width, height = 0.94 / columns, 0.83 / rows
+        place = (0.03 + (column + 0.17) * width, 0.85 - (row + 0.83) * height)
+        ax = fig.add_axes((*place, 0.66 * width, 0.6 * height), projection="polar")
+        values = _indices(data, group)
+        ax.fill(angles, values, color=data.colour(group), alpha=0.45)
+        ax.plot(np.append(angles, 0), np.append(values, values[0]), color=data.colour(group), lw=2)
+        ax.plot(np.append(angles, 0), np.append(base, base[0]), color="#555555", lw=1.2)
+        ax.set_ylim(0, 1)
+        ax.set_yticks([0.5, 1.0], ["", ""])
+        ax.set_xticks(angles, [name.replace("_", "\n") for name in INDICES], fontsize=10)
+        ax.tick_params(pad=1)
+        ax.set_title(data.name(group), fontsize=13, loc="center", pad=16, fontweight="bold")
+    return fig
+
+
+def _indices(data: Comparison, group: Group) -> np.ndarray:
+    means = [interval(data.values(group, name))[0] for name in INDICES]
+    return np.clip(np.nan_to_num(means), 0, 1)
+
+
+# ---------------------------------------------------------------- for whom
+
+
+def savings_per_member(data: Comparison) -> Figure:
+    """Who gains and who loses against being alone?"""
+    order = sorted(data.groups, key=lambda g: float(np.median(data.savings(g))))
+    fig, (ax,) = canvas(
+        f"Most members gain most with {data.name(order[-1])}",
+        "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %.",
+        left=0.24,
+        right=0.86,
+    )
+    for y, group in enumerate(order):
+        values = data.savings(group)
+        low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
+        ax.plot([low, high], [y, y], color=data.colour(group), lw=2)
+        ax.barh(y, third - first, left=first, height=0.6, color=data.colour(group), alpha=0.6)
+        ax.plot([median, median], [y - 0.3, y + 0.3], color="black", lw=2.5)
+        losing = 100 * np.mean(values < -1e-9)
+        ax.annotate(
+            f"{losing:.0f} % lose",
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=13,
+        )
+    ax.set_yticks(range(len(order)), [data.name(g) for g in order])
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    ax.set_xlabel("Savings of a member (EUR in the run)")
+    ax.axvline(0, color="black", lw=1)
+    ax.grid(axis="x")
+    return fig
+
+
+def lorenz_curves(data: Comparison) -> Figure:
+    """How evenly are the savings spread over the members?"""
+    fig, (ax,) = canvas(
+        "How evenly the savings are spread",
+        "Lorenz curves of all members of all seeds; below zero: members that lose. Straight: all save the same.",
+        right=0.66,
+    )
+    ax.plot([0, 100], [0, 100], color=PALE, lw=2)
+    handles = []
+    for group in data.groups:
+        values = np.sort(data.savings(group))
+        if values.sum() <= 0:
+            continue
+        share = np.concatenate([[0], np.cumsum(values) / values.sum() * 100])
+        ax.plot(
+            np.linspace(0, 100, len(share)),
+            share,
+            color=data.colour(group),
+            ls=data.line(group),
+            lw=2.6,
+        )
+        name = f"{data.name(group)}: Gini {gini(values):.2f}"
+        handles.append(stroke(name, data.colour(group), ls=data.line(group), lw=2.6))
+    ax.set_xlim(0, 100)
+    ax.set_ylim(max(ax.get_ylim()[0], -100), 100)
+    ax.set_xlabel("Members, from the least saving (%)")
+    ax.set_ylabel("Share of all savings (%)")
+    ax.grid()
+    key(ax, handles)
+    return fig
+
+
+# ---------------------------------------------------------------- at which prices
+
+
+def price_by_hour(data: Comparison) -> Figure:
+    """What does a kWh cost between neighbours, hour by hour, under each rule?"""
+    fig, (ax,) = canvas(
+        "What a kWh costs between neighbours",
+        f"Mean of each hour over {data.runs} seeds. Bill sharing settles at the end, so its price is 0.",
+        right=0.66,
+    )
+    handles = []
+    for group in data.groups:
+        hours = np.concatenate([case.hour for case in data.of(group)])
+        price = np.concatenate([case.price_eur_per_kwh for case in data.of(group)])
+        if np.isnan(price).all():
+            continue
+        mean = pd.Series(price).groupby(hours).mean().reindex(range(24))
+        style = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
+        ax.plot(mean.index + 0.5, mean.to_numpy(), **style)
+        told = minus(f"{np.nanmean(price):.3f}")
+        handles.append(stroke(f"{data.name(group)}: {told}", **_key_style(style)))
+    ax.set_xlim(0, 24)
+    ax.set_ylim(0, None)
+    ax.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
+    ax.set_xlabel("Hour of the day")
+    ax.set_ylabel("Price (EUR/kWh)")
+    ax.grid(axis="y")
+    key(ax, handles, "average of the hours")
+    if not handles:
+        ax.text(12, 0.5, "Nothing was traded", ha="center", fontsize=24, color=MUTED)
+    return fig
+
+
+def _key_style(style: dict) -> dict:
+    return {"colour": style["color"], "ls": style["ls"], "lw": style["lw"]}
+
+
+FIGURES: dict[str, Callable[[Comparison], Figure]] = {
+    draw.__name__: draw
+    for draw in (winners, radar, savings_per_member, lorenz_curves, price_by_hour)
+}
