@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linprog
-from scipy.sparse import bmat, csr_matrix, diags, eye, hstack, vstack
+from scipy.sparse import csr_matrix, diags, eye, hstack, kron, vstack
 
 from records import Fleet, Profiles, Real
 from simulator import Scenario
@@ -86,17 +86,26 @@ def solve(profiles: Profiles, batteries: BatteryClasses, final_kwh: float) -> Op
     cost = np.concatenate([buy, -sell, np.zeros(steps), shedding, np.zeros(3 * classes * steps)])
 
     one, each = eye(steps, format="csr"), eye(classes * steps, format="csr")
-    all_classes = hstack([one] * classes, format="csr") if classes else csr_matrix((steps, 0))
-    balance = hstack(
-        [one, -one, -one, one, -all_classes, all_classes, csr_matrix((steps, classes * steps))]
-    )
+    every_class = csr_matrix(np.ones((1, classes)))
+    empty = csr_matrix((steps, classes * steps))
+    charge = kron(every_class, one)
     shift = diags([1.0, -1.0], [0, -1], shape=(steps, steps), format="csr")
-    stored = bmat([[shift if i == j else None for j in range(classes)] for i in range(classes)])
     eta = batteries.efficiency
-    law = [csr_matrix((classes * steps, 4 * steps)), -eta * each, each / eta, stored]
+    equal = vstack(
+        [
+            hstack([one, -one, -one, one, -charge, charge, empty]),
+            hstack(
+                [
+                    csr_matrix((classes * steps, 4 * steps)),
+                    -eta * each,
+                    each / eta,
+                    kron(eye(classes), shift),
+                ]
+            ),
+        ]
+    )
     start = np.zeros((classes, steps))
     start[:, 0] = batteries.start
-    equal = vstack([balance, hstack(law)]) if classes else balance
     right = np.concatenate([load - pv, start.ravel()])
 
     last = np.zeros(len(cost))
@@ -113,8 +122,8 @@ def solve(profiles: Profiles, batteries: BatteryClasses, final_kwh: float) -> Op
     )
     found = linprog(
         cost,
-        A_ub=csr_matrix(last) if classes else None,
-        b_ub=[-final_kwh + 1e-9] if classes else None,
+        A_ub=csr_matrix(last),
+        b_ub=[-final_kwh + 1e-9],
         A_eq=equal,
         b_eq=right,
         bounds=bounds,

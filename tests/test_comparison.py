@@ -1,0 +1,192 @@
+"""Rules and regulators side by side: the same days for all, indices by their formulas, honest tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_settings
+
+import main
+import simulator
+from extensions import comparison as c
+
+SMALL = {"NUM_PROSUMERS": 12, "TIME_STEPS": 24, "CONSENSUS": "none"}
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[c.Case]:
+    """Every rule on three seeds of a small community."""
+    return c.compare(
+        lambda seed: simulator.prepare(make_settings(SEED=seed, **SMALL)),
+        list(c.MECHANISMS),
+        ["maximize_renewable"],
+        range(1, 4),
+    )
+
+
+def test_every_rule_meets_the_same_homes_weather_and_prices(cases: list[c.Case]) -> None:
+    """Trap 15: being alone with the utility costs the same in all runs of a seed."""
+    table = c.table_of(cases)
+    assert (table.groupby("seed")["net_cost_alone_eur"].nunique() == 1).all()
+    assert table.groupby("seed").size().tolist() == [8, 8, 8]
+
+
+def test_the_three_sharing_rules_differ_in_who_pays_not_in_what_all_pay(
+    cases: list[c.Case],
+) -> None:
+    table = c.table_of(cases).set_index(["mechanism", "seed"])["community_cost_eur"]
+    for name in ("supply_demand_ratio", "bill_sharing"):
+        assert table[name].to_numpy() == pytest.approx(
+            table["mid_market_rate"].to_numpy(), abs=1e-6
+        )
+
+
+def test_nobody_trading_is_the_reference(cases: list[c.Case]) -> None:
+    alone = [case for case in cases if case.row["mechanism"] == "none"]
+    for case in alone:
+        assert case.row["net_cost_eur"] == pytest.approx(case.row["net_cost_alone_eur"], abs=1e-9)
+        assert case.row["value_tapping"] == pytest.approx(0, abs=1e-9)
+        assert case.row["participation"] == 0
+
+
+def test_value_tapping_lies_between_alone_and_the_optimum(cases: list[c.Case]) -> None:
+    assert all(-1e-9 <= case.row["value_tapping"] <= 1 for case in cases)
+
+
+def test_indices_by_hand() -> None:
+    """Incomes 0, 1, 3: sum of |differences| over all ordered pairs = 2 (1 + 3 + 2) = 12."""
+    values = np.array([0.0, 1.0, 3.0])
+    assert c.absolute_differences(values) == 12
+    assert c.gini(values) == pytest.approx(12 / (2 * 9 * (4 / 3)))
+    assert c.equality(values) == pytest.approx(1 - 12 / (2 * 3 * 4))
+    assert c.gini(np.array([-1.0, 0.5])) is None
+    assert c.equality(np.zeros(4)) == 1
+    assert c.value_tapping(70, 100, 50) == pytest.approx(0.6)
+    assert c.value_tapping(70, 100, 100) is None
+
+
+def test_an_interval_is_students() -> None:
+    """Four values 1, 2, 3, 4: mean 2.5, s = 1.291, t(0.975, 3) = 3.182: half width 2.054."""
+    assert c.interval(pd.Series([1.0, 2, 3, 4])) == pytest.approx((2.5, 2.0543), abs=1e-4)
+
+
+def test_the_command_writes_tables_and_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "comparison"
+    arguments = ["--mechanisms", "midpoint,uniform", "--runs", "2", "--set", "NUM_PROSUMERS=8"]
+    assert main.main(["compare", *arguments, "-o", str(folder)]) == 0
+    with open(folder / "comparison.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["mechanism"], row["seed"]) for row in rows] == [
+        ("midpoint", "42"),
+        ("uniform", "42"),
+        ("midpoint", "43"),
+        ("uniform", "43"),
+    ]
+    promised = (
+        "mechanism objective seed community_cost_eur stored_change_value_eur net_cost_eur p2p_kwh "
+    )
+    promised += (
+        "market_kwh grid_import_kwh grid_export_kwh community_import_kwh community_export_kwh "
+    )
+    promised += (
+        "self_sufficiency self_consumption value_tapping participation equality energy_balance "
+    )
+    promised += "power_flatness gini_savings regulator_balance_eur"
+    assert not set(promised.split()) - set(rows[0])
+    text = (folder / "comparison.md").read_text()
+    assert "Differences against midpoint" in text
+    assert "python main.py compare --mechanisms midpoint,uniform" in text
+    assert len(list((folder / "plots").glob("*.png"))) == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mechanisms", "midpoint,nonsense"],
+        ["--objectives", "x"],
+        ["--runs", "0"],
+        ["--runs", "a"],
+    ],
+)
+def test_bad_input_names_what_is_allowed(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["compare", *arguments, "-o", str(tmp_path / "c")]) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.slow
+def test_each_objective_scores_best_on_its_own_metric_beyond_noise() -> None:
+    """30 seeds; the paired difference to every other objective has a 95 % interval that leaves out zero."""
+    objectives = ["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
+    table = c.table_of(
+        c.compare(
+            lambda seed: simulator.prepare(make_settings(SEED=seed, CONSENSUS="none")),
+            ["midpoint"],
+            objectives,
+            range(1, 31),
+        )
+    ).set_index(["objective", "seed"])
+    own = {
+        "maximize_renewable": ("self_sufficiency", 1),
+        "maximize_profit": ("net_cost_eur", -1),
+        "maximize_p2p": ("p2p_share", 1),
+    }
+    for objective, (metric, sign) in own.items():
+        for other in objectives:
+            if other != objective:
+                gain = sign * (table.loc[objective][metric] - table.loc[other][metric])
+                mean, half = c.interval(gain)
+                assert mean > half, f"{objective} against {other}: {mean} +- {half} {metric}"
+
+
+def test_books_without_a_market_are_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "side,participant,energy_kwh,price_eur_per_kwh\n"
+    for content in (header, header + "buy,a,1,0.2\n", header + "sell,a,1,0.2\nbuy,b,1,0.1\n"):
+        path = tmp_path / "book.csv"
+        path.write_text(content)
+        assert main.main(["clear", str(path)]) == 0
+        assert "traded_kwh: 0.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("buy,a,-1,0.2", "line 2: energy_kwh is '-1'"),
+        ("buy,a,0,0.2", "line 2: energy_kwh is zero"),
+        ("buy,a,1,x", "line 2: price_eur_per_kwh is 'x'"),
+        ("bid,a,1,0.2", "line 2: side is 'bid'"),
+        ("buy,a,,0.2", "line 2: energy_kwh is empty"),
+    ],
+)
+def test_a_bad_line_of_a_book_is_named(
+    rows: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "book.csv"
+    path.write_text("side,participant,energy_kwh,price_eur_per_kwh\n" + rows + "\n")
+    assert main.main(["clear", str(path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_trades_of_a_book_are_written(tmp_path: Path) -> None:
+    book, trades = tmp_path / "book.csv", tmp_path / "trades.csv"
+    book.write_text(
+        'side,participant,energy_kwh,price_eur_per_kwh\nbuy,"A, B",1,0.2\nsell,c,2,0.1\nbuy,d,0.5,0.15\n'
+    )
+    assert main.main(["clear", str(book), "-o", str(trades)]) == 0
+    with open(trades, newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["seller", "buyer", "energy_kwh", "price_eur_per_kwh"],
+            ["c", "A, B", "1.000", "0.150000"],
+            ["c", "d", "0.500", "0.125000"],
+        ]
