@@ -8,6 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from records import (
+    AGGREGATOR,
+    MINT,
+    REGULATOR,
+    UTILITY,
     Fleet,
     Flows,
     Levers,
@@ -120,12 +124,16 @@ def check_money(
     kept = after.balance_nanoeur - before.balance_nanoeur
     demand_that(kept == change, "an account does not follow from its transfers", timestep)
     demand_that(change.sum() == 0, "money came from nowhere or went nowhere", timestep)
-    due = due_nanoeur(flows, trades, prices, levers, ~before.is_banned)
-    due += of_the_rule(moves, members)
+    rule, free = of_the_rule(moves, len(change)), ~before.is_banned
+    due = due_of_members(flows, trades, prices, levers, free) + rule[:members]
     demand_that(change[:members] == due, "a member's bill does not follow from its flows", timestep)
+    for party, amount in due_of_institutions(flows, prices, levers, free).items():
+        follows = change[party] == amount + rule[party]
+        demand_that(follows, f"the account of party {party} does not follow from flows", timestep)
+    demand_that(change[MINT] == -change[members:MINT].sum(), "a reward from nowhere", timestep)
 
 
-def due_nanoeur(
+def due_of_members(
     flows: Flows, trades: Trades, prices: StepPrices, levers: Levers, free: Truth
 ) -> Money:
     """Each member's change of balance (N) as flows, trades, prices and levers alone demand it."""
@@ -140,11 +148,27 @@ def due_nanoeur(
     return due
 
 
-def of_the_rule(moves: Transfers, members: int) -> Money:
-    """What the market rule itself moved in each member's account (N): spreads and shared bills."""
-    rule = (moves.reason == Reason.AUCTION_SPREAD) | (moves.reason == Reason.BILL_SHARING)
-    change = np.zeros(members, np.int64)
-    for party, sign in ((moves.payer, -1), (moves.payee, 1)):
-        rows = rule & (party >= 0)
-        np.add.at(change, party[rows], sign * moves.amount_nanoeur[rows])
-    return change
+def due_of_institutions(
+    flows: Flows, prices: StepPrices, levers: Levers, free: Truth
+) -> dict[int, int]:
+    """Each institution's change of balance as the sums of flows, prices and levers demand it."""
+    bought, sold = int(flows.market_bought_wh.sum()), int(flows.market_sold_wh.sum())
+    supplied = max(bought - sold, 0) * prices.wholesale_buy
+    taken = max(sold - bought, 0) * prices.wholesale_sell
+    imported, exported = int(flows.grid_import_wh.sum()), int(flows.grid_export_wh.sum())
+    p2p = int((flows.p2p_bought_wh + flows.p2p_sold_wh).sum())
+    renewable = int((free * flows.renewable_used_wh).sum())
+    return {
+        AGGREGATOR: bought * prices.market_buy - sold * prices.market_sell - supplied + taken,
+        UTILITY: supplied - taken + imported * prices.grid_import - exported * prices.grid_export,
+        REGULATOR: (bought + sold) * levers.market_penalty
+        - p2p * levers.p2p_bonus
+        - renewable * levers.renewable_bonus,
+    }
+
+
+def of_the_rule(moves: Transfers, accounts: int) -> Money:
+    """What the market rule itself moved, spreads and shared bills, in each account (A)."""
+    rows = (moves.reason == Reason.AUCTION_SPREAD) | (moves.reason == Reason.BILL_SHARING)
+    columns = (moves.payer, moves.payee, moves.amount_nanoeur, moves.reason)
+    return account_changes(Transfers(*(column[rows] for column in columns)), accounts)

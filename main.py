@@ -6,63 +6,139 @@ python main.py verify results       check a saved folder, from its files alone
 
 from __future__ import annotations
 
-import argparse
-import importlib
+import os
 import signal
 import sys
+
+if __name__ == "__main__":  # loading takes a moment too: Ctrl-C there ends it without a traceback
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nstopped\n"), os._exit(130)))
+
+import argparse
+import difflib
+import importlib
+import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import config
 import simulator
 import storage
 from audit import LawBroken
 from blockchain import Race
-from options import add_output_option, add_scenario_options, read_scenario
-from settings import InputError
+from options import Parser, add_output_option, add_scenario_options, read_scenario
+from settings import InputError, gather
 from terminal import print_summary, progress
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
 
 
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _stop)
-    command: Callable[[list[str]], int] = run_command
-    rest = arguments
-    if arguments and arguments[0] in COMMANDS:
-        command, rest = COMMANDS[arguments[0]], arguments[1:]
+    _demand_little_of_the_terminal()
+    with _stoppable():
+        try:
+            return _command(sys.argv[1:] if arguments is None else arguments)
+        except InputError as error:
+            count = len(error.problems)
+            print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
+            for problem in error.problems:
+                print(f"  {' '.join(problem.splitlines())}", file=sys.stderr)
+            return EXIT_INPUT
+        except LawBroken as error:
+            told = f"error: a law of the simulation broke, nothing was saved: {error}"
+            print(told, file=sys.stderr)
+            return EXIT_WRONG
+        except KeyboardInterrupt:
+            print("\nstopped; earlier results are as they were", file=sys.stderr)
+            return EXIT_STOPPED
+        except MemoryError:
+            told = "error: not enough memory for a run of this size; use fewer members or steps"
+            print(told, file=sys.stderr)
+            return EXIT_INPUT
+        except (
+            OSError
+        ) as error:  # results are InputErrors; this is what prints: a full disk, `| head`
+            _print_no_more()
+            if not isinstance(error, BrokenPipeError):
+                print(f"error: {error}", file=sys.stderr)
+            return EXIT_WRONG
+
+
+def _command(arguments: list[str]) -> int:
+    """Runs the command that the first word names; without one, a simulation."""
+    if not arguments or arguments[0].startswith("-"):
+        return run_command(arguments)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
+        raise InputError([f"{name}: no such command; {hint}"])
+    return COMMANDS[name](rest)
+
+
+def read_config() -> ModuleType:
+    """config.py; raises InputError where an edit broke it."""
     try:
-        return command(rest)
-    except InputError as error:
-        count = len(error.problems)
-        print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
-        for problem in error.problems:
-            print(f"  {problem}", file=sys.stderr)
-        return EXIT_INPUT
-    except LawBroken as error:
-        print(f"error: a law of the simulation broke, nothing was saved: {error}", file=sys.stderr)
-        return EXIT_WRONG
-    except KeyboardInterrupt:
-        print("\nstopped; earlier results are as they were", file=sys.stderr)
-        return EXIT_STOPPED
-    except MemoryError:
-        print(
-            "error: not enough memory for a run of this size; fewer members or steps",
-            file=sys.stderr,
-        )
-        return EXIT_INPUT
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        sys.stderr.close()
-        return EXIT_WRONG
+        return importlib.import_module("config")
+    except SyntaxError as error:
+        lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
+    except Exception as error:  # whatever an edited line may raise
+        lines = [str(f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+        told = str(error)
+    raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
+
+
+# ---------------------------------------------------------------- stopping, printing
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C, a polite kill and a closed terminal end a command alike, as KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOPS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(*_: Any) -> None:
+    _stop_no_more()
     raise KeyboardInterrupt
+
+
+def _stop_no_more() -> None:
+    """From here on the command ends by itself, in a moment: clearing up, or a finished run moving in."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _demand_little_of_the_terminal() -> None:
+    """What it cannot show, as an umlaut in ASCII, is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # no stream, or no text stream
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _print_no_more() -> None:
+    """Leads the output into nothing, so that Python does not try once more when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # ---------------------------------------------------------------- python main.py
@@ -72,8 +148,9 @@ def run_command(arguments: list[str]) -> int:
     """Simulates a community and leaves its results in a folder."""
     options = run_parser().parse_args(arguments)
     began = time.perf_counter()
-    scenario = read_scenario(options, config, find_mechanism)
-    storage.refuse_unless_ours(options.output)
+    problems: list[str] = []
+    gather(problems, lambda: storage.refuse_unless_ours(options.output))
+    scenario = read_scenario(options, read_config(), find_mechanism, problems)
     clock = Stopwatch(began)
     clock.lap("prepare")
     race = _find_race() if options.use_gpu else None
@@ -92,13 +169,14 @@ def run_command(arguments: list[str]) -> int:
             clock.lap("figures")
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
+        _stop_no_more()
     if not options.quiet:
         print_summary(scenario.settings, figures, timing, options.output, not options.no_plots)
     return 0
 
 
 def run_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python main.py",
         description="Simulate a prosumer community: batteries, P2P trading, local market, regulator, ledger.",
         epilog="example: python main.py --set NUM_PROSUMERS=50 --seed 7 --output results/small\n"
@@ -181,61 +259,39 @@ def _peak_memory_mb() -> float | None:
     return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)
 
 
-# ---------------------------------------------------------------- python main.py verify
+# ---------------------------------------------------------------- other commands
 
 
-def verify_command(arguments: list[str]) -> int:
-    """Checks a saved folder; prints what is broken."""
-    parser = argparse.ArgumentParser(
-        prog="python main.py verify",
-        description="Check a results folder from its files alone: energy, money, trades, chain.",
-        epilog="example: python main.py verify results --tip 000a439d...",
-        allow_abbrev=False,
-    )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("results"), metavar="DIR")
-    parser.add_argument(
-        "--tip", metavar="HASH", help="demand that the chain ends with this block hash"
-    )
-    parser.add_argument(
-        "--race", action="store_true", help="mine again to show that each winner was first"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
-    options = parser.parse_args(arguments)
-    import verify
+def _check(name: str) -> Callable[[list[str]], int]:
+    """A command of checking.py, imported when it is called."""
 
-    try:
-        with progress(options.quiet) as advance:
-            outcome = verify.verify(
-                options.folder,
-                tip=options.tip,
-                race=options.race,
-                progress=lambda what, share: advance(what, round(share * 100), 100),
-            )
-    except verify.Unreadable as error:
-        raise InputError(list(error.problems)) from None
-    for finding in outcome.findings:
-        print(f"BROKEN {finding.where}: {finding.rule}: {finding.detail}")
-    if not options.quiet:
-        print(outcome.summary())
-    return 0 if outcome.ok else EXIT_WRONG
+    def command(arguments: list[str]) -> int:
+        return int(getattr(importlib.import_module("checking"), name)(arguments))
+
+    return command
 
 
 def _extension(module: str) -> Callable[[list[str]], int]:
     """The `command` function of an extension, imported when it is called."""
 
     def command(arguments: list[str]) -> int:
-        return int(importlib.import_module(f"extensions.{module}").command(arguments, config))
+        return int(
+            importlib.import_module(f"extensions.{module}").command(arguments, read_config())
+        )
 
     return command
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run_command,
-    "verify": verify_command,
+    "verify": _check("verify_command"),
+    "proof": _check("proof_command"),
     "clear": _extension("clear_command"),
     "compare": _extension("compare_command"),
 }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    _stop_no_more()
+    sys.exit(exit_code)

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import json
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
+import household_data
 import settings
 import simulator
-from household_data import Files, fingerprint
-from settings import InputError, Settings
+from household_data import Files
+from settings import InputError, gather
 from trading import Mechanism
+
+BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
+"""What a run that keeps and saves every step needs at its peak; measured."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but its complaints are InputErrors like all others, with a guess at what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        known = list(self._option_string_actions)
+        near = [m for word in message.split() for m in difflib.get_close_matches(word, known, 1)]
+        hint = f"did you mean {near[0]}?" if near and near[0] not in message else ""
+        raise InputError([f"{message}; {hint or f'see {self.prog} --help'}"])
 
 
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +49,8 @@ def add_scenario_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON file of settings; a params.json repeats its run",
     )
-    add("--seed", type=int, metavar="N", help="short for --set SEED=N")
-    add("--steps", type=int, metavar="N", help="simulate N steps")
+    add("--seed", metavar="N", help="short for --set SEED=N")
+    add("--steps", metavar="N", help="simulate N steps: short for --set TIME_STEPS=N")
     add(
         "--data",
         type=Path,
@@ -63,70 +81,132 @@ def read_scenario(
     options: argparse.Namespace,
     config: ModuleType,
     find_mechanism: Callable[[str], Mechanism],
+    problems: list[str] | None = None,
     **changes: Any,
 ) -> simulator.Scenario:
-    """The scenario of the command line: config.py, then --config, then the other options, then changes."""
-    from_file = settings.read_json(options.config) if options.config else {}
+    """The scenario of the command line: config.py, then --config, then the other options, then changes.
+
+    Raises InputError with everything that is wrong in settings and files, after the `problems` found so far.
+    """
+    problems = [] if problems is None else problems
+    from_file = {}
+    if options.config:
+        from_file = gather(problems, lambda: read_json(options.config)) or {}
     recorded = from_file.pop("inputs", {})
-    assigned = dict(settings.parse_assignment(text) for text in options.set)
-    if options.seed is not None:
-        assigned["SEED"] = options.seed
-    if options.households is not None:
-        assigned["HOUSEHOLDS"] = options.households
-    asked = settings.load(config, from_file, assigned, changes)
+    assigned = _assigned(options, problems)
     files = Files(data=options.data, members=options.members, prices=options.prices)
-    _demand_recorded(recorded, files, options.config)
-    scenario = simulator.prepare(
-        asked,
-        files,
-        _steps_wanted(options, asked, assigned, recorded),
-        find_mechanism(asked.MARKET_MECHANISM),
-    )
-    _demand_no_contradiction(assigned, asked, scenario.settings)
-    return scenario
+    asked, wrong = settings.attempt(config, from_file, assigned, changes)
+    problems += wrong + _unlike_recorded(recorded, files, options.config)
+    problems += _without_effect(assigned, files)
+    if asked and not files.data:
+        problems += _too_large(asked.num_members, asked.TIME_STEPS)
+    cut = asked and files.data and ("TIME_STEPS" in assigned or "data" in recorded)
+    steps = asked.TIME_STEPS if asked and cut else None
+    if problems:
+        if asked:
+            gather(problems, lambda: household_data.check(asked, files, steps))
+        raise InputError(list(dict.fromkeys(problems)))
+    assert asked is not None
+    rule = find_mechanism(asked.MARKET_MECHANISM)
+    return simulator.prepare(asked, files, steps, rule)
 
 
-def _steps_wanted(
-    options: argparse.Namespace, asked: Settings, assigned: dict[str, Any], recorded: Any
-) -> int | None:
-    """How many steps were asked for; None leaves it to the data file, or to TIME_STEPS."""
+def _assigned(options: argparse.Namespace, problems: list[str]) -> dict[str, Any]:
+    """NAME -> value of --set and of the options that are short for it."""
+    pairs = [gather(problems, partial(parse_assignment, text)) for text in options.set]
+    if options.seed is not None:
+        pairs.append(("SEED", parse_value(options.seed)))
     if options.steps is not None:
-        if options.steps < 1 or options.steps > 1_000_000:
-            raise InputError(
-                [f"--steps {options.steps}: must be a whole number from 1 to 1,000,000"]
-            )
-        return int(options.steps)
-    said = "TIME_STEPS" in assigned or "data" in recorded
-    return asked.TIME_STEPS if said and options.data else None
+        pairs.append(("TIME_STEPS", parse_value(options.steps)))
+    if options.households is not None:
+        pairs.append(("HOUSEHOLDS", options.households))
+    assigned: dict[str, Any] = {}
+    for name, value in filter(None, pairs):
+        if assigned.setdefault(name, value) != value:
+            problems.append(f"{name}: set to both {assigned[name]!r} and {value!r}; set it once")
+    return assigned
 
 
-def _demand_recorded(recorded: Any, files: Files, source: Path) -> None:
-    """Raises InputError unless the files of a recorded run are given again, with the same contents."""
+def _unlike_recorded(recorded: Any, files: Files, source: Path) -> list[str]:
+    """What is missing of the files of a recorded run, or has other contents now."""
     if not isinstance(recorded, dict) or not all(
-        isinstance(entry, dict) for entry in recorded.values()
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
+        for entry in recorded.values()
     ):
-        raise InputError([f"--config {source}: its inputs are not what a run writes"])
-    problems = []
+        return [f"--config {source}: its inputs are not what a run writes"]
+    given, problems = files.given(), list[str]()
     for option, entry in recorded.items():
-        path = files.given().get(option)
+        path, name = given.get(option), entry.get("name")
         if path is None:
-            problems.append(
-                f"--config {source}: the run used {entry.get('name')}; give it with --{option}"
-            )
-        elif fingerprint(path) != entry.get("sha256"):
-            problems.append(
-                f"--{option} {path}: is not the {entry.get('name')} of {source}; contents differ"
-            )
-    if problems:
-        raise InputError(problems)
+            problems.append(f"--config {source}: the run used {name}; give it with --{option}")
+        elif path.is_file() and household_data.fingerprint(path) != entry["sha256"]:
+            problems.append(f"--{option} {path}: is not the {name} of {source}; contents differ")
+    return problems
 
 
-def _demand_no_contradiction(assigned: dict[str, Any], asked: Settings, in_force: Settings) -> None:
-    """Raises InputError where the command line sets what the data file decides."""
-    problems = [
-        f"--set {name}={getattr(asked, name)}: the data file says {getattr(in_force, name)}"
-        for name in assigned
-        if getattr(asked, name) != getattr(in_force, name) and name != "TIME_STEPS"
+def _without_effect(assigned: dict[str, Any], files: Files) -> list[str]:
+    """What the command line sets although one of its files decides it."""
+    return [
+        f"--set {name}: has no effect, since the file of --{option} says it; leave one of them out"
+        for option in files.given()
+        for name in household_data.DECIDES[option]
+        if name in assigned
     ]
-    if problems:
-        raise InputError(problems)
+
+
+def _too_large(members: int, steps: int) -> list[str]:
+    """The problem, where the memory of this computer cannot hold a run of this size."""
+    need = (BYTES_PER_MEMBER_STEP * members + BYTES_PER_STEP) * steps
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows does not say
+        there = 64 * 2**30
+    if need <= there:
+        return []
+    return [
+        f"{members:,} members for {steps:,} steps need about {need / 2**30:,.0f} GB of memory, this computer "
+        f"has {there / 2**30:,.0f} GB; use fewer members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)"
+    ]
+
+
+# ---------------------------------------------------------------- texts and JSON
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """('NAME', value) of a command line's NAME=value; the value is read as JSON where it is JSON."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError([f"--set {text}: write it as NAME=value, for example --set NUM_MINERS=5"])
+    return name.strip(), parse_value(value)
+
+
+def parse_value(text: str) -> Any:
+    """A value of the command line: JSON where it is JSON, else the text; True and False are welcome too."""
+    try:
+        return json.loads(text, object_pairs_hook=_named_once)
+    except (ValueError, RecursionError):
+        return {"true": True, "false": False}.get(text.strip().lower(), text.strip())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON settings file; raises InputError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_named_once)
+    except OSError as error:
+        raise InputError([f"--config {path}: cannot be read ({error.strerror or error})"]) from None
+    except UnicodeDecodeError:
+        raise InputError([f"--config {path}: is not UTF-8 text, so no JSON"]) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError([f"--config {path}: is not JSON ({error})"]) from None
+    if not isinstance(content, dict):
+        raise InputError([f'--config {path}: needs an object of settings, {{"NAME": value, ...}}'])
+    return content
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; a name that stands there twice would hide one of its values."""
+    names = [name for name, _ in pairs]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: named more than once")
+    return dict(pairs)

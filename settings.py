@@ -14,12 +14,20 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 
 
@@ -49,7 +57,7 @@ BlockSize = Annotated[int, _range(1, 1_000_000, "trades")]
 Share = Annotated[float, _real(0, 1)]
 Efficiency = Annotated[float, _real(0.01, 1)]
 Factor = Annotated[float, _real(0, 10)]
-StepHours = Annotated[float, _real(0.083, 1, "h")]
+StepHours = Annotated[float, _real(0.083, 1, "h"), AfterValidator(lambda h: _seconds(h) / 3600)]
 Hours = Annotated[float, _real(0, 8760, "h")]
 EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
 Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
@@ -63,7 +71,7 @@ Loads = Annotated[list[Size], _each(None, "kWh per hour")]
 DayPattern = Annotated[list[Annotated[float, _real(0, 100)]], _each(24, "one per hour of the day")]
 HashPowers = Annotated[list[Annotated[int, _range(1, 1_000)]], _each(0, "attempts per round")]
 Stakes = Annotated[list[Annotated[int, _range(0, 10**12)]], _each(None, "units of stake")]
-Text = Annotated[str, Field(strict=True)]
+Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) is int else v), Field()]
 Flag = Annotated[bool, Field(strict=True)]
 Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
 Mechanism = Literal[
@@ -78,6 +86,32 @@ Mechanism = Literal[
 ]
 Consensus = Literal["pow", "pos", "none"]
 
+WITHOUT_ANNOTATION: dict[str, Any] = {
+    **dict.fromkeys(("NUM_PROSUMERS", "NUM_CONSUMERS"), Count),
+    **dict.fromkeys(("LOAD_PATTERN", "PRICE_PATTERN"), DayPattern),
+    **dict.fromkeys(("PV_SYSTEM_EFFICIENCY", "BATTERY_EFFICIENCY"), Efficiency),
+    **dict.fromkeys(("BATTERY_MAX_SOC", "CLOUD_PERSISTENCE"), Share),
+    "SEED": Seed,
+    "TIME_STEPS": Steps,
+    "TIME_STEP_DURATION": StepHours,
+    "HOUSEHOLDS": Text,
+    "PV_CAPACITY": Powers,
+    "BASE_CONSUMPTION": Loads,
+    "BATTERY_CAPACITY": Capacities,
+    "MARKET_MECHANISM": Mechanism,
+    "REGULATOR_OBJECTIVE": Objective,
+    "BAN_BALANCE_LIMIT": Money,
+    "CONSENSUS": Consensus,
+    "NUM_MINERS": Miners,
+    "MINER_HASH_POWER": HashPowers,
+    "VALIDATOR_STAKES": Stakes,
+    "DIFFICULTY_TARGET": Digits,
+    "MAX_TRANSACTIONS_PER_BLOCK": BlockSize,
+    "VERBOSE": Flag,
+}
+"""What a plain `NAME = value` means in config.py, where an edit lost the type. Any other constant is
+then a number from 0 on: enough to keep a run from harm."""
+
 
 class InputError(Exception):
     """The user's input cannot be used; `problems` holds one sentence for each thing to mend."""
@@ -87,26 +121,31 @@ class InputError(Exception):
         self.problems = problems
 
 
+Result = TypeVar("Result")
+
+
+def gather(problems: list[str], read: Callable[[], Result]) -> Result | None:
+    """What `read` returns; where it raises InputError its problems join the list, and None comes back."""
+    try:
+        return read()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
 class Settings(BaseModel):
     """All constants of one run: checked, frozen, under their names in config.py."""
 
     model_config = ConfigDict(frozen=True)
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
-
-    else:
-
-        def __getattr__(self, name: str) -> Any:
-            if name.isupper():
-                raise InputError([f"{name}: missing in config.py; restore its line"])
-            return super().__getattr__(name)
+    def __getattr__(self, name: str) -> Any:
+        if name.isupper():
+            raise InputError([f"{name}: missing in config.py; restore its line"])
+        return super().__getattr__(name)  # type: ignore[misc]
 
     @property
     def step_seconds(self) -> int:
-        """Length of a step; 0.083 or 0.0833 h is meant as five minutes, so tenths of a minute count."""
-        return round(round(self.TIME_STEP_DURATION * 60, 1) * 60)
+        return _seconds(self.TIME_STEP_DURATION)
 
     @property
     def step_hours(self) -> float:
@@ -131,6 +170,11 @@ class Settings(BaseModel):
         return self.model_dump(mode="json")
 
 
+def _seconds(hours: float) -> int:
+    """A step's length in seconds; 0.083 or 0.0833 h is meant as five minutes: tenths of minutes count."""
+    return round(round(hours * 60, 1) * 60)
+
+
 def microeur(eur_per_kwh: float) -> int:
     """A price in whole micro-euro per kWh."""
     return round(eur_per_kwh * 1_000_000)
@@ -152,9 +196,8 @@ class Declaration:
 
     @property
     def unit(self) -> str:
-        field = _field(self.type)
-        extra = field.json_schema_extra if field else None
-        return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        extra = getattr(_field(self.type), "json_schema_extra", None) or {}
+        return str(extra.get("unit", ""))
 
     @property
     def allowed(self) -> str:
@@ -164,61 +207,48 @@ class Declaration:
 
 def declarations(config: ModuleType) -> dict[str, Declaration]:
     """Every upper-case constant of the config module, in the order of the file."""
-    types, sentences = get_type_hints(config, include_extras=True), _sentences(config)
-    names = [name for name in vars(config) if name.isupper()]
+    types, sentences = getattr(config, "__annotations__", {}), _sentences(config)
+    values = {n: v for n, v in vars(config).items() if n.isupper() and n[0] != "_"}
     return {
-        name: Declaration(
-            name,
-            types.get(name) or _plain_type(getattr(config, name)),
-            getattr(config, name),
-            sentences.get(name, ""),
-        )
-        for name in names
+        name: Declaration(name, _type(name, types.get(name)), value, sentences.get(name, ""))
+        for name, value in values.items()
     }
 
 
 def load(config: ModuleType, *layers: Mapping[str, Any]) -> Settings:
     """The settings of config.py overridden by each layer in turn; raises InputError with all problems."""
-    known = declarations(config)
-    values = {name: declared.default for name, declared in known.items()}
-    problems = _unknown_in_config(config, known)
-    for layer in layers:
-        problems += [_unknown(name, known) for name in layer if name not in known]
-        values.update({name: value for name, value in layer.items() if name in known})
-    fields: dict[str, Any] = {name: (declared.type, ...) for name, declared in known.items()}
-    try:
-        settings = create_model("Settings", __base__=Settings, **fields)(**values)
-    except ValidationError as error:
-        raise InputError(problems + _readable(error, known, values)) from None
-    problems += [message for rule in RULES for message in rule(settings)]
-    if problems:
+    settings, problems = attempt(config, *layers)
+    if settings is None or problems:
         raise InputError(problems)
     return settings
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """('NAME', value) of a command line's NAME=value; the value is read as JSON where it is JSON."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InputError([f"--set {text}: write it as NAME=value, for example --set NUM_MINERS=5"])
+def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
+    """(settings, problems), to look for more problems with what is usable: where a value is wrong, that of
+    config.py stands in for it; None where even config.py cannot be used."""
+    known = declarations(config)
+    problems = _unknown_in_config(config, known)
+    values = {name: declared.default for name, declared in known.items() if name not in problems}
+    for layer in layers:
+        problems |= {name: _unknown(name, known) for name in layer if name not in known}
+        values.update({name: value for name, value in layer.items() if name in values})
+    fields: dict[str, Any] = {name: (known[name].type, ...) for name in values}
+    model, wrong = create_model("Settings", __base__=Settings, **fields), dict[str, str]()
     try:
-        return name.strip(), json.loads(value)
-    except (ValueError, RecursionError):
-        words = {"true": True, "false": False}
-        return name.strip(), words.get(value.strip().lower(), value.strip())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON settings file; raises InputError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError([f"--config {path}: {error.strerror or error}"]) from None
-    except (ValueError, RecursionError) as error:
-        raise InputError([f"--config {path}: is not JSON ({error})"]) from None
-    if not isinstance(content, dict):
-        raise InputError([f'--config {path}: needs an object of settings, {{"NAME": value, ...}}'])
-    return content
+        settings = model(**values)
+    except ValidationError as error:
+        wrong = _readable(error, known, values)
+        values |= {place.split("[")[0]: known[place.split("[")[0]].default for place in wrong}
+        try:
+            settings = model(**values)
+        except ValidationError:
+            return None, [*problems.values(), *wrong.values()]
+    told: list[str] = []
+    for rule in RULES:
+        told += gather(told, partial(rule, settings)) or []
+    stand_ins = {place.split("[")[0] for place in wrong}
+    told = [text for text in told if not any(name in text for name in stand_ins)]
+    return settings, list(dict.fromkeys([*problems.values(), *wrong.values(), *told]))
 
 
 # ---------------------------------------------------------------- rules between settings
@@ -242,31 +272,25 @@ def _somebody_lives_here(s: Settings) -> list[str]:
 
 def _battery_window(s: Settings) -> list[str]:
     low, start, high = s.BATTERY_MIN_SOC, s.BATTERY_INITIAL_SOC, s.BATTERY_MAX_SOC
-    problems = []
     if low >= high:
-        problems.append(f"BATTERY_MIN_SOC = {low} must be below BATTERY_MAX_SOC = {high}")
-    elif not low <= start <= high:
-        problems.append(
-            f"BATTERY_INITIAL_SOC = {start} must lie between BATTERY_MIN_SOC = {low} "
-            f"and BATTERY_MAX_SOC = {high}"
-        )
-    return problems
+        return [f"BATTERY_MIN_SOC = {low} must be below BATTERY_MAX_SOC = {high}"]
+    if low <= start <= high:
+        return []
+    between = f"BATTERY_MIN_SOC = {low} and BATTERY_MAX_SOC = {high}"
+    return [f"BATTERY_INITIAL_SOC = {start} must lie between {between}"]
 
 
 def _utility_is_the_last_resort(s: Settings) -> list[str]:
     highest = s.BASE_PRICE * max(s.PRICE_PATTERN) * (1 + s.PRICE_VARIATION)
     lowest = s.BASE_PRICE * min(s.PRICE_PATTERN) * (1 - s.PRICE_VARIATION)
+    allowed = "market price that BASE_PRICE, PRICE_PATTERN and PRICE_VARIATION allow"
     problems = []
     if highest > s.RETAIL_PRICE:
-        problems.append(
-            f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest market price that BASE_PRICE, "
-            f"PRICE_PATTERN and PRICE_VARIATION allow ({highest:.4f} EUR/kWh)"
-        )
+        told = f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest {allowed}"
+        problems.append(f"{told} ({highest:.4f} EUR/kWh)")
     if lowest < s.FEED_IN_PRICE:
-        problems.append(
-            f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest market price that BASE_PRICE, "
-            f"PRICE_PATTERN and PRICE_VARIATION allow ({lowest:.4f} EUR/kWh)"
-        )
+        told = f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest {allowed}"
+        problems.append(f"{told} ({lowest:.4f} EUR/kWh)")
     return problems
 
 
@@ -274,13 +298,19 @@ def _miners_have_their_numbers(s: Settings) -> list[str]:
     problems = []
     power, stakes = len(s.MINER_HASH_POWER), s.VALIDATOR_STAKES
     if power not in (0, s.NUM_MINERS):
-        problems.append(f"MINER_HASH_POWER has {power} values, NUM_MINERS = {s.NUM_MINERS}: one each, or none")
+        problems.append(
+            f"MINER_HASH_POWER has {power} values, NUM_MINERS = {s.NUM_MINERS}: one each, or none"
+        )
     if s.CONSENSUS != "pos":
         return problems
     if len(stakes) != s.NUM_MINERS:
-        problems.append(f"VALIDATOR_STAKES has {len(stakes)} values, NUM_MINERS = {s.NUM_MINERS}: one each")
+        problems.append(
+            f"VALIDATOR_STAKES has {len(stakes)} values, NUM_MINERS = {s.NUM_MINERS}: one each"
+        )
     if len(stakes) < LEAST_VALIDATORS or not any(stakes):
-        problems.append(f"VALIDATOR_STAKES: stake needs at least {LEAST_VALIDATORS} validators and some stake")
+        problems.append(
+            f"VALIDATOR_STAKES: stake needs at least {LEAST_VALIDATORS} validators and some stake"
+        )
     return problems
 
 
@@ -300,8 +330,11 @@ RULES: list[Callable[[Settings], list[str]]] = [
 
 def _sentences(config: ModuleType) -> dict[str, str]:
     """The string that stands below each constant of the config module."""
-    body = ast.parse(inspect.getsource(config)).body
-    found = {}
+    found: dict[str, str] = {}
+    try:
+        body = ast.parse(inspect.getsource(config)).body
+    except (OSError, TypeError):  # no file, or nothing in it
+        return found
     for statement, below in zip(body, body[1:], strict=False):
         target: ast.expr | None = None
         if isinstance(statement, ast.AnnAssign):
@@ -314,23 +347,21 @@ def _sentences(config: ModuleType) -> dict[str, str]:
     return found
 
 
-def _plain_type(value: Any) -> Any:
-    """A type for a constant whose annotation was edited away: only non-negative and finite."""
-    if isinstance(value, bool):
-        return Flag
-    if isinstance(value, (list, tuple)):
-        return Annotated[list[Size], _each(None, "")]
-    return {int: Count, float: Size}.get(type(value), Text)
+def _type(name: str, annotated: Any) -> Any:
+    """The declared type; where an edit lost the annotation, one that keeps the run from harm."""
+    if _field(annotated) or get_origin(annotated) is Literal:
+        return annotated
+    return WITHOUT_ANNOTATION.get(name, Size)
 
 
-def _unknown_in_config(config: ModuleType, known: Mapping[str, Declaration]) -> list[str]:
-    """Constants that config.py added without a type and whose name resembles a declared one."""
-    typed = set(get_type_hints(config))
-    return [
-        f"config.py: {_unknown(name, {n: known[n] for n in typed if n in known})}"
-        for name in known
-        if name not in typed and difflib.get_close_matches(name, typed, n=1, cutoff=0.85)
-    ]
+def _unknown_in_config(config: ModuleType, known: Mapping[str, Declaration]) -> dict[str, str]:
+    """Constants that an edit added: with neither a type nor a sentence below, nothing reads them."""
+    typed = {name: known[name] for name in getattr(config, "__annotations__", {}) if name in known}
+    return {
+        name: f"config.py: {_unknown(name, typed)}"
+        for name, declared in known.items()
+        if name not in typed and name not in WITHOUT_ANNOTATION and not declared.sentence
+    }
 
 
 def _unknown(name: str, known: Mapping[str, Declaration]) -> str:
@@ -341,22 +372,25 @@ def _unknown(name: str, known: Mapping[str, Declaration]) -> str:
 
 def _readable(
     error: ValidationError, known: Mapping[str, Declaration], values: Mapping[str, Any]
-) -> list[str]:
-    """One sentence for each setting that pydantic refused, with the value and what is allowed."""
+) -> dict[str, str]:
+    """One sentence for each setting, or place in a list, that was refused: value and what is allowed."""
     problems = {}
     for item in error.errors():
-        name = str(item["loc"][0])
+        name, allowed = str(item["loc"][0]), known[str(item["loc"][0])].allowed
         place = "".join(f"[{index}]" for index in item["loc"][1:])
         wrong = item["input"] if place else values[name]
-        problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {known[name].allowed}"
-    return list(problems.values())
+        if place:
+            allowed = allowed.replace("a list of ", "").partition("numbers, each ")[2]
+            allowed = f"a number {allowed}"
+        problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {allowed}"
+    return problems
 
 
 def _short(value: Any) -> str:
     try:
         text = json.dumps(value)
-    except (TypeError, ValueError):
-        text = repr(value)
+    except (TypeError, ValueError, RecursionError):
+        text = type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."
 
 

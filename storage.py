@@ -1,17 +1,14 @@
-"""Write a results folder, whole or not at all; read one back.
+"""Write the files of a run into a folder.
 
 The files, to the byte, are the contract between the simulation and everything that reads it:
-docs/models.md says what each figure means, README.md which file holds what.
+docs/models.md says what each figure means, README.md which file holds what. Whole or not at all:
+results_folder.replacing.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,101 +28,10 @@ from records import (
     Reason,
     TradeKind,
 )
-from settings import InputError, nanoeur
+from results_folder import refuse_unless_ours as refuse_unless_ours
+from results_folder import replacing as replacing
+from settings import nanoeur
 from simulator import Run
-
-FILES = (
-    "params.json",
-    "prosumer_energy.csv",
-    "prosumer_trading.csv",
-    "all_trades.csv",
-    "regulator_actions.csv",
-    "community_summary.csv",
-    "blocks.csv",
-    "transfers.csv",
-    "accounts.csv",
-    "summary.json",
-    "prosumers.json",
-    "simulation_log.json",
-    "timing.json",
-    "blockchain.json",
-)
-PLOTS = "plots"
-HARMLESS = {".gitkeep", ".gitignore", ".DS_Store"}
-
-
-# ---------------------------------------------------------------- the folder, whole or not at all
-
-
-def refuse_unless_ours(folder: Path) -> None:
-    """Raises InputError where a run must not be written: a file, or a folder of somebody else."""
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise InputError([f"--output {folder}: is a file; name a folder"])
-        if not folder.exists():
-            return
-        foreign = {entry.name for entry in folder.iterdir()} - HARMLESS
-    except OSError as error:
-        raise InputError([f"--output {folder}: {error.strerror or error}"]) from None
-    if foreign and not _is_ours(folder):
-        raise InputError(
-            [
-                f"--output {folder}: holds files but no results of this program; name an empty or new folder"
-            ]
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(params, dict) and "SEED" in params and "CONSENSUS" in params
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside `folder`; when the block ends well its files take the old ones' place.
-
-    A run that fails or is stopped leaves the earlier results as they were. What else lies in
-    `folder` survives. Raises InputError where nothing can be written.
-    """
-    refuse_unless_ours(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".new", dir=folder.parent))
-    except OSError as error:
-        raise InputError(
-            [f"--output {folder}: cannot be written ({error.strerror or error})"]
-        ) from None
-    try:
-        yield fresh
-        _swap(fresh, folder)
-    except OSError as error:
-        raise InputError(
-            [f"--output {folder}: cannot be written ({error.strerror or error})"]
-        ) from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Moves the old files of ours aside, the new ones in; on any failure everything moves back."""
-    folder.mkdir(exist_ok=True)
-    aside = fresh / ".old"
-    aside.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for name in (*FILES, PLOTS):
-            for source, goal in ((folder / name, aside / name), (fresh / name, folder / name)):
-                if source.exists():
-                    os.replace(source, goal)
-                    moved.append((source, goal))
-    except BaseException:
-        for source, goal in reversed(moved):
-            os.replace(goal, source)
-        raise
-
 
 # ---------------------------------------------------------------- files
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ import numpy as np
 
 import settings
 from extensions.mechanisms import MECHANISMS
+from options import Parser
 from records import Orders, StepPrices
 from settings import InputError, microeur
 from storage import fixed
@@ -24,7 +24,7 @@ MOST_KWH, MOST_EUR_PER_KWH = 1e6, 1e3
 
 def command(arguments: list[str], config: ModuleType) -> int:
     """Clears the book and prints key: value lines; writes the trades where --output asks for them."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python main.py clear",
         description="Clear an order book (side, participant, energy_kwh, price_eur_per_kwh) by one market rule.",
         epilog="example: python main.py clear book.csv --mechanism uniform --output trades.csv",

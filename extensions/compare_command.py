@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import storage
-from extensions.comparison import compare, markdown, table_of, write
+from extensions.comparison import Case, compare, markdown, table_of, write
 from extensions.mechanisms import MECHANISMS
-from options import add_output_option, add_scenario_options, read_scenario
+from options import Parser, add_output_option, add_scenario_options, read_scenario
 from regulator import STRATEGIES
+from results_folder import replacing
 from settings import InputError
 from terminal import progress
 
@@ -32,7 +32,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
 
     with (
         progress(options.quiet) as advance,
-        storage.replacing(options.output, names=NAMES, ours=_is_a_comparison) as folder,
+        replacing(options.output, NAMES, _is_a_comparison) as folder,
     ):
         total = options.runs * len(mechanisms) * len(objectives)
         cases = compare(
@@ -45,7 +45,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
         told = "python main.py compare " + shlex.join(arguments)
         write(cases, folder, default, told.strip())
         if not options.no_plots:
-            _draw(cases, folder)
+            _draw(cases, folder, default, advance)
     if not options.quiet:
         print(markdown(table_of(cases), default, told.strip()))
         print(f"comparison in {options.output}")
@@ -55,8 +55,8 @@ def command(arguments: list[str], config: ModuleType) -> int:
 NAMES = ("comparison.csv", "comparison.md", "plots")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python main.py compare",
         description="Run market rules and regulators on the same homes, weather and seeds; say who wins.",
         epilog="example: python main.py compare --mechanisms midpoint,uniform,none --runs 30 -o comparison",
@@ -100,7 +100,12 @@ def _is_a_comparison(folder: Path) -> bool:
     return (folder / "comparison.csv").is_file() and (folder / "comparison.md").is_file()
 
 
-def _draw(cases: list, folder: Path) -> None:
+def _draw(
+    cases: list[Case],
+    folder: Path,
+    default: tuple[str, str],
+    advance: Callable[[str, int, int], None],
+) -> None:
     from extensions.comparison_plots import plot_all
 
-    plot_all(cases, folder / "plots")
+    plot_all(cases, folder / "plots", default, lambda done, total: advance("drawing", done, total))

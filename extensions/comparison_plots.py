@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -247,7 +248,7 @@ def price_by_hour(data: Comparison) -> Figure:
         if np.isnan(price).all():
             continue
         mean = pd.Series(price).groupby(hours).mean().reindex(range(24))
-        style = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
+        style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
         ax.plot(mean.index + 0.5, mean.to_numpy(), **style)
         told = minus(f"{np.nanmean(price):.3f}")
         handles.append(stroke(f"{data.name(group)}: {told}", **_key_style(style)))
@@ -263,7 +264,7 @@ def price_by_hour(data: Comparison) -> Figure:
     return fig
 
 
-def _key_style(style: dict) -> dict:
+def _key_style(style: dict[str, Any]) -> dict[str, Any]:
     return {"colour": style["color"], "ls": style["ls"], "lw": style["lw"]}
 
 

@@ -1,0 +1,2202 @@
+"""Draw the figures of a run from its saved folder: `python plot_results.py results`.
+
+Every figure answers one question; its title states the answer, the line below says how to read it.
+`FIGURES` names them all; `plot_all` writes folder/plots/NAME.png, 1600 x 900 pixels, made for a
+projector. The docstring of a figure is its question.
+
+How to read this file: colours and words, then `Results` (the files as tables) and `Timeline` (the x
+axis), then small drawing tools, then the figures in groups: energy, prices and trades, members,
+regulator and money, ledger. What a figure shows is computed by a function of its own that returns
+plain numbers.
+
+Conventions
+- One colour per concept in every figure (`COLOUR`, after Okabe and Ito: safe for colour-blind readers).
+- Energy over time is drawn as average power in kW, so hourly and 15-minute runs compare. One day has
+  an axis of clock hours, more days an axis of days or dates. Beyond 14 days each point is the mean of
+  one day, beyond 100 days of one week; the line below the title then says so. Nothing is summed up
+  over time unless the axis says "so far".
+- A bill is cash paid for energy minus the value of the change in stored energy at the mean market
+  price, so who empties a battery has not saved. Bonuses and penalties stand beside it.
+- Where a run has nothing to show, the figure says so in one sentence. Only the figures of the ledger
+  (`LEDGER_FIGURES`) are left out, and earlier ones removed, where CONSENSUS = "none".
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
+from settings import InputError
+
+# ---------------------------------------------------------------- colours and words
+
+COLOUR = {
+    "pv": "#E69F00",
+    "load": "#1A1A1A",
+    "battery": "#009E73",
+    "p2p": "#0072B2",
+    "market": "#CC79A7",
+    "utility": "#606060",
+    "curtailed": "#D9D9D9",
+    "regulator": "#56B4E9",
+    "ban": "#D55E00",
+    "ledger": "#A0714F",
+    "community": "#332288",
+    "seller": "#999933",
+    "buyer": "#882255",
+}
+"""One colour per concept. `utility` is also the life alone with the utility, `community` what comes of
+being a member here."""
+PALE = "#C8C8C8"
+MUTED = "#555555"
+
+WIDTH_INCHES, HEIGHT_INCHES, DOTS_PER_INCH = 12.8, 7.2, 125
+LEFT, RIGHT, BOTTOM, TOP = 0.104, 0.965, 0.12, 0.83
+WIDE_KEY, NARROW_KEY = 0.705, 0.785
+"Where axes end that leave room for a key at their right."
+STYLE: Any = {
+    "font.size": 14,
+    "axes.labelsize": 15,
+    "axes.titlesize": 15,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 14,
+    "ytick.labelsize": 14,
+    "legend.fontsize": 14,
+    "legend.title_fontsize": 14,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.labelspacing": 0.75,
+    "legend.borderaxespad": 0,
+    "legend.borderpad": 0,
+    "grid.color": "#DDDDDD",
+    "lines.linewidth": 2.6,
+    "lines.scale_dashes": False,
+    "hatch.linewidth": 1.5,
+}
+DASHED = (0, (6, 4))
+
+Layer = tuple[str, str, np.ndarray]
+"What one band of a stack is: its name, its colour, its values."
+
+
+class NothingToShow(Exception):
+    """The run lacks what a figure is about; the text says so in one sentence."""
+
+
+def amount(value: float, unit: str, signed: bool = False) -> str:
+    """A quantity for a title: three or so digits, thousands separated, a true minus sign."""
+    size = abs(value)
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2
+    if round(size, decimals) == 0:
+        value, decimals = 0.0, 0
+    number = f"{value:+,.{decimals}f}" if signed and value else f"{value:,.{decimals}f}"
+    return f"{minus(number)} {unit}"
+
+
+def minus(number: str) -> str:
+    """A number with a true minus sign."""
+    return number.replace("-", "\u2212")
+
+
+def share(part: float, whole: float) -> str:
+    """part / whole as a percentage; hardly anything, and hardly all, are told from nothing and all."""
+    percent = 100 * part / whole if whole else 0.0
+    if 0 < percent < 0.5:
+        return "< 1 %"
+    return "> 99 %" if 99.5 <= percent < 100 - 1e-9 else minus(f"{percent:.0f} %")
+
+
+def many(number: int, noun: str, plural: str = "") -> str:
+    """'1 member', '5 members'."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+# ---------------------------------------------------------------- what the files say
+
+FLOWS = (
+    *("pv_kwh", "load_kwh", "battery_charge_kwh", "battery_discharge_kwh"),
+    *("p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh", "market_sold_kwh"),
+    *("grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
+)
+MAY_BE_EMPTY = {"limit_price_eur_per_kwh", "p2p_price_eur_per_kwh"}
+
+
+def columns(texts: str = "", whole: str = "", truths: str = "", real: str = "") -> dict[str, Any]:
+    """The columns that one file is read for, with their types."""
+    kinds = ((texts, str), (whole, np.int64), (truths, bool), (real, np.float64))
+    return {name: kind for names, kind in kinds for name in names.split()}
+
+
+TABLES = {
+    "prosumer_energy.csv": columns(
+        whole="timestep prosumer_id", real=" ".join((*FLOWS, "battery_soc"))
+    ),
+    "prosumer_trading.csv": columns(
+        texts="role", whole="timestep prosumer_id", real="order_kwh limit_price_eur_per_kwh"
+    ),
+    "regulator_actions.csv": columns(
+        texts="ban_reason", whole="timestep prosumer_id", truths="is_banned"
+    ),
+    "all_trades.csv": columns(
+        texts="trade_type",
+        whole="timestep buyer_id seller_id",
+        real="energy_kwh price_eur_per_kwh",
+    ),
+    "transfers.csv": columns(texts="reason", whole="timestep payer_id payee_id", real="amount_eur"),
+    "blocks.csv": columns(whole="height timestep miner transactions hashes_tried"),
+    "community_summary.csv": columns(
+        texts="timestamp",
+        whole="timestep hour p2p_trades market_trades active_buyers active_sellers",
+        real="p2p_kwh surplus_kwh deficit_kwh net_kwh stored_kwh price_forecast_eur_per_kwh "
+        "market_price_eur_per_kwh p2p_price_eur_per_kwh market_buy_price_eur_per_kwh "
+        "market_sell_price_eur_per_kwh grid_import_price_eur_per_kwh grid_export_price_eur_per_kwh",
+    ),
+}
+MEMBER_NUMBERS = (
+    *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),
+    *("pv_kwh", "load_kwh", "p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
+    *("outside_eur", "p2p_eur", "alone_eur", "stored_change_kwh", "stored_change_alone_kwh"),
+)
+
+
+class Results:
+    """One results folder as tables, each read once when first asked for; raises InputError."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._flows: dict[str, np.ndarray] = {}
+        if not self.folder.is_dir():
+            found = "is a file; name a results folder" if self.folder.exists() else "no such folder"
+            raise InputError([f"{self.folder}: {found}"])
+
+    # what the files hold
+
+    def _problem(self, name: str, text: str) -> InputError:
+        return InputError([f"{self.folder / name}: {text}; run the simulation again"])
+
+    def json(self, name: str) -> Any:
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise self._problem(name, "missing") from None
+        except OSError as error:
+            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
+        except (ValueError, RecursionError) as error:
+            raise self._problem(name, f"is not JSON ({error})") from None
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The needed columns of a CSV file, with their types, and numbers in every row."""
+        wanted = TABLES[name]
+        try:
+            table = pd.read_csv(
+                self.folder / name,
+                usecols=wanted.__contains__,
+                dtype=wanted,
+                keep_default_na=False,
+                na_values=[""],
+            )
+        except FileNotFoundError:
+            raise self._problem(name, "missing") from None
+        except OSError as error:
+            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
+        except ValueError as error:  # what pandas raises for content, too
+            raise self._problem(name, f"cannot be read ({' '.join(str(error).split())})") from None
+        missing = [column for column in wanted if column not in table and column != "timestamp"]
+        if missing:
+            raise self._problem(name, f"has no column {', '.join(missing)}")
+        for column in (c for c in wanted if wanted[c] is np.float64 and c not in MAY_BE_EMPTY):
+            if not np.isfinite(table[column]).all():
+                raise self._problem(name, f"column {column} has empty or infinite values")
+        return table
+
+    def member_table(self, name: str) -> pd.DataFrame:
+        """A table of one row per step and member, checked to be complete and in order."""
+        table, (steps, members) = self.table(name), self.shape
+        complete = len(table) == steps * members
+        if not (
+            complete
+            and np.array_equal(table["timestep"], np.repeat(np.arange(steps), members))
+            and np.array_equal(table["prosumer_id"], np.tile(np.arange(members), steps))
+        ):
+            found = f"{len(table):,} rows" + (" in another order" if complete else "")
+            need = f"{steps:,} steps x {members:,} members in order"
+            raise self._problem(name, f"needs {need}, has {found}")
+        return table
+
+    def event_table(self, name: str) -> pd.DataFrame:
+        """A table of one row per event, checked to speak of steps and members that there are."""
+        table, (steps, members) = self.table(name), self.shape
+        for column in table.columns.intersection(["timestep", "miner"]):
+            if (table[column] < 0).any() or (
+                column == "timestep" and (table[column] >= steps).any()
+            ):
+                raise self._problem(name, f"column {column} names what this run does not have")
+        for column in (c for c in table if str(c).endswith("_id")):
+            if (table[column] >= members).any():
+                raise self._problem(name, f"column {column} names a member that is not there")
+        return table
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        params = self.json("params.json")
+        if not isinstance(params, dict):
+            raise self._problem("params.json", "is not a table of settings")
+        return params
+
+    def setting(self, name: str, usual: float) -> float:
+        """A number among the settings; `usual` where there is none."""
+        value = self.params.get(name, usual)
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self._problem("params.json", f"{name} = {value!r} is no number")
+        return float(value)
+
+    @cached_property
+    def step_hours(self) -> float:
+        """Length of a step in whole seconds, told in hours."""
+        seconds = round(self.setting("TIME_STEP_DURATION", 0) * 3600)
+        if seconds <= 0:
+            raise self._problem("params.json", "TIME_STEP_DURATION must be above 0")
+        return seconds / 3600
+
+    @cached_property
+    def members(self) -> pd.DataFrame:
+        """One row per member (N): what it owns and its totals."""
+        try:
+            members = pd.DataFrame(self.json("prosumers.json"))
+            members[list(MEMBER_NUMBERS)] = members[list(MEMBER_NUMBERS)].astype(float)
+            members[["kind", "home_type"]] = members[["kind", "home_type"]].astype(str)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._problem("prosumers.json", f"is no list of members ({error})") from None
+        if not len(members) or not np.isfinite(members[list(MEMBER_NUMBERS)]).all(axis=None):
+            raise self._problem("prosumers.json", "has no members, or members without numbers")
+        return members
+
+    @cached_property
+    def community(self) -> pd.DataFrame:
+        """One row per step (T)."""
+        community = self.table("community_summary.csv")
+        if not len(community):
+            raise self._problem("community_summary.csv", "has no steps")
+        return community
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        return self.member_table("prosumer_energy.csv")
+
+    @cached_property
+    def trading(self) -> pd.DataFrame:
+        return self.member_table("prosumer_trading.csv")
+
+    @cached_property
+    def rulings(self) -> pd.DataFrame:
+        return self.member_table("regulator_actions.csv")
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        return self.event_table("all_trades.csv")
+
+    @cached_property
+    def transfers(self) -> pd.DataFrame:
+        return self.event_table("transfers.csv")
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """The blocks that hold trades: without genesis."""
+        blocks = self.event_table("blocks.csv")
+        return blocks[blocks["height"] > 0]
+
+    # what follows from them
+
+    @property
+    def has_ledger(self) -> bool:
+        return self.params.get("CONSENSUS") != "none"
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """(T, N)."""
+        return len(self.community), len(self.members)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        first = self.community["timestamp"][0] if "timestamp" in self.community else None
+        try:
+            date = pd.Timestamp(first).to_pydatetime() if isinstance(first, str) else None
+        except ValueError:
+            problem = f"timestamp {first!r} is no date"
+            raise self._problem("community_summary.csv", problem) from None
+        start = date.hour + date.minute / 60 if date else float(self.community["hour"][0])
+        return Timeline(start, self.shape[0], self.step_hours, date)
+
+    @cached_property
+    def p2p(self) -> pd.DataFrame:
+        """The trades between members."""
+        return self.trades[self.trades["trade_type"] == "p2p"]
+
+    def flow(self, name: str) -> np.ndarray:
+        """One column of prosumer_energy.csv as (T, N)."""
+        if name not in self._flows:
+            self._flows[name] = self.energy[name].to_numpy().reshape(self.shape)
+        return self._flows[name]
+
+    def total(self, name: str) -> np.ndarray:
+        """One flow summed over the members (T), kWh."""
+        return self.flow(name).sum(axis=1)
+
+    def price(self, name: str) -> np.ndarray:
+        """One price of the community (T), EUR/kWh."""
+        return self.community[f"{name}_eur_per_kwh"].to_numpy()
+
+    @cached_property
+    def home(self) -> list[str]:
+        """What each member is called in a figure (N)."""
+        names = self.members.get("household_id", self.members["prosumer_id"]).astype(str)
+        return [name if len(name) <= 12 else name[:11] + "\u2026" for name in names]
+
+    def describe(self, member: int) -> str:
+        """What a home owns, in words."""
+        row = self.members.iloc[member]
+        owns = [f"{row.pv_capacity_kw:.3g} kW PV"] if row.pv_capacity_kw else []
+        owns += [f"{row.battery_capacity_kwh:.3g} kWh battery"] if row.battery_capacity_kwh else []
+        return ", ".join(owns) or "no PV, no battery"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The time axis in hours since the first midnight, and how steps are gathered into points."""
+
+    start: float
+    steps: int
+    step_hours: float
+    date: datetime | None = None
+
+    @property
+    def hours(self) -> float:
+        return self.steps * self.step_hours
+
+    @property
+    def end(self) -> float:
+        return self.start + self.hours
+
+    @property
+    def steps_per_point(self) -> int:
+        days = self.hours / 24
+        gathered_days = 0 if days <= 14 else 1 if days <= 100 else 7
+        return max(round(gathered_days * 24 / self.step_hours), 1)
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """The step with which each point begins (P); a last point of less than half joins its neighbour."""
+        size = self.steps_per_point
+        return np.arange(0, max(self.steps - size // 2, 1), size)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Where points begin and end (P + 1)."""
+        return self.start + self.step_hours * np.append(self.firsts, self.steps)
+
+    @property
+    def note(self) -> str:
+        """What the reader must know of points that gather steps."""
+        days = round(self.steps_per_point * self.step_hours / 24) if self.steps_per_point > 1 else 0
+        return {0: "", 1: " Each point: mean of one day."}.get(
+            days, " Each point: mean of one week."
+        )
+
+    @property
+    def span(self) -> str:
+        """The length of the run in words."""
+        if self.hours <= 24:
+            return f"{self.hours:.3g} hour{'' if self.hours == 1 else 's'}"
+        return f"{self.hours / 24:.4g} days"
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sums of the steps (T, ...) in each point (P, ...)."""
+        return np.add.reduceat(values, self.firsts, axis=0)
+
+    def rate(self, values: np.ndarray) -> np.ndarray:
+        """Average per hour in each point (P): kWh of each step (T) become kW."""
+        return self.total(values) / np.diff(self.edges)
+
+    def mean(self, values: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
+        """Weighted mean of each point (P) over the steps (T) that have a value; NaN where none has."""
+        weight = np.where(np.isfinite(values), weights, 0.0)
+        total, whole = self.total(np.nan_to_num(values) * weight), self.total(weight)
+        return np.divide(total, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+    def day(self, hour: float, pattern: str = "%-d %b") -> str:
+        """The name of the day in which an hour of the axis lies."""
+        if self.date is None:
+            return f"day {int(hour // 24) + 1}"
+        moment = self.date.replace(hour=0, minute=0) + timedelta(hours=hour)
+        return moment.strftime(pattern.replace("%-d", str(moment.day)))
+
+    def name(self, step: int) -> str:
+        """When a step begins: 'at 19:00', 'on day 2 at 19:00', 'on 5 Jun at 19:00'."""
+        hour = self.start + step * self.step_hours
+        return f"at {clock(hour)}" if self.hours <= 24 else f"on {self.day(hour)} at {clock(hour)}"
+
+    @property
+    def label(self) -> str:
+        """What the axis counts, and the year where its ticks do not say it."""
+        if self.date is None:
+            return "Hour of the day" if self.hours <= 30 else "Day of the run"
+        if self.hours > 70 * 24:
+            return "Month"
+        pattern = "Hour of %-d %B %Y" if self.hours <= 30 else "%Y"
+        return self.day(self.start, pattern)
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """(places, labels) of the time axis."""
+        if self.hours <= 30:
+            places = multiples(
+                self.start, self.end, 3.0 if self.hours > 12 else 1.0 if self.hours > 2 else 0.25
+            )
+            return places, [clock(x) for x in places]
+        if self.hours <= 5 * 24:
+            places = multiples(self.start, self.end, 12)
+            days = [f"\n{self.day(x, '%a %-d %b')}" if x % 24 == 12 else "" for x in places]
+            return places, [clock(x) + day for x, day in zip(places, days, strict=True)]
+        if self.hours <= 14 * 24:
+            places = multiples(self.start, self.end, 24 if self.hours <= 8 * 24 else 48, 12)
+            return places, [self.day(x, "%a %-d %b") for x in places]
+        if self.date is None or self.hours <= 70 * 24:
+            gaps = (7, 14, 50, 100, 500, 5_000, 50_000)
+            gap = next(days for days in gaps if self.hours / 24 / days <= 9)
+            places = multiples(0, self.end, gap * 24)
+            return places, [self.day(x) for x in places]
+        firsts = [x for x in multiples(self.start, self.end, 24) if self.day(x, "%-d") == "1"]
+        places = firsts[:: math.ceil(len(firsts) / 8)]
+        years = [self.day(x, "\n%Y") for x in places]
+        new = [year != before for year, before in zip(years, ["", *years], strict=False)]
+        return places, [
+            self.day(x, "%b") + y * n for x, y, n in zip(places, years, new, strict=True)
+        ]
+
+
+def clock(hour: float) -> str:
+    """13.25 -> '13:15'."""
+    minutes = round(hour * 60)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def multiples(low: float, high: float, gap: float, offset: float = 0.0) -> list[float]:
+    """Multiples of gap, shifted by offset, from low to high."""
+    first, last = np.ceil((low - offset) / gap - 1e-9), np.floor((high - offset) / gap + 1e-9)
+    return (offset + gap * np.arange(first, last + 1)).tolist()
+
+
+# ---------------------------------------------------------------- drawing tools
+
+FIGURES: dict[str, Callable[[Results], Figure]] = {}
+LEDGER_FIGURES = ("blockchain_growth", "mining_race", "hashes_per_block")
+
+
+def figure(draw: Callable[[Results], Figure]) -> Callable[[Results], Figure]:
+    """Enters a figure under its function's name; gives it the style, and a sentence without data."""
+
+    @functools.wraps(draw)
+    def styled(data: Results) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            try:
+                return draw(data)
+            except NothingToShow as reason:
+                return sentence(draw.__name__, str(reason))
+
+    FIGURES[draw.__name__] = styled
+    return styled
+
+
+def sentence(name: str, text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    title = name.replace("_", " ").capitalize().replace("P2p", "P2P").replace("Soc", "SoC")
+    fig, (ax,) = canvas(title, "Nothing to draw in this run")
+    ax.set_axis_off()
+    told = "\n".join(textwrap.wrap(text, 52))
+    ax.text(0.5, 0.55, told, ha="center", va="center", fontsize=24, color=MUTED, linespacing=1.5)
+    return fig
+
+
+class Thousands(ScalarFormatter):
+    """Numbers of an axis, from a thousand on with a comma."""
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        if abs(value) < 1000:
+            return super().__call__(value, pos)
+        return minus(f"{value:,.0f}")
+
+
+def canvas(
+    title: str,
+    subtitle: str,
+    *,
+    heights: Sequence[float] = (1,),
+    widths: Sequence[float] = (1,),
+    left: float = LEFT,
+    right: float = RIGHT,
+    top: float = TOP,
+    gap: float = 0.05,
+) -> tuple[Figure, list[Axes]]:
+    """A titled 16:9 figure with a column (heights) or a row (widths) of axes."""
+    fig = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH)
+    FigureCanvasAgg(fig)
+    headline(fig, title, 0.945, fontsize=22, fontweight="bold")
+    headline(fig, subtitle, 0.885, fontsize=14.5, color=MUTED)
+    axes, x, y = [], left, top
+    for part in heights if len(heights) > 1 else widths:
+        if len(heights) > 1:
+            height = (top - BOTTOM - gap * (len(heights) - 1)) * part / sum(heights)
+            y -= height
+            axes.append(fig.add_axes((left, y, right - left, height)))
+            y -= gap
+        else:
+            width = (right - left - gap * (len(widths) - 1)) * part / sum(widths)
+            axes.append(fig.add_axes((x, BOTTOM, width, top - BOTTOM)))
+            x += width + gap
+    for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
+        axis.set_major_formatter(Thousands(useOffset=False))
+        axis.get_major_formatter().set_scientific(False)  # type: ignore[attr-defined]
+    return fig, axes
+
+
+def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) -> None:
+    """A line of text over the whole figure, in smaller letters where it would not fit."""
+    line = fig.text(0.03, y, text, fontsize=fontsize, va="center", **style)
+    line.set_fontsize(fontsize * min(1.0, 0.94 * fig.bbox.width / line.get_window_extent().width))
+
+
+def time_axes(axes: Sequence[Axes], timeline: Timeline, labels: Sequence[str]) -> None:
+    """Gives axes that stand above each other one time axis, with names below the lowest."""
+    places, names = timeline.ticks()
+    for ax, label in zip(axes, labels, strict=True):
+        ax.set_xlim(timeline.start, timeline.end)
+        ax.set_xticks(places, names if ax is axes[-1] else [""] * len(places))
+        ax.set_ylabel(label)
+        ax.grid(axis="y")
+        if 30 < timeline.hours <= 14 * 24:
+            for midnight in multiples(timeline.start, timeline.end, 24):
+                ax.axvline(midnight, color="#BBBBBB", lw=1, zorder=0.5)
+    axes[-1].set_xlabel(timeline.label)
+
+
+def whole_numbers(*axes: Axis) -> None:
+    """Ticks at whole numbers only."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def stack(ax: Axes, edges: np.ndarray, layers: Iterable[Layer], sign: int = 1) -> None:
+    """Bands on top of each other (below each other where sign is -1), one step per point."""
+    base = np.zeros(len(edges) - 1)
+    for _, colour, values in layers:
+        top = base + sign * values
+        hatch: Any = {}
+        if colour == COLOUR["curtailed"]:
+            hatch = {"hatch": "//", "ec": "#999999", "lw": 0}
+        band = ax.stairs(top, edges, baseline=base, fill=True, fc=colour, **hatch)
+        band.sticky_edges.y[:] = [0.0]
+        base = top
+
+
+def line(ax: Axes, edges: np.ndarray, values: np.ndarray, colour: str, **style: Any) -> None:
+    """One value per point as a line of steps."""
+    ax.stairs(values, edges, **({"baseline": None, "ec": colour, "lw": 2.6} | style))
+
+
+def zero_line(ax: Axes) -> None:
+    ax.axhline(0, color="black", lw=1.2)
+
+
+def stroke(name: str, colour: str, **style: Any) -> Line2D:
+    """A line or a dot for a key."""
+    return Line2D([], [], color=colour, label=name, **style)
+
+
+def dot(name: str, colour: str) -> Line2D:
+    return stroke(name, colour, marker="o", ls="", ms=11)
+
+
+def patches(layers: Iterable[Layer]) -> list[Patch]:
+    """Handles of a key for bands."""
+    return [Patch(fc=colour, label=name) for name, colour, _ in layers]
+
+
+def key(ax: Axes, handles: Sequence[Any], title: str = "", y: float = 1.0) -> None:
+    """The key at the right of the axes, top-down."""
+    place = ax.get_position()
+    ax.figure.legend(
+        handles=handles,
+        title=title or None,
+        loc="upper left",
+        bbox_to_anchor=(place.x1 + 0.018, place.y0 + y * place.height),
+        alignment="left",
+    )
+
+
+def key_above(ax: Axes, handles: Sequence[Any], side: str) -> None:
+    """A key in one row above the axes, at its left or right side."""
+    place = ax.get_position()
+    ax.figure.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="lower left" if side == "left" else "lower right",
+        bbox_to_anchor=(place.x0 if side == "left" else place.x1, place.y1 + 0.012),
+        columnspacing=1,
+        handletextpad=0.4,
+    )
+
+
+def bands(data: Results, named: dict[str, tuple[str, np.ndarray]]) -> list[Layer]:
+    """Layers in kW, their totals in their names, from {name: (colour, kWh per step)}; no empty ones."""
+    whole = sum(values.sum() for _, values in named.values())
+    return [
+        (
+            f"{name}\n{amount(values.sum(), 'kWh')} ({share(values.sum(), whole)})",
+            COLOUR[colour],
+            data.timeline.rate(values),
+        )
+        for name, (colour, values) in named.items()
+        if values.any()
+    ]
+
+
+def two_sided(
+    data: Results,
+    above: list[Layer],
+    below: list[Layer],
+    title: str,
+    subtitle: str,
+    names: Sequence[str],
+) -> Figure:
+    """A figure of bands above and below zero, with a key for each side."""
+    fig, (ax,) = canvas(title, subtitle + data.timeline.note, right=WIDE_KEY)
+    stack(ax, data.timeline.edges, above)
+    stack(ax, data.timeline.edges, below, sign=-1)
+    zero_line(ax)
+    time_axes([ax], data.timeline, ["Average power (kW)"])
+    key(ax, patches(reversed(above)), names[0])
+    key(ax, patches(below), names[1], y=0.48)
+    return fig
+
+
+# ---------------------------------------------------------------- energy
+
+
+def poured(data: Results, column: str, into: dict[str, str]) -> dict[str, np.ndarray]:
+    """One flow of each home (T, N) shared out over others, kWh: each is filled before the next begins."""
+    rest, parts = data.flow(column), {}
+    for name, flow in into.items():
+        parts[name] = np.minimum(rest, data.flow(flow))
+        rest = rest - parts[name]
+    return parts
+
+
+def sources_of_load(data: Results) -> dict[str, np.ndarray]:
+    """What served each home's load (T, N), kWh: own PV, then battery, neighbours, market, utility."""
+    return poured(
+        data,
+        "load_kwh",
+        {
+            "own PV": "pv_kwh",
+            "own battery": "battery_discharge_kwh",
+            "neighbours (P2P)": "p2p_bought_kwh",
+            "local market": "market_bought_kwh",
+            "utility": "grid_import_kwh",
+        },
+    )
+
+
+def uses_of_pv(data: Results) -> dict[str, np.ndarray]:
+    """Where each home's PV went (T, N), kWh: load, then battery, neighbours, market, utility, nowhere."""
+    return poured(
+        data,
+        "pv_kwh",
+        {
+            "used at once at home": "load_kwh",
+            "into own battery": "battery_charge_kwh",
+            "to neighbours (P2P)": "p2p_sold_kwh",
+            "to the local market": "market_sold_kwh",
+            "to the utility": "grid_export_kwh",
+            "curtailed": "curtailed_kwh",
+        },
+    )
+
+
+def outside(data: Results) -> tuple[np.ndarray, np.ndarray]:
+    """(import, export) of the community as one (T), kWh: trades among members are netted."""
+    net = data.community["net_kwh"].to_numpy()
+    return np.maximum(net, 0), np.maximum(-net, 0)
+
+
+@figure
+def energy_balance(data: Results) -> Figure:
+    """When does the community make, store, take and give energy?"""
+    taken, given = outside(data)
+    pv, load = data.total("pv_kwh"), data.total("load_kwh")
+    into = {
+        "PV": ("pv", pv),
+        "from batteries": ("battery", data.total("battery_discharge_kwh")),
+        "from outside": ("utility", taken),
+    }
+    out = {
+        "load": ("load", load),
+        "into batteries": ("battery", data.total("battery_charge_kwh")),
+        "to outside": ("utility", given),
+        "curtailed": ("curtailed", data.total("curtailed_kwh")),
+    }
+    return two_sided(
+        data,
+        bands(data, into),
+        bands(data, out),
+        f"PV made {amount(pv.sum(), 'kWh')}, the homes used {amount(load.sum(), 'kWh')} "
+        f"in {data.timeline.span}",
+        "Above zero where energy came from, below where it went: equal at any time.",
+        ("Sources", "Uses"),
+    )
+
+
+@figure
+def energy_by_source(data: Results) -> Figure:
+    """Who serves the homes' load?"""
+    load = data.total("load_kwh")
+    if not load.any():
+        raise NothingToShow("No home used any energy in this run.")
+    served = {name: part.sum(axis=1) for name, part in sources_of_load(data).items()}
+    colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
+    own = served["own PV"].sum() + served["own battery"].sum()
+    near = served["neighbours (P2P)"].sum()
+    fig, (ax,) = canvas(
+        f"Own roof and battery served {share(own, load.sum())} of the load, "
+        f"neighbours {share(near, load.sum())}",
+        "Load by what served it: own PV first, then battery, neighbours, market, utility."
+        + data.timeline.note,
+        right=WIDE_KEY,
+    )
+    layers = bands(data, {name: (colours[name], part) for name, part in served.items()})
+    stack(ax, data.timeline.edges, layers)
+    line(ax, data.timeline.edges, data.timeline.rate(load), COLOUR["load"])
+    time_axes([ax], data.timeline, ["Average power of the load (kW)"])
+    load_key = stroke(f"load\n{amount(load.sum(), 'kWh')}", COLOUR["load"])
+    key(ax, [load_key, *patches(reversed(layers))])
+    return fig
+
+
+@figure
+def community_net_power(data: Results) -> Figure:
+    """How much exchange with outside does trading inside the community spare?"""
+    timeline = data.timeline
+    lack, left = (data.community[f"{name}_kwh"].to_numpy() for name in ("deficit", "surplus"))
+    taken, given = outside(data)
+    fig, (ax,) = canvas(
+        f"Exchange with outside: {amount((lack + left).sum(), 'kWh')} without trading, "
+        f"{amount((taken + given).sum(), 'kWh')} with it",
+        "Above zero: taken from outside, below: given to outside. Same battery levels in both."
+        + timeline.note,
+        right=WIDE_KEY,
+    )
+    stack(ax, timeline.edges, [("", PALE, timeline.rate(lack))])
+    stack(ax, timeline.edges, [("", PALE, timeline.rate(left))], sign=-1)
+    for values in (taken - given,) if timeline.steps_per_point == 1 else (taken, -given):
+        line(ax, timeline.edges, timeline.rate(values), COLOUR["community"], lw=3.2)
+    zero_line(ax)
+    time_axes([ax], timeline, ["Average power (kW)"])
+    without = (
+        "without the market: what\nhomes lack (above) and have\nleft (below) after their own\n"
+        "battery, none netted\n"
+        f"in {amount(lack.sum(), 'kWh')},\nout {amount(left.sum(), 'kWh')}"
+    )
+    within = (
+        "with the market: all homes\nbehind one meter, trades\namong them netted\n"
+        f"in {amount(taken.sum(), 'kWh')},\nout {amount(given.sum(), 'kWh')}"
+    )
+    key(ax, [Patch(fc=PALE, label=without), stroke(within, COLOUR["community"], lw=3.2)])
+    return fig
+
+
+def stored_kwh(data: Results) -> np.ndarray:
+    """Content of all batteries together before the first step and after each (T + 1)."""
+    return np.append(data.members["initial_level_kwh"].sum(), data.community["stored_kwh"])
+
+
+def need_batteries(data: Results) -> pd.Series:
+    """The capacity of each member's battery (N), kWh."""
+    capacity = data.members["battery_capacity_kwh"]
+    if not capacity.any():
+        raise NothingToShow("No member of this community owns a battery.")
+    return capacity
+
+
+@figure
+def battery_usage(data: Results) -> Figure:
+    """When do the batteries work, and how full are they together?"""
+    capacity, timeline = need_batteries(data), data.timeline
+    charge, discharge = data.total("battery_charge_kwh"), data.total("battery_discharge_kwh")
+    stored = stored_kwh(data)
+    change = stored[-1] - stored[0]
+    fig, (top, bottom) = canvas(
+        f"Batteries took {amount(charge.sum(), 'kWh')} and gave {amount(discharge.sum(), 'kWh')}; "
+        f"they end with {amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}",
+        f"{many(int((capacity > 0).sum()), 'battery', 'batteries')}, "
+        f"{amount(capacity.sum(), 'kWh')} in all. Above zero charging, below discharging."
+        + timeline.note
+        + " Pale: range." * (timeline.steps_per_point > 1),
+        heights=(1.5, 1),
+    )
+    stack(top, timeline.edges, [("", COLOUR["battery"], timeline.rate(charge))])
+    stack(top, timeline.edges, [("", "#7FCEB9", timeline.rate(discharge))], sign=-1)
+    zero_line(top)
+    draw_content(bottom, timeline, stored)
+    for setting, usual, name in (("MAX", 1.0, "full"), ("MIN", 0.0, "empty")):
+        level = data.setting(f"BATTERY_{setting}_SOC", usual) * capacity.sum()
+        bottom.axhline(level, color=MUTED, lw=1.5, ls=DASHED)
+        bottom.annotate(
+            name, (timeline.end, level), (-4, 3), textcoords="offset points", ha="right"
+        )
+    bottom.set_ylim(0, capacity.sum() * 1.15)
+    time_axes([top, bottom], timeline, ["Average power (kW)", "Stored (kWh)"])
+    return fig
+
+
+def draw_content(ax: Axes, timeline: Timeline, stored: np.ndarray) -> None:
+    """The content over time as a line; where points gather steps, their mean and their range."""
+    if timeline.steps_per_point == 1:
+        ax.fill_between(timeline.edges, stored, color=COLOUR["battery"], alpha=0.35, lw=0)
+        ax.plot(timeline.edges, stored, color=COLOUR["battery"])
+        return
+    low, high = (f.reduceat(stored[1:], timeline.firsts) for f in (np.minimum, np.maximum))
+    ax.stairs(high, timeline.edges, baseline=low, fill=True, fc=COLOUR["battery"], alpha=0.35)
+    line(ax, timeline.edges, timeline.mean(stored[1:]), COLOUR["battery"])
+
+
+def soc_rows(data: Results, most: int = 240) -> tuple[np.ndarray, int]:
+    """(state of charge of the battery owners (R, P), fullest first, 0 to 1; members per row)."""
+    owners = np.flatnonzero(data.members["battery_capacity_kwh"] > 0)
+    timeline = data.timeline
+    steps = np.diff(np.append(timeline.firsts, timeline.steps))
+    soc = timeline.total(data.flow("battery_soc")[:, owners]).T / steps
+    soc = soc[np.argsort(-soc.mean(axis=1), kind="stable")]
+    per_row = math.ceil(len(soc) / most)
+    firsts = np.arange(0, len(soc), per_row)
+    sizes = np.diff(np.append(firsts, len(soc)))
+    return np.add.reduceat(soc, firsts, axis=0) / sizes[:, None], per_row
+
+
+@figure
+def soc_heatmap(data: Results) -> Figure:
+    """How full is each battery at each time?"""
+    capacity, timeline = need_batteries(data), data.timeline
+    owners = int((capacity > 0).sum())
+    soc, per_row = soc_rows(data)
+    stored = stored_kwh(data)
+    fig, (ax, scale) = canvas(
+        f"The batteries begin {share(stored[0], capacity.sum())} full "
+        f"and end {share(stored[-1], capacity.sum())} full",
+        f"State of charge at the end of each step, "
+        f"{many(owners, 'battery', 'batteries')}, the fullest on top."
+        + (f" Each row: mean of {per_row}." if per_row > 1 else "")
+        + timeline.note,
+        widths=(40, 1),
+        gap=0.02,
+        right=0.895,
+    )
+    image = ax.imshow(
+        soc,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+        extent=(timeline.start, timeline.end, owners, 0),
+    )
+    time_axes([ax], timeline, ["Batteries, fullest first"])
+    ax.grid(False)
+    whole_numbers(ax.yaxis)
+    fig.colorbar(image, cax=scale, format=lambda value, _: f"{value:.0%}".replace("%", " %"))
+    scale.set_ylabel("State of charge")
+    return fig
+
+
+@figure
+def renewable_usage(data: Results) -> Figure:
+    """What became of the sun's energy?"""
+    pv = data.total("pv_kwh").sum()
+    if not pv:
+        raise NothingToShow("There was no PV energy in this run.")
+    used = {name: part.sum(axis=1) for name, part in uses_of_pv(data).items()}
+    colours = ("pv", "battery", "p2p", "market", "utility", "curtailed")
+    home = used["used at once at home"].sum() + used["into own battery"].sum()
+    near = used["to neighbours (P2P)"].sum()
+    fig, (ax,) = canvas(
+        f"{share(home, pv)} of the PV energy stayed in its home, {share(near, pv)} went to neighbours",
+        f"{amount(pv, 'kWh')} of PV: first into the load, then the battery, then neighbours, market, "
+        "utility." + data.timeline.note,
+        right=WIDE_KEY,
+    )
+    layers = bands(data, dict(zip(used, zip(colours, used.values(), strict=True), strict=True)))
+    stack(ax, data.timeline.edges, layers)
+    time_axes([ax], data.timeline, ["Average PV power (kW)"])
+    key(ax, patches(reversed(layers)))
+    return fig
+
+
+# ---------------------------------------------------------------- prices and trades
+
+
+@figure
+def price_forecast(data: Results) -> Figure:
+    """How good is the price forecast that members act on?"""
+    forecast, settled = data.price("price_forecast"), data.price("market_price")
+    error, timeline = np.abs(forecast - settled), data.timeline
+    gathered = timeline.steps_per_point > 1
+    fig, (top, bottom) = canvas(
+        f"The forecast misses the settled price by {amount(100 * error.mean(), 'ct/kWh')} "
+        f"({share(error.mean(), settled.mean())}) on average",
+        "Above: the price that members expect, and the one that settles. Below: "
+        + (f"mean absolute error.{timeline.note}" if gathered else "forecast minus settled."),
+        heights=(2.2, 1),
+        right=NARROW_KEY,
+    )
+    line(top, timeline.edges, timeline.mean(settled), COLOUR["market"], lw=5)
+    line(top, timeline.edges, timeline.mean(forecast), COLOUR["load"], ls=DASHED, lw=2)
+    missed = timeline.mean(error if gathered else forecast - settled)
+    stack(bottom, timeline.edges, [("", MUTED, 100 * missed)])
+    zero_line(bottom)
+    time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (ct/kWh)"])
+    top.set_ylim(0, 1.1 * max(forecast.max(), settled.max(), 1e-9))
+    in_order = [
+        stroke("settled", COLOUR["market"], lw=5),
+        stroke("forecast", COLOUR["load"], ls=DASHED, lw=2),
+    ]
+    key(top, in_order)
+    return fig
+
+
+def p2p_price_range(data: Results) -> tuple[np.ndarray, np.ndarray]:
+    """(lowest, highest) P2P price of each step (T), EUR/kWh; NaN where nothing was traded."""
+    prices = data.p2p.groupby("timestep")["price_eur_per_kwh"]
+    every_step = range(data.shape[0])
+    return (
+        prices.min().reindex(every_step).to_numpy(),
+        prices.max().reindex(every_step).to_numpy(),
+    )
+
+
+def p2p_in_band(data: Results) -> tuple[float, float, float]:
+    """(mean P2P price, steps with P2P inside the local market's two prices, steps with P2P)."""
+    average, energy = data.price("p2p_price"), data.community["p2p_kwh"].to_numpy()
+    traded = (energy > 0) & np.isfinite(average)
+    if not traded.any():
+        return math.nan, 0, 0
+    inside = (average >= data.price("market_sell_price")) & (
+        average <= data.price("market_buy_price")
+    )
+    mean = float((average[traded] * energy[traded]).sum() / energy[traded].sum())
+    return mean, int((inside & traded).sum()), int(traded.sum())
+
+
+@figure
+def price_dynamics(data: Results) -> Figure:
+    """Do neighbours trade at better prices than the local market and the utility offer?"""
+    timeline, edges = data.timeline, data.timeline.edges
+    mean, inside, traded = p2p_in_band(data)
+    fig, (ax,) = canvas(
+        f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices {share(inside, traded)} of the time"
+        if traded
+        else "Neighbours traded nothing: only the other prices applied",
+        "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
+        + timeline.note,
+        right=WIDE_KEY,
+    )
+    entries = draw_other_prices(ax, data)
+    if traded and timeline.steps_per_point == 1:
+        low, high = p2p_price_range(data)
+        style: Any = {"lw": float(np.clip(400 / len(low), 1, 6)), "alpha": 0.45}
+        ax.vlines((edges[:-1] + edges[1:]) / 2, low, high, color=COLOUR["p2p"], **style)
+        entries.append(stroke("P2P: lowest to highest", COLOUR["p2p"], lw=6, alpha=0.45))
+    if traded:
+        average = timeline.mean(data.price("p2p_price"), data.community["p2p_kwh"].to_numpy())
+        line(ax, edges, average, COLOUR["p2p"], lw=4)
+        entries.append(stroke("P2P: average, weighted\nby energy", COLOUR["p2p"], lw=4))
+    time_axes([ax], timeline, ["Price (EUR/kWh)"])
+    key(ax, entries)
+    return fig
+
+
+def draw_other_prices(ax: Axes, data: Results) -> list[Any]:
+    """Draws the prices of the local market, as a band, and of the utility; returns their key."""
+    timeline, edges = data.timeline, data.timeline.edges
+    buy, sell, dear, cheap = (
+        timeline.mean(data.price(f"{name}_price"))
+        for name in ("market_buy", "market_sell", "grid_import", "grid_export")
+    )
+    band: Any = {"color": COLOUR["market"], "alpha": 0.35, "lw": 0}
+    corners = np.repeat(edges, 2)[1:-1]
+    ax.fill_between(corners, np.repeat(sell, 2), np.repeat(buy, 2), **band)
+    for values in (buy, sell):
+        line(ax, edges, values, COLOUR["market"])
+    for values in (dear, cheap):
+        line(ax, edges, values, COLOUR["utility"], ls=DASHED)
+    ax.set_ylim(0, 1.06 * max(dear.max(), buy.max(), 1e-6))
+    name = "local market: between\nselling and buying"
+    return [
+        stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED),
+        Patch(fc="#EFD5E3", ec=COLOUR["market"], lw=2, label=name),
+    ]
+
+
+@figure
+def trading_activity(data: Results) -> Figure:
+    """When do members want to trade, and when do trades come about?"""
+    community, timeline = data.community, data.timeline
+    p2p, market = community["p2p_trades"].to_numpy(), community["market_trades"].to_numpy()
+    sellers, buyers = (community[f"active_{side}s"].to_numpy() for side in ("seller", "buyer"))
+    if not any(column.any() for column in (p2p, market, sellers, buyers)):
+        raise NothingToShow("Nobody made an order in this run, so nothing was traded.")
+    fig, (top, bottom) = canvas(
+        f"{many(int(p2p.sum()), 'P2P trade')} and {many(int(market.sum()), 'local-market trade')} "
+        f"in {timeline.span}",
+        "Above: members with an order. Below: trades, as a rate per hour." + timeline.note,
+        heights=(1, 1),
+        right=NARROW_KEY,
+    )
+    orders = [
+        ("sellers (up)", COLOUR["seller"], timeline.mean(sellers)),
+        ("buyers (down)", COLOUR["buyer"], timeline.mean(buyers)),
+    ]
+    trades = [
+        ("P2P", COLOUR["p2p"], timeline.rate(p2p)),
+        ("local market", COLOUR["market"], timeline.rate(market)),
+    ]
+    stack(top, timeline.edges, orders[:1])
+    stack(top, timeline.edges, orders[1:], sign=-1)
+    stack(bottom, timeline.edges, trades)
+    zero_line(top)
+    time_axes([top, bottom], timeline, ["Members", "Trades per hour"])
+    whole_numbers(top.yaxis)
+    if timeline.step_hours == timeline.steps_per_point == 1:
+        whole_numbers(bottom.yaxis)
+    top.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+    key(top, patches(orders))
+    key(bottom, patches(reversed(trades)))
+    return fig
+
+
+@figure
+def p2p_vs_market(data: Results) -> Figure:
+    """How much of what members buy and sell goes through neighbours, market and utility?"""
+    names = {"P2P": "p2p", "local market": "market", "utility": "utility"}
+    flows = (
+        ("p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
+        ("p2p_sold_kwh", "market_sold_kwh", "grid_export_kwh"),
+    )
+    bought, sold = (
+        {
+            name: (colour, data.total(flow))
+            for (name, colour), flow in zip(names.items(), side, strict=True)
+        }
+        for side in flows
+    )
+    all_bought, all_sold = (sum(v.sum() for _, v in side.values()) for side in (bought, sold))
+    if not all_bought and not all_sold:
+        raise NothingToShow("No member bought or sold any energy in this run.")
+    p2p = bought["P2P"][1].sum()
+    return two_sided(
+        data,
+        bands(data, bought),
+        bands(data, sold),
+        f"P2P is {share(p2p, all_bought)} of what members buy and {share(p2p, all_sold)} of what they sell",
+        "Above zero: bought by members, from whom. Below: sold by members, to whom.",
+        (f"Bought: {amount(all_bought, 'kWh')}", f"Sold: {amount(all_sold, 'kWh')}"),
+    )
+
+
+def trade_kinds(data: Results) -> list[tuple[str, str, pd.DataFrame]]:
+    """(name, colour, trades) of each kind of trade that there was."""
+    names = {"p2p": ("P2P", COLOUR["p2p"]), "local_market": ("local market", COLOUR["market"])}
+    found = data.trades.groupby("trade_type")
+    return [(*names[kind], found.get_group(kind)) for kind in names if kind in found.groups]
+
+
+@figure
+def trade_volume_analysis(data: Results) -> Figure:
+    """How large are the trades, and at which prices does the energy change hands?"""
+    kinds = trade_kinds(data)
+    if not kinds:
+        raise NothingToShow("Nothing was traded in this run.")
+    medians = [f"{amount(t['energy_kwh'].median(), 'kWh')} ({name})" for name, _, t in kinds]
+    fig, (left, right) = canvas(
+        f"The median trade is {' and '.join(medians)}",
+        f"{' and '.join(many(len(t), f'{name} trade') for name, _, t in kinds)} "
+        f"in {data.timeline.span}.",
+        widths=(1, 1),
+        gap=0.11,
+    )
+    least, dearest = (data.trades["price_eur_per_kwh"].agg(which) for which in ("min", "max"))
+    largest = data.trades["energy_kwh"].max()
+    for ax, column, weight, low, high in (
+        (left, "energy_kwh", None, 0.0, largest),
+        (right, "price_eur_per_kwh", "energy_kwh", least, dearest),
+    ):
+        edges = np.linspace(low, max(high, low + 0.001), 31)
+        layers = [
+            (name, colour, np.histogram(t[column], edges, weights=t[weight] if weight else None)[0])
+            for name, colour, t in kinds
+        ]
+        stack(ax, edges, layers)
+        ax.margins(x=0)
+        ax.grid(axis="y")
+    left.set(xlabel="Energy of a trade (kWh)", ylabel="Number of trades")
+    right.set(xlabel="Price (EUR/kWh)", ylabel="Traded energy (kWh)")
+    whole_numbers(left.yaxis)
+    left.legend(handles=patches(reversed(layers)), loc="upper right")
+    return fig
+
+
+@dataclass(frozen=True)
+class MeritOrder:
+    """One step's offers: asks from the cheapest, bids from the dearest; and where they meet."""
+
+    step: int
+    ask_eur_per_kwh: np.ndarray
+    ask_kwh: np.ndarray
+    bid_eur_per_kwh: np.ndarray
+    bid_kwh: np.ndarray
+    edges_kwh: np.ndarray
+    """Up to the crossing of the curves: where one of them steps (E + 1), and their prices between (E)."""
+    met_ask: np.ndarray
+    met_bid: np.ndarray
+
+    @property
+    def cleared_kwh(self) -> float:
+        """The most that can be traded with every limit respected."""
+        return float(self.edges_kwh[-1])
+
+    @property
+    def gain_eur(self) -> float:
+        """What buyers and sellers gain together against their limits, if all of it is traded."""
+        return float(((self.met_bid - self.met_ask) * np.diff(self.edges_kwh)).sum())
+
+
+def merit_curves(data: Results) -> MeritOrder:
+    """The offers of the step with the most P2P energy, sorted by price."""
+    trading = data.trading
+    limited = trading["limit_price_eur_per_kwh"].notna() & (trading["order_kwh"] > 0)
+    sides = [limited & (trading["role"] == role) for role in ("seller", "buyer")]
+    offered = [
+        trading["order_kwh"].where(side, 0.0).to_numpy().reshape(data.shape).sum(axis=1)
+        for side in sides
+    ]
+    both = np.minimum(*offered)
+    if not both.any():
+        raise NothingToShow("In no step did a seller and a buyer offer at a limit price at once.")
+    traded = data.community["p2p_kwh"].to_numpy()
+    step = int(np.argmax(np.where(both > 0, traded + 1e-9 * both, -1)))
+    orders = [
+        trading[(trading["timestep"] == step) & side].sort_values(
+            "limit_price_eur_per_kwh", ascending=ascending, kind="stable"
+        )
+        for side, ascending in zip(sides, (True, False), strict=True)
+    ]
+    prices = [side["limit_price_eur_per_kwh"].to_numpy() for side in orders]
+    energy = [side["order_kwh"].to_numpy() for side in orders]
+    ends = [np.cumsum(kwh).round(6) for kwh in energy]
+    edges = np.unique(np.concatenate([[0.0], *ends]))
+    edges = edges[edges <= min(end[-1] for end in ends)]
+    ask, bid = (
+        price[np.searchsorted(end, edges[1:])] for price, end in zip(prices, ends, strict=True)
+    )
+    met = int((bid >= ask).sum())
+    return MeritOrder(
+        step, prices[0], energy[0], prices[1], energy[1], edges[: met + 1], ask[:met], bid[:met]
+    )
+
+
+@figure
+def merit_order(data: Results) -> Figure:
+    """Whose offers meet? One step's supply and demand."""
+    order = merit_curves(data)
+    traded = float(data.community["p2p_kwh"][order.step])
+    supply, demand = order.ask_kwh.sum(), order.bid_kwh.sum()
+    fig, (ax,) = canvas(
+        f"Neighbours trade {amount(traded, 'kWh')} of {amount(demand, 'kWh')} wanted "
+        f"{data.timeline.name(order.step)}",
+        "The step with the most P2P energy: the least price of each seller, the highest of each buyer.",
+        right=WIDE_KEY,
+        left=0.1,
+    )
+    draw_merit_order(ax, order)
+    prices = np.append(order.ask_eur_per_kwh, order.bid_eur_per_kwh)
+    room = max(0.25 * np.ptp(prices), 0.02)
+    reach = min(max(supply, demand), 3 * max(order.cleared_kwh, min(supply, demand)))
+    ax.set(xlim=(0, 1.03 * reach), ylim=(max(prices.min() - room, 0), prices.max() + room))
+    ax.set(xlabel="Energy, cumulated over the offers (kWh)", ylabel="Limit price (EUR/kWh)")
+    ax.grid(axis="y")
+    sellers, buyers = many(len(order.ask_kwh), "seller"), many(len(order.bid_kwh), "buyer")
+    until = f"the offers meet up to\n{amount(order.cleared_kwh, 'kWh')}"
+    gain = f"gain to be shared\n{amount(order.gain_eur, 'EUR')}"
+    entries = [
+        stroke(f"supply: {sellers}\n{amount(supply, 'kWh')}", COLOUR["seller"], lw=4),
+        stroke(f"demand: {buyers}\n{amount(demand, 'kWh')}", COLOUR["buyer"], lw=4),
+        stroke(until, COLOUR["p2p"], ls=DASHED),
+        Patch(fc=COLOUR["p2p"], alpha=0.25, label=gain),
+    ]
+    key(ax, entries if len(order.met_bid) else entries[:2])
+    return fig
+
+
+def draw_merit_order(ax: Axes, order: MeritOrder) -> None:
+    """The two curves, and between them the gain of the energy that can be traded."""
+    if len(order.met_bid):
+        gain: Any = {"fill": True, "fc": COLOUR["p2p"], "alpha": 0.25}
+        ax.stairs(order.met_bid, order.edges_kwh, baseline=order.met_ask, **gain)
+    for name, prices, kwh in (
+        ("seller", order.ask_eur_per_kwh, order.ask_kwh),
+        ("buyer", order.bid_eur_per_kwh, order.bid_kwh),
+    ):
+        line(ax, np.append(0, np.cumsum(kwh)), prices, COLOUR[name], lw=4, baseline=0)
+    ax.axvline(order.cleared_kwh, color=COLOUR["p2p"], ls=DASHED)
+
+
+def p2p_pairs(data: Results) -> pd.DataFrame:
+    """Energy of each pair of members that traded: seller_id, buyer_id, energy_kwh; largest first."""
+    pairs = data.p2p.groupby(["seller_id", "buyer_id"])["energy_kwh"].sum().reset_index()
+    return pairs.sort_values("energy_kwh", ascending=False, ignore_index=True)
+
+
+def places_on_circle(net: pd.Series) -> dict[int, tuple[float, float]]:
+    """Net sellers on the left half of a circle, net buyers on the right, the largest in the middle."""
+    places: dict[int, tuple[float, float]] = {}
+    for members, middle in ((net[net > 0], np.pi), (net[net <= 0], 0.0)):
+        ranked = members.abs().sort_values(ascending=False, kind="stable").index.tolist()
+        order = ranked[1::2][::-1] + ranked[::2]
+        angles = middle + np.pi * ((np.arange(len(order)) + 0.5) / max(len(order), 1) - 0.5)
+        places |= dict(zip(order, zip(np.cos(angles), np.sin(angles), strict=True), strict=True))
+    return places
+
+
+def chords(places: dict[int, tuple[float, float]], pairs: pd.DataFrame) -> np.ndarray:
+    """Curves (L, 15, 2) from seller to buyer, bent towards the middle of the circle."""
+    start = np.array([places[member] for member in pairs["seller_id"]])[:, None, :]
+    end = np.array([places[member] for member in pairs["buyer_id"]])[:, None, :]
+    t = np.linspace(0, 1, 15)[None, :, None]
+    return (1 - t) ** 2 * start + t * (1 - t) * 0.5 * (start + end) + t**2 * end
+
+
+@figure
+def trade_network(data: Results) -> Figure:
+    """Who trades with whom?"""
+    pairs, most = p2p_pairs(data), 300
+    if not len(pairs):
+        raise NothingToShow("No two neighbours traded in this run.")
+    sold, bought = (pairs.groupby(f"{side}_id")["energy_kwh"].sum() for side in ("seller", "buyer"))
+    net, size = sold.sub(bought, fill_value=0), sold.add(bought, fill_value=0)
+    fig, (ax, ranks) = canvas(
+        f"{many(len(net), 'member')} traded in {many(len(pairs), 'pair')}; "
+        f"the strongest moved {amount(pairs['energy_kwh'][0], 'kWh')}",
+        f"{f'The {most} strongest pairs' if len(pairs) > most else 'All pairs'} that traded P2P, "
+        "the darker the more energy. Net sellers left, net buyers right.",
+        widths=(1.35, 1),
+        left=0.02,
+        gap=0.15,
+    )
+    places, shown = places_on_circle(net), pairs.head(most).iloc[::-1]
+    least = shown["energy_kwh"].min() if len(pairs) > most else 0.0
+    weight = ((shown["energy_kwh"] - least) / max(pairs["energy_kwh"][0] - least, 1e-9)).to_numpy()
+    blue = matplotlib.colors.to_rgb(COLOUR["p2p"])
+    colours = [(*blue, alpha) for alpha in 0.12 + 0.88 * weight**1.3]
+    lines = list(chords(places, shown))
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=0.6 + 5 * weight))
+    x, y = np.array([places[member] for member in net.index]).T
+    marks = 12 + min(400, 12_000 / len(net)) * (size / size.max()).to_numpy()
+    fill = np.where(net > 0, COLOUR["seller"], COLOUR["buyer"])
+    ax.scatter(x, y, s=marks, c=fill, zorder=3, ec="white", lw=0.8)
+    name_places(ax, data, places, size)
+    ax.set(xlim=(-1.6, 1.6), ylim=(-1.05, 1.05), aspect="equal")
+    ax.set_position((0.01, 0.03, 0.57, TOP - 0.02))
+    ax.set_axis_off()
+    rank_bars(ranks, data, sold, bought)
+    return fig
+
+
+def name_places(
+    ax: Axes, data: Results, places: dict[int, tuple[float, float]], size: pd.Series
+) -> None:
+    """Names the members with the most energy around the circle, as far as names do not collide."""
+    taken: list[tuple[float, float, float]] = []
+    for member in size.sort_values(ascending=False).index[:40]:
+        (x, y), width = places[member], 0.1 + 0.06 * len(data.home[member])
+        free = all(
+            abs(y - other_y) > 0.085 or abs(x - other_x) > (width + other_width) / 2
+            for other_x, other_y, other_width in taken
+        )
+        if free and len(taken) < 16:
+            taken.append((x, y, width))
+            ax.text(
+                1.08 * x,
+                1.08 * y,
+                data.home[member],
+                ha="left" if x > 0 else "right",
+                va="center",
+                fontsize=13,
+            )
+
+
+def rank_bars(ax: Axes, data: Results, sold: pd.Series, bought: pd.Series) -> None:
+    """The five largest sellers and buyers as bars."""
+    rows: list[tuple[str, float, str]] = []
+    for side, totals in (("sold", sold), ("bought", bought)):
+        colour = COLOUR["seller" if side == "sold" else "buyer"]
+        rows.append((f"{side} most:", 0.0, colour))
+        top = totals.nlargest(5)
+        homes = [f"home {data.home[member]}" for member in top.index.tolist()]
+        rows += [(home, kwh, colour) for home, kwh in zip(homes, top, strict=True)]
+    place = np.arange(len(rows))
+    names, energy, colours = zip(*rows, strict=True)
+    ax.barh(place, energy, color=colours, height=0.75)
+    ax.set_yticks(place, names)
+    for label, name, colour in zip(ax.get_yticklabels(), names, colours, strict=True):
+        if name.endswith(":"):
+            label.set(color=colour, fontweight="bold")
+    ax.tick_params(axis="y", length=0)
+    ax.set(ylim=(max(len(place), 5) - 0.4, -0.6), xlabel="P2P energy (kWh)")
+    ax.set_xlim(right=1.02 * max(energy))
+
+
+# ---------------------------------------------------------------- members
+
+GROUPS = {
+    "PV and battery": "battery",
+    "PV only": "pv",
+    "battery only": "market",
+    "no PV, no battery": "load",
+}
+"What a member owns, and the colour that stands for it."
+ALMOST_NOTHING_EUR = 0.0005
+
+
+def bills(data: Results) -> pd.DataFrame:
+    """Each member's bill (N), EUR: alone with the utility, here, and the saving.
+
+    Cash for energy minus the value of the change in stored energy at the mean market price.
+    """
+    members, worth = data.members, data.price("market_price").mean()
+    alone = members["alone_eur"] - worth * members["stored_change_alone_kwh"]
+    here = members["outside_eur"] + members["p2p_eur"] - worth * members["stored_change_kwh"]
+    return pd.DataFrame({"alone": alone, "here": here, "saving": alone - here})
+
+
+def groups(data: Results) -> np.ndarray:
+    """What each member owns (N): a name of GROUPS."""
+    pv, battery = data.members["pv_capacity_kw"] > 0, data.members["battery_capacity_kwh"] > 0
+    return np.select([pv & battery, pv, battery], list(GROUPS)[:3], list(GROUPS)[3])
+
+
+def group_colours(data: Results) -> np.ndarray:
+    """The colour of what each member owns (N)."""
+    return np.array([COLOUR[GROUPS[name]] for name in groups(data)])
+
+
+def group_key(data: Results, make: Callable[[str, str], Any] = dot) -> list[Any]:
+    """Entries of a key for the groups that this community has, with their sizes."""
+    found = pd.Series(groups(data)).value_counts()
+    names = [name for name in GROUPS if name in found]
+    return [make(f"{name} ({found[name]:,})", COLOUR[GROUPS[name]]) for name in names]
+
+
+def self_sufficiency(data: Results) -> np.ndarray:
+    """Share of each member's load (N) neither bought nor taken from the initial charge; NaN without load."""
+    members = data.members
+    bought = members["p2p_bought_kwh"] + members["market_bought_kwh"] + members["grid_import_kwh"]
+    foreign = (bought + np.maximum(-members["stored_change_kwh"], 0)).to_numpy()
+    load = members["load_kwh"].to_numpy()
+    part = np.divide(foreign, load, out=np.full(len(load), np.nan), where=load > 0)
+    return np.clip(1 - part, 0, 1)
+
+
+def by_home_type(data: Results, most: int = 12) -> tuple[pd.DataFrame, list[str]]:
+    """(each member's type, PV, load in kWh per day, saving in EUR per day (N); the types in order)."""
+    days, members = data.timeline.hours / 24, data.members
+    found = members["home_type"].value_counts()
+    frequent = found.index if len(found) <= most else found.index[: most - 1]
+    kind = members["home_type"].where(members["home_type"].isin(frequent), "others")
+    order = sorted(set(kind), key=lambda name: (name == "others", len(name), name))
+    numbers = {
+        "PV": members["pv_kwh"],
+        "load": members["load_kwh"],
+        "saving": bills(data)["saving"],
+    }
+    return pd.DataFrame({"type": kind} | {name: n / days for name, n in numbers.items()}), order
+
+
+@figure
+def home_type_analysis(data: Results) -> Figure:
+    """Which types of homes gain?"""
+    table, order = by_home_type(data)
+    typical = table.groupby("type")["saving"].median()
+    mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
+    best = amount(typical.max(), "EUR")
+    fig, (left, right) = canvas(
+        f"Homes of {typical.idxmax()} save most: median {best} per day"
+        if len(order) > 1
+        else f"The median home saves {best} per day",
+        "Left: energy of the average home of a type. "
+        "Right: saving of each home against being alone, median and quartiles.",
+        widths=(1, 1.2),
+        gap=0.03,
+        left=0.135,
+        top=0.79,
+    )
+    left.barh(rows - 0.2, mean["PV"], 0.38, color=COLOUR["pv"])
+    left.barh(rows + 0.2, mean["load"], 0.38, color=COLOUR["load"])
+    sizes = table["type"].value_counts()
+    left.set_yticks(rows, [f"{name[:12]} ({sizes[name]:,})" for name in order])
+    left.set(ylim=(len(order) - 0.4, -0.6), xlabel="Energy per home (kWh per day)")
+    draw_savings(right, data, table, order)
+    right.set(ylim=left.get_ylim(), ylabel="", xlabel="Saving (EUR per day)", yticks=[])
+    for ax in (left, right):
+        ax.grid(axis="x")
+    key_above(
+        left, [Patch(fc=COLOUR[c], label=n) for n, c in (("PV", "pv"), ("load", "load"))], "left"
+    )
+    return fig
+
+
+def draw_savings(ax: Axes, data: Results, table: pd.DataFrame, order: list[str]) -> None:
+    """A box for each type; a dot for each home, coloured by what it owns, unless there are too many."""
+    rows, spread = np.arange(len(order)), table.groupby("type")["saving"]
+    least, low, middle, high, most = (
+        spread.quantile(part).loc[order].to_numpy() for part in (0, 0.25, 0.5, 0.75, 1)
+    )
+    ax.use_sticky_edges = False
+    ax.hlines(rows, least, most, color=MUTED, lw=1.6, zorder=0.9)
+    ax.barh(rows, high - low, left=low, height=0.62, color="#E4E4E4", ec=MUTED, lw=1.6)
+    ax.vlines(middle, rows - 0.31, rows + 0.31, color="black", lw=2.6)
+    ax.axvline(0, color="black", lw=1.2)
+    ax.margins(x=0.08)
+    if len(table) <= 2000:
+        jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(table))
+        place = table["type"].map({name: row for row, name in enumerate(order)}) + jitter
+        size, colours = float(np.clip(4000 / len(table), 8, 40)), group_colours(data)
+        ax.scatter(table["saving"], place, s=size, c=colours, zorder=3, ec="white", lw=0.4)
+        key_above(ax, group_key(data), "right")
+
+
+@figure
+def balance_distribution(data: Results) -> Figure:
+    """How is the money distributed at the end?"""
+    balance, found = data.members["final_balance_eur"], groups(data)
+    low, middle, high = (
+        amount(float(balance.quantile(q)), "EUR", signed=True) for q in (0, 0.5, 1)
+    )
+    wallet = amount(data.setting("INITIAL_WALLET", 0), "EUR")
+    fig, (ax,) = canvas(
+        f"The median balance is {middle}; they reach from {low} to {high}",
+        f"Money after {data.timeline.span}, {wallet} at the start: energy, bonuses and penalties. "
+        "Stored energy is not valued.",
+        right=WIDE_KEY + 0.02,
+    )
+    bars: Any = {"multiple": "stack", "alpha": 1, "edgecolor": "white", "linewidth": 0.8}
+    sns.histplot(
+        x=balance,
+        hue=found,
+        hue_order=[name for name in reversed(GROUPS) if name in found],
+        palette={name: COLOUR[colour] for name, colour in GROUPS.items()},
+        bins=int(np.clip(3 * len(balance) ** 0.5, 5, 40)),
+        binrange=(balance.min(), balance.min() + max(float(np.ptp(balance)), 0.01)),
+        legend=False,
+        ax=ax,
+        **bars,
+    )
+    ax.axvline(balance.median(), color="white", lw=5)
+    ax.axvline(balance.median(), color=COLOUR["community"], lw=3, ls=DASHED)
+    ax.set(xlabel="Balance (EUR)", ylabel="Members")
+    whole_numbers(ax.yaxis)
+    ax.grid(axis="y")
+    median = stroke("median", COLOUR["community"], lw=3, ls=DASHED)
+    key(ax, [*group_key(data, lambda name, colour: Patch(fc=colour, label=name)), median])
+    return fig
+
+
+@figure
+def bill_before_after(data: Results) -> Figure:
+    """What does each member pay alone with the utility, and what here?"""
+    table = bills(data).sort_values("alone", ignore_index=True)
+    better = int((table["saving"] > ALMOST_NOTHING_EUR).sum())
+    worse, whole = int((table["saving"] < -ALMOST_NOTHING_EUR).sum()), table["saving"].sum()
+    fig, (ax,) = canvas(
+        f"{better:,} of {many(len(table), 'member')} pay less here than alone; "
+        f"all together {amount(abs(whole), 'EUR')} {'less' if whole >= 0 else 'more'}",
+        f"Bill of {data.timeline.span}: cash for energy minus the value of the change in stored energy, "
+        "without bonuses and penalties.",
+        right=WIDE_KEY + 0.03,
+    )
+    draw_bills(ax, table)
+    sums = [amount(table[life].sum(), "EUR") for life in ("alone", "here")]
+    entries = [
+        dot(f"alone with the utility\n{sums[0]} in all", COLOUR["utility"]),
+        dot(f"here\n{sums[1]} in all", COLOUR["community"]),
+        stroke("pays less here", PAYS_LESS, lw=6),
+        stroke(f"pays more here ({worse:,})", "black", lw=6),
+    ]
+    key(ax, entries if worse else entries[:3])
+    return fig
+
+
+PAYS_LESS = "#BDB9DB"
+
+
+def draw_bills(ax: Axes, table: pd.DataFrame) -> None:
+    """Two dots for each member, its bill alone and here, and a line between them."""
+    x, loses = np.arange(1, len(table) + 1), (table["saving"] < 0).to_numpy()
+    size, width = float(np.clip(4000 / len(x), 3, 110)), float(np.clip(400 / len(x), 0.5, 6))
+    for rows, colour in ((~loses, PAYS_LESS), (loses, "black")):
+        ax.vlines(x[rows], table["here"][rows], table["alone"][rows], color=colour, lw=width)
+    ax.scatter(x, table["alone"], s=size, c=COLOUR["utility"], zorder=3, lw=0)
+    ax.scatter(x, table["here"], s=size, c=COLOUR["community"], zorder=4, lw=0)
+    zero_line(ax)
+    ax.set(xlim=(0.2, len(x) + 0.8), xlabel="Members, sorted by their bill alone")
+    ax.set_ylabel("Bill (EUR); below zero: earned")
+    whole_numbers(ax.xaxis)
+    if len(x) <= 20:
+        ax.set_xticks(x)
+    ax.grid(axis="y")
+
+
+@figure
+def top_prosumers(data: Results) -> Figure:
+    """Who saves most, and what do they own?"""
+    saving = bills(data)["saving"]
+    table, rows = saving.nlargest(10), np.arange(min(10, len(saving)))
+    names = [f"home {data.home[member]}: {data.describe(member)}" for member in table.index]
+    fig, (ax,) = canvas(
+        f"The ten best make {share(table.sum(), saving.sum())} of all savings: "
+        f"{amount(table.sum(), 'EUR')} of {amount(saving.sum(), 'EUR')}"
+        if len(saving) > 10 and saving.sum() > 0
+        else f"Home {data.home[table.index[0]]} saves most: {amount(table.iloc[0], 'EUR')}",
+        f"Saving of {data.timeline.span} against being alone with the utility; colour: what the home owns.",
+        left=0.05 + 0.0088 * max(len(name) for name in names),
+    )
+    ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
+    ax.set_yticks(rows, names)
+    ax.tick_params(axis="y", length=0)
+    reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
+    for row, value in enumerate(table):
+        place = max(value, 0) + 0.01 * reach
+        ax.text(place, row, amount(value, "EUR"), va="center", fontsize=14)
+    ax.set(xlim=(min(table.min(), 0), max(table.max(), 0) + 0.18 * reach), xlabel="Saving (EUR)")
+    ax.set_ylim(max(len(rows), 5) - 0.4, -0.6)
+    ax.grid(axis="x")
+    return fig
+
+
+def performance(data: Results) -> pd.DataFrame:
+    """Self-sufficiency (%), saving (EUR per day), group and PV (kW) of each member that has a load."""
+    return pd.DataFrame(
+        {
+            "sufficiency": 100 * self_sufficiency(data),
+            "saving": bills(data)["saving"] / (data.timeline.hours / 24),
+            "group": groups(data),
+            "PV": data.members["pv_capacity_kw"],
+        }
+    ).dropna()
+
+
+def correlation(x: pd.Series, y: pd.Series) -> float:
+    """Pearson's correlation; NaN for fewer than three values or where one does not vary."""
+    return float(x.corr(y)) if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
+
+
+def in_words(related: float) -> str:
+    """What a correlation of self-sufficiency and saving says."""
+    if not np.isfinite(related):
+        return "Self-sufficiency and saving of each member"
+    number = minus(f"{related:+.2f}")
+    if abs(related) < 0.2:
+        return f"Self-sufficient members save as much as others (correlation {number})"
+    more = "more" if related > 0 else "less"
+    return f"The more self-sufficient save {more} by trading (correlation {number})"
+
+
+@figure
+def prosumer_performance(data: Results) -> Figure:
+    """Do the members who need little from others save most?"""
+    table = performance(data)
+    fig, (ax,) = canvas(
+        in_words(correlation(table["sufficiency"], table["saving"])),
+        "Each dot a member, the larger the more PV. "
+        "Self-sufficiency: load neither bought nor taken from the initial charge.",
+        right=WIDE_KEY + 0.02,
+    )
+    sns.scatterplot(
+        table,
+        x="sufficiency",
+        y="saving",
+        hue="group",
+        size="PV",
+        sizes=(60, 420) if len(table) <= 300 else (20, 120),
+        palette={name: COLOUR[colour] for name, colour in GROUPS.items()},
+        alpha=0.75,
+        edgecolor="white",
+        legend=False,
+        ax=ax,
+    )
+    zero_line(ax)
+    ax.set(xlim=(-3, 103), xlabel="Self-sufficiency (% of the load)", ylabel="Saving (EUR per day)")
+    ax.grid()
+    key(ax, group_key(data))
+    return fig
+
+
+def best_and_worst(data: Results) -> list[int]:
+    """The members with the largest and the smallest saving; one where there is one."""
+    saving = bills(data)["saving"]
+    return list(dict.fromkeys([int(saving.argmax()), int(saving.argmin())]))
+
+
+HOME_GETS = {
+    "pv": "pv_kwh",
+    "battery": "battery_discharge_kwh",
+    "p2p": "p2p_bought_kwh",
+    "market": "market_bought_kwh",
+    "utility": "grid_import_kwh",
+}
+HOME_GIVES = {
+    "battery": "battery_charge_kwh",
+    "p2p": "p2p_sold_kwh",
+    "market": "market_sold_kwh",
+    "utility": "grid_export_kwh",
+    "curtailed": "curtailed_kwh",
+}
+
+
+@figure
+def prosumer_day(data: Results) -> Figure:
+    """What do the best and the worst member do, hour by hour?"""
+    chosen, saving, timeline = best_and_worst(data), bills(data)["saving"], data.timeline
+    told = [amount(saving[member], "EUR", signed=True) for member in chosen]
+    fig, axes = canvas(
+        f"Best and worst saving: home {data.home[chosen[0]]} {told[0]}, home {data.home[chosen[-1]]} {told[-1]}"
+        if len(chosen) > 1
+        else f"Home {data.home[chosen[0]]}: saving {told[0]}",
+        "Up: what the home gets, down: what it stores and gives; the black line is what it uses."
+        + timeline.note,
+        heights=[1] * len(chosen),
+        right=NARROW_KEY,
+        top=0.79,
+        gap=0.08,
+    )
+    for ax, member in zip(axes, chosen, strict=True):
+        draw_home(ax, data, member)
+    time_axes(axes, timeline, ["Average power (kW)"] * len(axes))
+    words = {"utility": "utility", "market": "local market", "p2p": "P2P", "battery": "battery"}
+    entries = [Patch(fc=COLOUR[c], label=word) for c, word in {**words, "pv": "PV"}.items()]
+    key(axes[0], [stroke("load", COLOUR["load"]), *entries])
+    return fig
+
+
+def draw_home(ax: Axes, data: Results, member: int) -> None:
+    """What one home gets (up), gives and stores (down), and its load as a line."""
+
+    def power(name: str) -> np.ndarray:
+        return data.timeline.rate(data.flow(name)[:, member])
+
+    for flows, sign in ((HOME_GETS, 1), (HOME_GIVES, -1)):
+        layers = [("", COLOUR[c], power(name)) for c, name in flows.items()]
+        stack(ax, data.timeline.edges, [layer for layer in layers if layer[2].any()], sign)
+    line(ax, data.timeline.edges, power("load_kwh"), COLOUR["load"])
+    zero_line(ax)
+    ax.set_title(f"Home {data.home[member]}: {data.describe(member)}")
+
+
+def lorenz(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """(share of the total that the least k of n hold, k = 0..n; Gini = sum|x_i - x_j| / (2 n^2 mean)).
+
+    Defined for a positive total. Negative values count in full: the curve then dips below zero, and
+    Gini, still 1 - 2 * area below the curve, may exceed 1.
+    """
+    ordered = np.sort(values)
+    curve = np.append(0.0, np.cumsum(ordered)) / ordered.sum()
+    return curve, float(1 - (curve[:-1] + curve[1:]).sum() / len(values))
+
+
+@figure
+def lorenz_fairness(data: Results) -> Figure:
+    """How evenly are the savings shared among the members?"""
+    saving = bills(data)["saving"].to_numpy()
+    whole, losers = amount(saving.sum(), "EUR"), saving[saving < -ALMOST_NOTHING_EUR]
+    if len(saving) < 2:
+        raise NothingToShow("A community of one member has no savings to share.")
+    if saving.sum() <= ALMOST_NOTHING_EUR * len(saving):
+        raise NothingToShow(
+            f"All members together saved {whole} against being alone: nothing to share."
+        )
+    curve, gini = lorenz(saving)
+    people = 100 * np.arange(len(curve)) / (len(curve) - 1)
+    best = share(1 - np.interp(80, people, curve), 1)
+    lost = f" {many(len(losers), 'member')} lost {amount(-losers.sum(), 'EUR')}, counted in full."
+    fig, (ax,) = canvas(
+        f"Gini {gini:.2f}: the fifth that saves most has {best} of the savings",
+        f"Lorenz curve of the savings against being alone, {whole} in all."
+        + lost * (len(losers) > 0),
+        right=WIDE_KEY,
+    )
+    ax.fill_between(people, people, 100 * curve, color=COLOUR["community"], alpha=0.2, lw=0)
+    ax.plot([0, 100], [0, 100], color=MUTED, ls=DASHED, lw=2)
+    ax.plot(people, 100 * curve, color=COLOUR["community"], lw=4, clip_on=False)
+    if len(losers):
+        zero_line(ax)
+    ax.set(xlim=(0, 100), ylim=(min(0.0, 105 * curve.min()), max(100.0, 100 * curve.max())))
+    ax.set(xlabel="Members, from the least saving (%)", ylabel="Share of all savings (%)")
+    ax.grid()
+    equal = stroke("all save the same:\nGini 0", MUTED, ls=DASHED, lw=2)
+    ours = stroke("this community", COLOUR["community"], lw=4)
+    key(ax, [equal, ours, Patch(fc=COLOUR["community"], alpha=0.2, label="its area: half of Gini")])
+    return fig
+
+
+# ---------------------------------------------------------------- regulator and money
+
+REGULATED = {
+    "market_penalty": ("penalty for local market", "market"),
+    "renewable_bonus": ("bonus for own PV used", "pv"),
+    "p2p_bonus": ("bonus for P2P", "p2p"),
+}
+
+
+def money_by_step(data: Results, reason: str) -> np.ndarray:
+    """Money that moved for a reason (T), EUR."""
+    moves = data.transfers[data.transfers["reason"] == reason]
+    return np.bincount(moves["timestep"], moves["amount_eur"], data.shape[0])
+
+
+@figure
+def regulator_impact(data: Results) -> Figure:
+    """What does the regulator's policy cost, and what does it pay for?"""
+    money, timeline = {reason: money_by_step(data, reason) for reason in REGULATED}, data.timeline
+    taken, paid = money["market_penalty"], money["renewable_bonus"] + money["p2p_bonus"]
+    if not taken.any() and not paid.any():
+        raise NothingToShow("The regulator paid no bonus and took no penalty in this run.")
+    fig, (top, bottom) = canvas(
+        f"The regulator pays {amount(paid.sum(), 'EUR')} and takes {amount(taken.sum(), 'EUR')}: "
+        f"{amount((taken - paid).sum(), 'EUR', signed=True)} in all",
+        "Above: what it takes (up) and pays (down), per hour. Below: its account so far."
+        + timeline.note,
+        heights=(1.5, 1),
+        right=WIDE_KEY,
+    )
+    bars = {reason: timeline.rate(values) for reason, values in money.items()}
+    for reasons, sign in ((("market_penalty",), 1), (("renewable_bonus", "p2p_bonus"), -1)):
+        layers = [("", COLOUR[REGULATED[reason][1]], bars[reason]) for reason in reasons]
+        stack(top, timeline.edges, layers, sign)
+    zero_line(top)
+    account = np.append(0, np.cumsum(timeline.total(taken - paid)))
+    bottom.plot(timeline.edges, account, color=COLOUR["regulator"], lw=4)
+    bottom.fill_between(timeline.edges, account, color=COLOUR["regulator"], alpha=0.3, lw=0)
+    zero_line(bottom)
+    time_axes([top, bottom], timeline, ["Money (EUR per hour)", "So far (EUR)"])
+    entries: list[Any] = [
+        Patch(fc=COLOUR[colour], label=f"{name}\n{amount(money[reason].sum(), 'EUR')}")
+        for reason, (name, colour) in REGULATED.items()
+    ]
+    key(top, [*entries, stroke("the regulator's account", COLOUR["regulator"], lw=4)])
+    return fig
+
+
+BAN_REASONS = {"excessive_market_use": COLOUR["ban"], "low_balance": "#7A3300"}
+
+
+def bans(data: Results) -> pd.DataFrame:
+    """One row per step and member under a ban: timestep, prosumer_id, ban_reason."""
+    found = data.rulings[data.rulings["is_banned"]]
+    return found.assign(ban_reason=found["ban_reason"].fillna("").astype(str))
+
+
+def ban_hours(data: Results) -> dict[str, float]:
+    """Member-hours under a ban for each reason."""
+    steps = bans(data)["ban_reason"].value_counts().sort_index()
+    return {str(reason): n * data.timeline.step_hours for reason, n in steps.items()}
+
+
+@figure
+def ban_timeline(data: Results) -> Figure:
+    """Who was banned, when, and why?"""
+    found, timeline = bans(data), data.timeline
+    hours = ban_hours(data)
+    members = found["prosumer_id"].unique()
+    if not len(members):
+        raise NothingToShow(f"The regulator banned no member in {timeline.span}.")
+    named = len(members) <= 30 and timeline.steps_per_point == 1
+    fig, (ax,) = canvas(
+        f"{many(len(members), 'member')} of {data.shape[1]:,} banned, "
+        f"{sum(hours.values()):,.6g} member-hours in all",
+        "Each bar: a ban in force." if named else "Members under a ban." + timeline.note,
+        right=WIDE_KEY,
+    )
+    if named:
+        draw_bans(ax, data, found, members)
+    else:
+        counts = {
+            str(reason): np.bincount(rows["timestep"], minlength=timeline.steps) * 1.0
+            for reason, rows in found.groupby("ban_reason")
+        }
+        layers = [("", BAN_REASONS.get(r, MUTED), timeline.mean(n)) for r, n in counts.items()]
+        stack(ax, timeline.edges, layers)
+    time_axes([ax], timeline, ["Home" if named else "Members under a ban"])
+    if named:
+        ax.grid(False)
+    names = [f"{r.replace('_', ' ')}\n{h:,.6g} member-hours" for r, h in hours.items()]
+    colours = [BAN_REASONS.get(reason, MUTED) for reason in hours]
+    key(ax, [Patch(fc=c, label=name) for name, c in zip(names, colours, strict=True)])
+    return fig
+
+
+def draw_bans(ax: Axes, data: Results, found: pd.DataFrame, members: np.ndarray) -> None:
+    """One bar for each step of each ban, a row for each member, the first banned on top."""
+    timeline, row = data.timeline, {member: place for place, member in enumerate(members)}
+    y = found["prosumer_id"].map(row).to_numpy()
+    x = timeline.start + timeline.step_hours * found["timestep"].to_numpy()
+    box = np.array([[0, -0.38], [1, -0.38], [1, 0.38], [0, 0.38]]) * [timeline.step_hours, 1]
+    boxes = np.stack([x, y], axis=1)[:, None, :] + box
+    colours = [BAN_REASONS.get(reason, MUTED) for reason in found["ban_reason"]]
+    ax.add_collection(PolyCollection(list(boxes), fc=colours, ec=colours, lw=0.5))
+    ax.hlines(
+        np.arange(len(members)), timeline.start, timeline.end, color="#DDDDDD", lw=1, zorder=0
+    )
+    ax.set_yticks(range(len(members)), [data.home[member] for member in members])
+    ax.set_ylim(max(len(members), 4) - 0.4, -0.6)
+
+
+PARTIES = ("members", "aggregator", "utility", "regulator", "mint", "miners")
+CHANNELS = {
+    "p2p": ("P2P", ("p2p",)),
+    "market": ("local market", ("local_market",)),
+    "utility": ("utility", ("utility_import", "utility_export")),
+    "regulator": ("bonuses, penalties", ("renewable_bonus", "p2p_bonus", "market_penalty")),
+    "ledger": ("block rewards", ("block_reward",)),
+    "curtailed": ("other", ()),
+}
+
+
+def party(account: pd.Series) -> np.ndarray:
+    """The position in PARTIES of each account."""
+    institutions = [account == number for number in (AGGREGATOR, UTILITY, REGULATOR, MINT)]
+    return np.select([account >= 0, *institutions, account <= FIRST_MINER], range(6), 0)
+
+
+def money_flows(data: Results) -> tuple[np.ndarray, np.ndarray]:
+    """EUR received and EUR paid, each by channel and party (6, 6)."""
+    moves = data.transfers
+    channel = np.full(len(moves), len(CHANNELS) - 1)
+    for place, (_, reasons) in enumerate(CHANNELS.values()):
+        channel[moves["reason"].isin(reasons).to_numpy()] = place
+    received, paid = (
+        np.bincount(6 * channel + party(moves[side]), moves["amount_eur"], 36).reshape(6, 6)
+        for side in ("payee_id", "payer_id")
+    )
+    return received, paid
+
+
+@figure
+def money_by_party(data: Results) -> Figure:
+    """Where does the money go? Every payment has a payer and a payee."""
+    received, paid = money_flows(data)
+    net, moved = (received - paid).sum(axis=0), (received + paid).sum(axis=0)
+    shown = np.flatnonzero(moved)
+    if not len(shown):
+        raise NothingToShow("No money moved in this run.")
+    fig, (ax,) = canvas(
+        f"Members end with {amount(net[0], 'EUR', signed=True)}, the utility with "
+        f"{amount(net[2], 'EUR', signed=True)}; all together 0 EUR",
+        f"Received (right) and paid (left) in {data.timeline.span}; the diamond and the number: what remains.",
+        right=WIDE_KEY + 0.03,
+        left=0.15,
+    )
+    rows, ax.use_sticky_edges = np.arange(len(shown)), False
+    for table, sign in ((received, 1), (paid, -1)):
+        base = np.zeros(len(shown))
+        for colour, values in zip(CHANNELS, table[:, shown], strict=True):
+            ax.barh(rows, sign * values, left=base, color=COLOUR[colour], height=0.66)
+            base += sign * values
+    ax.scatter(net[shown], rows, marker="D", s=130, c="black", ec="white", lw=1.5, zorder=4)
+    names = [f"{PARTIES[p]}\n{amount(net[p], 'EUR', signed=True)}" for p in shown]
+    ax.set_yticks(rows, names)
+    ax.axvline(0, color="black", lw=1.2)
+    ax.set(ylim=(max(len(shown), 4) - 0.4, -0.6), xlabel="Money (EUR)")
+    ax.grid(axis="x")
+    used = dict(zip(CHANNELS, (received + paid).any(axis=1), strict=True))
+    key(ax, [Patch(fc=COLOUR[c], label=name) for c, (name, _) in CHANNELS.items() if used[c]])
+    return fig
+
+
+# ---------------------------------------------------------------- ledger
+
+
+def need_blocks(data: Results) -> pd.DataFrame:
+    """The blocks after genesis."""
+    if not len(data.blocks):
+        raise NothingToShow("Nothing was traded in this run, so no block came after genesis.")
+    return data.blocks
+
+
+@figure
+def blockchain_growth(data: Results) -> Figure:
+    """How does the chain grow with the trades?"""
+    blocks, timeline = need_blocks(data), data.timeline
+    mined = np.bincount(blocks["timestep"], minlength=timeline.steps)
+    trades = np.bincount(blocks["timestep"], blocks["transactions"], timeline.steps)
+    fig, (top, bottom) = canvas(
+        f"{many(len(blocks), 'block')} for {many(int(trades.sum()), 'trade')}: "
+        f"{trades.sum() / len(blocks):.1f} per block",
+        "Above: blocks added, per hour. Below: trades on the chain so far. Without genesis."
+        + timeline.note,
+        heights=(1, 1.2),
+        left=0.105,
+    )
+    rate = timeline.rate(mined)
+    stack(top, timeline.edges, [("", COLOUR["ledger"], rate)])
+    so_far = np.append(0, np.cumsum(timeline.total(trades)))
+    bottom.fill_between(timeline.edges, so_far, color=COLOUR["ledger"], alpha=0.35, lw=0)
+    bottom.plot(timeline.edges, so_far, color=COLOUR["ledger"], lw=4)
+    time_axes([top, bottom], timeline, ["Blocks per hour", "Trades so far"])
+    if timeline.step_hours == timeline.steps_per_point == 1:
+        whole_numbers(top.yaxis)
+    bottom.set_ylim(bottom=0)
+    return fig
+
+
+def binomial_band(draws: int, chance: float, inside: float = 0.95) -> tuple[int, int]:
+    """The range (lowest, highest) that holds the number of successes with probability `inside` or more."""
+    if draws == 0 or chance <= 0:
+        return 0, 0
+    if chance >= 1:
+        return draws, draws
+    k = np.arange(1, draws + 1)
+    log_ratio = np.log((draws - k + 1) / k) + math.log(chance / (1 - chance))
+    log_weight = np.append(0.0, np.cumsum(log_ratio))
+    weight = np.exp(log_weight - log_weight.max())
+    cumulated, tail = np.cumsum(weight) / weight.sum(), (1 - inside) / 2
+    return int(np.searchsorted(cumulated, tail)), int(np.searchsorted(cumulated, 1 - tail))
+
+
+def mining_chances(data: Results) -> np.ndarray:
+    """Each miner's chance to win a block (K): by stake, by hash power, or equal."""
+    by_stake = data.params.get("CONSENSUS") == "pos"
+    weights = data.params.get("VALIDATOR_STAKES" if by_stake else "MINER_HASH_POWER")
+    miners = max(int(data.setting("NUM_MINERS", 1)), int(data.blocks["miner"].max()) + 1)
+    if not isinstance(weights, list) or len(weights) != miners:
+        weights = [1] * miners
+    return np.array(weights, float) / sum(weights)
+
+
+@figure
+def mining_race(data: Results) -> Figure:
+    """Does any miner win more blocks than chance allows?"""
+    blocks, chances = len(need_blocks(data)), mining_chances(data)
+    won = np.bincount(data.blocks["miner"], minlength=len(chances))
+    limits = {chance: binomial_band(blocks, chance) for chance in np.unique(chances)}
+    low, high = np.array([limits[chance] for chance in chances]).T
+    out = int(((won < low) | (won > high)).sum())
+    noun = "validator" if data.params.get("CONSENSUS") == "pos" else "miner"
+    fig, (ax,) = canvas(
+        f"{out:,} of {many(len(won), noun)} won outside the 95 % range of chance",
+        f"{many(blocks, 'block')}. A fair {noun} is inside in at least 95 % of all runs, "
+        f"so up to {0.05 * len(won):.1f} of {len(won):,} are outside by luck.",
+        right=WIDE_KEY,
+    )
+    edges = np.arange(len(won) + 1) - 0.5
+    band: Any = {"fill": True, "fc": PALE, "zorder": 0.9}
+    ax.stairs(high + 0.5, edges, baseline=np.where(low > 0, low - 0.5, 0), **band)
+    bars = np.arange(len(won))
+    ax.bar(bars, won, 0.55 if len(won) <= 60 else 1.0, color=COLOUR["ledger"], zorder=2)
+    line(ax, edges, blocks * chances, "black", ls=DASHED, lw=2, zorder=3)
+    ax.set(xlim=(edges[0], edges[-1]), xlabel=noun.capitalize(), ylabel="Blocks won")
+    whole_numbers(ax.xaxis, ax.yaxis)
+    if len(won) <= 20:
+        ax.set_xticks(bars)
+    ax.set_ylim(0, 1.06 * max(won.max(), high.max() + 0.5))
+    ax.grid(axis="y")
+    expected = f"{blocks * chances[0]:.1f}" if np.ptp(chances) == 0 else "by its weight"
+    won_key = Patch(fc=COLOUR["ledger"], label="blocks won")
+    mean_key = stroke(f"expected: {expected}", "black", ls=DASHED, lw=2)
+    band_key = Patch(fc=PALE, label="95 % range of chance\n(binomial)")
+    key(ax, [won_key, mean_key, band_key])
+    return fig
+
+
+def expected_blocks(edges: np.ndarray, blocks: int, chance: float) -> np.ndarray:
+    """Blocks that the geometric law expects to take more than edges[i], at most edges[i + 1] hashes."""
+    survival = np.power(1 - chance, edges)
+    return blocks * (survival[:-1] - survival[1:])
+
+
+def hash_edges(tried: np.ndarray) -> np.ndarray:
+    """Whole numbers that divide the hashes of blocks into classes, more where there are more blocks."""
+    classes = int(np.clip(2 * len(tried) ** 0.5, 6, 50))
+    return np.unique(np.ceil(np.linspace(0, max(tried.max(), 1), classes + 1)))
+
+
+@figure
+def hashes_per_block(data: Results) -> Figure:
+    """Does the work per block follow the law of independent tries?"""
+    tried = need_blocks(data)["hashes_tried"].to_numpy()
+    if not tried.any():
+        raise NothingToShow(
+            "The blocks of this run were not found by hashing: there is no work to count."
+        )
+    odds = 16 ** int(data.setting("DIFFICULTY_TARGET", 0))
+    edges = hash_edges(tried)
+    fig, (ax,) = canvas(
+        f"{amount(tried.mean(), 'hashes')} per block on average; chance expects {odds:,}",
+        f"{many(len(tried), 'block')} by the hashes that all miners tried for it; "
+        f"each is valid with probability 1/{odds:,}.",
+        right=WIDE_KEY,
+    )
+    stack(ax, edges, [("", COLOUR["ledger"], np.histogram(tried, edges + 0.5)[0])])
+    line(ax, edges, expected_blocks(edges, len(tried), 1 / odds), "black", ls=DASHED)
+    ax.set(xlim=(0, edges[-1]), xlabel="Hashes tried for a block", ylabel="Blocks")
+    whole_numbers(ax.yaxis)
+    ax.grid(axis="y")
+    law = stroke("expected: geometric\nlaw of chance", "black", ls=DASHED)
+    key(ax, [Patch(fc=COLOUR["ledger"], label="blocks of this run"), law])
+    return fig
+
+
+# ---------------------------------------------------------------- all of them
+
+
+def plot_all(
+    folder: Path,
+    only: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+    output: Path | None = None,
+) -> list[Path]:
+    """Writes the figures (all, or those named) into folder/plots, or `output`; returns their paths.
+
+    `progress` is told each name before its figure is drawn. Raises InputError.
+    """
+    names = list(FIGURES) if only is None else list(dict.fromkeys(only))
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        there = ", ".join(FIGURES)
+        raise InputError([f"no figure is called {name!r}; there are {there}" for name in unknown])
+    data, goal = Results(folder), Path(output or Path(folder) / "plots")
+    left_out = () if data.has_ledger else LEDGER_FIGURES
+    try:
+        goal.mkdir(parents=True, exist_ok=True)
+        for name in left_out:
+            (goal / f"{name}.png").unlink(missing_ok=True)
+        return [write(name, data, goal, progress) for name in names if name not in left_out]
+    except OSError as error:
+        raise InputError([f"{goal}: cannot be written ({error.strerror or error})"]) from None
+
+
+def write(
+    name: str, data: Results, goal: Path, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Draws one figure; the picture appears under its name when it is complete."""
+    if progress:
+        progress(name)
+    path, fresh = goal / f"{name}.png", goal / f".{name}.new"
+    try:
+        with matplotlib.rc_context(STYLE):
+            FIGURES[name](data).savefig(fresh, format="png", pil_kwargs={"compress_level": 1})
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
+class Progress:
+    """Tells on stderr what is being drawn, once the drawing takes longer than two seconds."""
+
+    def __init__(self, total: int):
+        self.total, self.done, self.since, self.told = total, 0, time.monotonic(), False
+
+    def __call__(self, name: str) -> None:
+        self.done += 1
+        live = sys.stderr.isatty()
+        if time.monotonic() - self.since > 2 and (live or not self.told):
+            text = f"drawing figure {self.done} of {self.total}: {name}"
+            line_end = {"end": "", "flush": True} if live else {}
+            print(f"\r{text:<60}" if live else text, file=sys.stderr, **line_end)  # type: ignore[call-overload]
+            self.told = True
+
+    def finish(self) -> None:
+        if self.told and sys.stderr.isatty():
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def command_line() -> argparse.ArgumentParser:
+    questions = "\n".join(f"  {name:<22}{draw.__doc__}" for name, draw in FIGURES.items())
+    parser = argparse.ArgumentParser(
+        prog="plot_results.py",
+        description="Draw the figures of a run from its results folder.",
+        epilog="example:\n  python plot_results.py results --only merit_order,trade_network\n\n"
+        f"figures and their questions:\n{questions}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="results folder of a run")
+    parser.add_argument(
+        "--only", metavar="A,B", help="only these figures, names with commas between"
+    )
+    parser.add_argument(
+        "--output", "-o", metavar="DIR2", type=Path, help="folder for the pictures (DIR/plots)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = command_line().parse_args(arguments)
+    only = None
+    if options.only is not None:
+        only = [name.strip() for name in options.only.split(",")]
+    begun, progress = time.monotonic(), Progress(len(only or FIGURES))
+    try:
+        drawn = plot_all(options.folder, only, progress, options.output)
+    except InputError as error:
+        progress.finish()
+        print("\n".join(error.problems), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        progress.finish()
+        print("stopped", file=sys.stderr)
+        return 130
+    progress.finish()
+    goal = options.output or options.folder / "plots"
+    print(f"{many(len(drawn), 'figure')} in {goal} ({time.monotonic() - begun:.1f} s)")
+    if len(drawn) < len(set(only or FIGURES)):
+        print("without the figures of the ledger: this run has none (CONSENSUS = none)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

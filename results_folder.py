@@ -1,0 +1,135 @@
+"""The results folder: a run takes its place whole or not at all, and nothing else in it is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from settings import InputError
+
+FILES = (
+    "params.json",
+    "prosumer_energy.csv",
+    "prosumer_trading.csv",
+    "all_trades.csv",
+    "regulator_actions.csv",
+    "community_summary.csv",
+    "blocks.csv",
+    "transfers.csv",
+    "accounts.csv",
+    "summary.json",
+    "prosumers.json",
+    "simulation_log.json",
+    "timing.json",
+    "blockchain.json",
+)
+PLOTS = "plots"
+HARMLESS = {".gitkeep", ".gitignore", ".DS_Store"}
+UNFINISHED = ".new"
+"""How a run is called that is not yet complete; one that was killed may be deleted."""
+
+
+def _is_a_run(folder: Path) -> bool:
+    try:
+        params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(params, dict) and "SEED" in params and "CONSENSUS" in params
+
+
+def refuse_unless_ours(folder: Path, is_ours: Callable[[Path], bool] = _is_a_run) -> None:
+    """Raises InputError where a run must not be written: no folder, not permitted, or somebody else's."""
+    problem = ""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            problem = "is a file; name a folder" if there == folder else f"{there} is a file"
+        elif not os.access(there, os.W_OK | os.X_OK):
+            problem = "cannot be written (no permission)"
+        elif there == folder and _has_foreign_files(folder) and not is_ours(folder):
+            problem = "holds files but no results of this program; name an empty or new folder"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise InputError([f"--output {folder}: {problem}"])
+
+
+def _has_foreign_files(folder: Path) -> bool:
+    names = {entry.name for entry in folder.iterdir()} - HARMLESS
+    return any(not (name.startswith(".") and name.endswith(UNFINISHED)) for name in names)
+
+
+@contextmanager
+def replacing(
+    folder: Path,
+    names: tuple[str, ...] = (*FILES, PLOTS),
+    is_ours: Callable[[Path], bool] = _is_a_run,
+) -> Iterator[Path]:
+    """A fresh folder beside `folder`; when the block ends well its files take the old ones' place.
+
+    `names` are the files and folders that a run owns. A run that fails or is stopped leaves the
+    earlier ones as they were. What else lies in `folder` survives. Raises InputError where nothing can be written.
+    """
+    refuse_unless_ours(folder, is_ours)
+    made: list[Path] = []
+    fresh = None
+    try:
+        goal = Path(os.path.realpath(folder))
+        made = [parent for parent in goal.parents if not parent.exists()]
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        fresh = _fresh_folder(goal)
+        yield fresh
+        _swap(fresh, goal, names)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(
+            [f"--output {folder}: cannot be written ({error.strerror or error})"]
+        ) from None
+    finally:
+        if fresh:
+            shutil.rmtree(fresh, ignore_errors=True)
+        for parent in made:
+            with suppress(OSError):  # it holds the results by now
+                parent.rmdir()
+
+
+def _fresh_folder(goal: Path) -> Path:
+    """A new folder beside `goal`; inside it where nothing can be moved in, as into a mounted volume."""
+    begin = f".{goal.name[:64]}-"
+    if not goal.is_dir():
+        return Path(tempfile.mkdtemp(UNFINISHED, begin, goal.parent))
+    fresh = None
+    try:
+        fresh = Path(tempfile.mkdtemp(UNFINISHED, begin, goal.parent))
+        os.rename(fresh, goal / fresh.name)
+        os.rename(goal / fresh.name, fresh)
+        return fresh
+    except OSError:
+        if fresh:
+            fresh.rmdir()
+        return Path(tempfile.mkdtemp(UNFINISHED, begin, goal))
+
+
+def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Moves the old files of ours aside, the new ones in; on any failure everything moves back."""
+    folder.mkdir(exist_ok=True)
+    aside = fresh / ".old"
+    aside.mkdir()
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for name in names:
+            for source, goal in ((folder / name, aside / name), (fresh / name, folder / name)):
+                if source.exists():
+                    moves.append((source, goal))
+                    os.replace(source, goal)
+    except BaseException:
+        for source, goal in reversed(moves):
+            if not source.exists():  # the last move may not have taken place
+                os.replace(goal, source)
+        raise

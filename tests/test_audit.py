@@ -1,0 +1,281 @@
+"""The laws of a step: each one must fail, by its own name, when the quantity that it guards is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import STILL, make_homes, quick_settings, take_step, with_ban, with_stored
+
+import audit
+import prosumer
+from records import (
+    AGGREGATOR,
+    MINT,
+    REGULATOR,
+    UTILITY,
+    Fleet,
+    Reason,
+    State,
+    StepResult,
+    TradeKind,
+)
+
+Change = Callable[[Any], Any]
+
+
+@lru_cache(maxsize=1)
+def example() -> tuple[Fleet, State, StepResult]:
+    """A genuine step of six homes in which nearly every kind of flow and transfer occurs.
+
+    0 sells to neighbours and, above the cap, to the utility; 1 and 5 buy from neighbours, market and
+    utility; 2 charges, 3 discharges; 4 is banned and lives on the utility.
+    """
+    settings = quick_settings(**STILL)
+    fleet = make_homes(settings, battery_kwh=[0, 0, 10, 10, 0, 0])
+    state = with_ban(prosumer.initial_state(settings, fleet), 4, 2)
+    pv, load = [3500, 0, 1000, 0, 0, 0], [0, 4000, 0, 1000, 700, 2500]
+    result = take_step(settings, fleet, pv, load, state=state)
+    flows = result.flows
+    for name, column in vars(flows).items():
+        if name not in ("curtailed_wh", "market_sold_wh"):
+            assert column.any(), f"the example has no {name}"
+    return fleet, state, result
+
+
+def judge(
+    fleet: Fleet | None = None,
+    before: State | None = None,
+    after: State | None = None,
+    **changed: Any,
+) -> None:
+    """Checks the example with some of its parts replaced; raises LawBroken."""
+    honest_fleet, honest_before, honest = example()
+    fleet, before, after = fleet or honest_fleet, before or honest_before, after or honest.state
+    r = replace(honest, **changed)
+    audit.check_energy(0, fleet, before, after, r.flows)
+    audit.check_trades(0, before, r.flows, r.orders, r.trades)
+    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers)
+
+
+def bump(column: np.ndarray, row: int, by: int = 1) -> np.ndarray:
+    """The column with one row changed."""
+    changed = column.copy()
+    changed[row] += by
+    return changed
+
+
+def flows_with(**changes: tuple[int, int]) -> Any:
+    """The example's flows; each change is (row, by)."""
+    flows = example()[2].flows
+    columns = {name: bump(getattr(flows, name), *change) for name, change in changes.items()}
+    return replace(flows, **columns)
+
+
+def test_a_genuine_step_passes() -> None:
+    judge()
+
+
+# ---------------------------------------------------------------- energy
+
+FLOWS = [
+    "pv_wh",
+    "load_wh",
+    "charge_wh",
+    "discharge_wh",
+    "p2p_bought_wh",
+    "p2p_sold_wh",
+    "market_bought_wh",
+    "market_sold_wh",
+    "grid_import_wh",
+    "grid_export_wh",
+    "curtailed_wh",
+]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("member", [0, 1])
+def test_a_single_wh_too_much_in_any_flow_is_found(name: str, member: int) -> None:
+    with pytest.raises(audit.LawBroken, match="energy in is not energy out"):
+        judge(flows=flows_with(**{name: (member, 1)}))
+
+
+@pytest.mark.parametrize("name", ["grid_import_wh", "grid_export_wh"])
+def test_no_flow_runs_backwards(name: str) -> None:
+    """-1 Wh of import is an export without a price."""
+    _, _, result = example()
+    other = {"grid_import_wh": "grid_export_wh", "grid_export_wh": "grid_import_wh"}[name]
+    row = int(np.flatnonzero(getattr(result.flows, name) == 0)[0])
+    flows = flows_with(**{name: (row, -1), other: (row, -1)})
+    with pytest.raises(audit.LawBroken, match="negative"):
+        judge(flows=flows)
+
+
+def test_a_battery_does_not_charge_and_discharge_at_once() -> None:
+    with pytest.raises(audit.LawBroken, match="charges and discharges"):
+        judge(flows=flows_with(charge_wh=(3, 5), discharge_wh=(3, 5)))
+
+
+def test_a_battery_keeps_its_power_its_window_and_its_losses() -> None:
+    fleet, before, result = example()
+    weak = replace(fleet, max_power_wh=np.full(6, 999))
+    with pytest.raises(audit.LawBroken, match="power"):
+        judge(fleet=weak)
+    lossless = with_stored(result.state, 2, before.stored_wh[2] + result.flows.charge_wh[2])
+    with pytest.raises(audit.LawBroken, match="from nothing"):
+        judge(after=lossless)
+    with pytest.raises(audit.LawBroken, match="too empty"):
+        judge(after=with_stored(result.state, 3, 999.0))
+    with pytest.raises(audit.LawBroken, match="too full"):
+        judge(after=with_stored(result.state, 3, 9501.0))
+
+
+def test_a_hundredth_of_a_watt_hour_from_nowhere_is_found() -> None:
+    _, _, result = example()
+    with pytest.raises(audit.LawBroken, match="from nothing"):
+        judge(after=with_stored(result.state, 2, result.state.stored_wh[2] + 0.01))
+
+
+# ---------------------------------------------------------------- trades
+
+
+def test_trades_and_flows_are_the_same_energy() -> None:
+    _, _, result = example()
+    trades = replace(result.trades, energy_wh=bump(result.trades.energy_wh, 0))
+    with pytest.raises(audit.LawBroken, match="trades are not flows"):
+        judge(trades=trades)
+
+
+def test_no_member_trades_more_than_it_ordered() -> None:
+    _, _, result = example()
+    seller = int(np.flatnonzero(result.orders.member == result.trades.seller[0])[0])
+    orders = replace(result.orders, energy_wh=bump(result.orders.energy_wh, seller, -10_000))
+    with pytest.raises(audit.LawBroken, match="more than it ordered"):
+        judge(orders=orders)
+
+
+def test_no_banned_member_trades() -> None:
+    _, before, result = example()
+    with pytest.raises(audit.LawBroken, match="banned"):
+        judge(before=with_ban(before, int(result.trades.buyer[0]), 1))
+
+
+@pytest.mark.parametrize(
+    ("side", "by", "law"),
+    [("buyer", -1, "buyer paid more"), ("seller", 1, "seller got less")],
+)
+def test_no_price_passes_a_limit(side: str, by: int, law: str) -> None:
+    """The limit is moved to just beyond the price of the trade."""
+    _, _, result = example()
+    assert result.trades.kind[0] == TradeKind.P2P
+    member, price = getattr(result.trades, side)[0], result.trades.price_microeur_per_kwh[0]
+    limits = result.orders.limit_microeur_per_kwh.copy()
+    limits[result.orders.member == member] = price + by
+    with pytest.raises(audit.LawBroken, match=law):
+        judge(orders=replace(result.orders, limit_microeur_per_kwh=limits))
+
+
+def test_a_trade_moves_energy() -> None:
+    """A trade of nothing would still stand on the chain."""
+    _, _, result = example()
+    t = result.trades
+    empty = type(t)(*(np.concatenate([getattr(t, n), getattr(t, n)[:1]]) for n in vars(t)))
+    empty = replace(empty, energy_wh=bump(empty.energy_wh, -1, -int(t.energy_wh[0])))
+    with pytest.raises(audit.LawBroken, match="without energy"):
+        judge(trades=empty)
+
+
+# ---------------------------------------------------------------- money
+
+
+def balances_after(moves: Any) -> State:
+    """The state that these transfers would have led to: a lie told twice is consistent with itself."""
+    _, before, result = example()
+    balance = before.balance_nanoeur.copy()
+    for payer, payee, amount in zip(moves.payer, moves.payee, moves.amount_nanoeur, strict=True):
+        balance[payer] -= amount
+        balance[payee] += amount
+    return replace(result.state, balance_nanoeur=balance)
+
+
+def test_no_account_changes_without_a_transfer() -> None:
+    _, _, result = example()
+    for account in (0, AGGREGATOR, UTILITY, -3, -4, -100):
+        balance = bump(result.state.balance_nanoeur, account)
+        with pytest.raises(audit.LawBroken, match="does not follow from its transfers"):
+            judge(after=replace(result.state, balance_nanoeur=balance))
+
+
+def test_no_transfer_is_negative() -> None:
+    """A negative payment is a payment the other way under a wrong name."""
+    _, _, result = example()
+    amounts = bump(result.transfers.amount_nanoeur, 0, -(10**12))
+    moves = replace(result.transfers, amount_nanoeur=amounts)
+    with pytest.raises(audit.LawBroken, match="negative transfer"):
+        judge(transfers=moves, after=balances_after(moves))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.P2P,
+        Reason.LOCAL_MARKET,
+        Reason.UTILITY_IMPORT,
+        Reason.UTILITY_EXPORT,
+        Reason.RENEWABLE_BONUS,
+        Reason.P2P_BONUS,
+        Reason.MARKET_PENALTY,
+    ],
+)
+def test_every_payment_of_a_member_follows_from_its_flows(reason: Reason) -> None:
+    """One nano-euro more under any reason is found, even where the balances agree with it."""
+    _, _, result = example()
+    moves = result.transfers
+    of_member = (moves.reason == reason) & ((moves.payer >= 0) | (moves.payee >= 0))
+    row = int(np.flatnonzero(of_member)[0])
+    moves = replace(moves, amount_nanoeur=bump(moves.amount_nanoeur, row))
+    with pytest.raises(audit.LawBroken, match="bill"):
+        judge(transfers=moves, after=balances_after(moves))
+
+
+def test_a_forgotten_payment_is_found() -> None:
+    """A fee that nobody takes, a load that nobody pays (traps 1 and 8)."""
+    _, _, result = example()
+    moves = result.transfers
+    for row in range(moves.size):
+        if moves.payer[row] >= 0 or moves.payee[row] >= 0:
+            less = type(moves)(*(np.delete(getattr(moves, n), row) for n in vars(moves)))
+            with pytest.raises(audit.LawBroken):
+                judge(transfers=less, after=balances_after(less))
+
+
+def test_a_price_that_changes_after_the_bills_is_found() -> None:
+    _, _, result = example()
+    with pytest.raises(audit.LawBroken, match="bill"):
+        judge(prices=replace(result.prices, grid_import=result.prices.grid_import + 1))
+    with pytest.raises(audit.LawBroken, match="bill"):
+        judge(levers=replace(result.levers, renewable_bonus=result.levers.renewable_bonus + 1))
+
+
+@pytest.mark.parametrize(
+    ("payer", "payee"), [(AGGREGATOR, UTILITY), (UTILITY, AGGREGATOR), (REGULATOR, MINT)]
+)
+def test_what_the_institutions_exchange_follows_from_the_flows_too(payer: int, payee: int) -> None:
+    """The aggregator settles its net exchange, nothing else; else money leaks where no member looks."""
+    _, _, result = example()
+    row = (payer, payee, 5, Reason.UTILITY_IMPORT)
+    columns = vars(result.transfers).values()
+    moves = type(result.transfers)(
+        *(np.append(column, more).astype(column.dtype) for column, more in zip(columns, row, strict=True))
+    )  # fmt: skip
+    with pytest.raises(audit.LawBroken):
+        judge(transfers=moves, after=balances_after(moves))
+
+
+def test_the_message_says_which_law_where_and_how_often() -> None:
+    with pytest.raises(audit.LawBroken, match=r"step 0: .*; 1 cases?, first in row 1"):
+        judge(flows=flows_with(pv_wh=(1, 1)))

@@ -1,0 +1,817 @@
+"""The figures: all there, legible, one colour per concept, and showing what the files say."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from conftest import REPOSITORY, save_run
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from matplotlib.text import Text
+from PIL import Image
+
+import plot_results as plots
+from plot_results import COLOUR, FIGURES, LEDGER_FIGURES, Results, Timeline
+from settings import InputError
+
+PROMISED = {
+    "energy_balance",
+    "energy_by_source",
+    "community_net_power",
+    "price_forecast",
+    "price_dynamics",
+    "trading_activity",
+    "p2p_vs_market",
+    "trade_volume_analysis",
+    "merit_order",
+    "trade_network",
+    "battery_usage",
+    "soc_heatmap",
+    "renewable_usage",
+    "home_type_analysis",
+    "balance_distribution",
+    "bill_before_after",
+    "top_prosumers",
+    "prosumer_performance",
+    "prosumer_day",
+    "lorenz_fairness",
+    "regulator_impact",
+    "ban_timeline",
+    "blockchain_growth",
+    "mining_race",
+    "hashes_per_block",
+}
+
+VARIANTS = {
+    "three days": ("--set", "TIME_STEPS=72", "--set", "NUM_PROSUMERS=30"),
+    "quarter hours": ("--set", "TIME_STEPS=96", "--set", "TIME_STEP_DURATION=0.25"),
+    "two members": ("--set", "NUM_PROSUMERS=2"),
+    "one member": ("--set", "NUM_PROSUMERS=1"),
+    "one step": ("--set", "TIME_STEPS=1"),
+    "consumers only": ("--set", "NUM_PROSUMERS=0", "--set", "NUM_CONSUMERS=12"),
+    "a month": ("--set", "TIME_STEPS=720", "--set", "NUM_PROSUMERS=8", "--set", "CONSENSUS=none"),
+    "stake": ("--set", "CONSENSUS=pos"),
+    "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
+}
+
+
+@pytest.fixture(scope="session")
+def day(default_day: Path) -> Results:
+    return Results(default_day)
+
+
+@pytest.fixture(scope="session")
+def drawn(day: Results) -> dict[str, Figure]:
+    """Every figure of the default day, laid out."""
+    return {name: laid_out(name, day) for name in FIGURES}
+
+
+@pytest.fixture(scope="session")
+def variant(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """variant("two members"): the results of one of VARIANTS, simulated once."""
+    made: dict[str, Results] = {}
+
+    def get(name: str) -> Results:
+        if name not in made:
+            folder = tmp_path_factory.mktemp("variant") / "results"
+            made[name] = Results(save_run(folder, *VARIANTS[name]))
+        return made[name]
+
+    return get
+
+
+@pytest.fixture
+def copy(default_day: Path, tmp_path: Path) -> Path:
+    """The default day in a folder that a test may damage."""
+    return Path(shutil.copytree(default_day, tmp_path / "copy"))
+
+
+def rows(data: Results, name: str) -> list[dict[str, str]]:
+    """A file as the csv module reads it: a second way to its numbers."""
+    with open(data.folder / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def per_step(data: Results, name: str, column: str) -> np.ndarray:
+    """One column summed over the rows of each step, by a plain loop."""
+    total: dict[int, float] = defaultdict(float)
+    for row in rows(data, name):
+        total[int(row["timestep"])] += float(row[column])
+    return np.array([total[t] for t in range(len(rows(data, "community_summary.csv")))])
+
+
+def laid_out(name: str, data: Results) -> Figure:
+    with matplotlib.rc_context(plots.STYLE):
+        fig = FIGURES[name](data)
+        fig.canvas.draw()
+    return fig
+
+
+def shown_texts(fig: Figure) -> list[tuple[Text, Any]]:
+    """Every text of a figure that a reader sees, with its box in pixels."""
+    hidden: set[int] = set()
+    for ax in fig.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not (ax.axison and low - 1e-9 <= tick.get_loc() <= high + 1e-9):
+                    hidden |= {id(tick.label1), id(tick.label2)}
+            if not ax.axison:
+                hidden |= {id(axis.label), id(axis.offsetText)}
+    texts = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    return [(t, t.get_window_extent()) for t in texts if id(t) not in hidden]
+
+
+def layout_faults(fig: Figure) -> list[str]:
+    """What a strict teacher would say: cut off, on top of each other, too small."""
+    texts, faults = shown_texts(fig), []
+    for text, box in texts:
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > fig.bbox.width or box.y1 > fig.bbox.height:
+            faults.append(f"cut off: {text.get_text()!r}")
+        if text.get_fontsize() < 12:
+            faults.append(f"too small: {text.get_text()!r}")
+    for (one, a), (two, b) in itertools.combinations(texts, 2):
+        wide, high = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        if wide > 2 and high > 4:
+            faults.append(f"overlap: {one.get_text()!r} and {two.get_text()!r}")
+    for legend, ax in itertools.product(fig.legends, fig.axes):
+        a, b = legend.get_window_extent(), ax.get_window_extent()
+        if ax.axison and min(a.x1, b.x1) > max(a.x0, b.x0) and min(a.y1, b.y1) > max(a.y0, b.y0):
+            faults.append("a key covers the axes")
+    return faults
+
+
+def key_colours(fig: Figure) -> dict[str, str]:
+    """{text of a key: colour of its sample}, over all keys of a figure."""
+    found = {}
+    legends = [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]
+    for legend in legends:
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            face = (
+                handle.get_facecolor() if hasattr(handle, "get_facecolor") else handle.get_color()
+            )
+            found[text.get_text()] = matplotlib.colors.to_hex(face).upper()
+    return found
+
+
+def bands_of(fig: Figure, axes: int, colour: str) -> list[Any]:
+    """The data of the filled bands of one colour: (values, edges, baseline)."""
+    want = matplotlib.colors.to_rgba(colour)
+    bands = [p for p in fig.axes[axes].patches if isinstance(p, StepPatch) and p.get_fill()]
+    return [band.get_data() for band in bands if np.allclose(band.get_facecolor(), want)]
+
+
+# ---------------------------------------------------------------- all of them
+
+
+def test_every_promised_figure_is_made_as_a_legible_picture(default_day: Path, tmp_path: Path):
+    told: list[str] = []
+    paths = plots.plot_all(default_day, progress=told.append, output=tmp_path / "pictures")
+    assert PROMISED <= {path.stem for path in paths} == set(told) == set(FIGURES)
+    for path in paths:
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert picture.size == (1600, 900), f"{path.stem} is {picture.size}"
+            grey = np.asarray(picture.convert("L"))
+        assert (grey < 250).mean() > 0.005, f"{path.stem} is all but blank"
+    assert sorted(p.name for p in (tmp_path / "pictures").iterdir()) == sorted(
+        p.name for p in paths
+    )
+
+
+def test_figures_go_to_the_plots_folder_of_the_results(copy: Path):
+    (path,) = plots.plot_all(copy, only=["price_forecast"])
+    assert path == copy / "plots" / "price_forecast.png"
+    assert path.is_file()
+
+
+def test_every_figure_of_the_default_day_is_well_laid_out(drawn: dict[str, Figure]):
+    assert {name: faults for name, fig in drawn.items() if (faults := layout_faults(fig))} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_figures_stay_well_laid_out_in_other_communities(name: str, variant: Any):
+    data = variant(name)
+    names = [n for n in FIGURES if data.has_ledger or n not in LEDGER_FIGURES]
+    faults = {n: f for n in names if (f := layout_faults(laid_out(n, data)))}
+    assert faults == {}
+
+
+def test_every_axis_names_its_quantity_and_every_figure_has_a_title_and_a_question(
+    drawn: dict[str, Figure],
+):
+    for name, fig in drawn.items():
+        title, subtitle = fig.texts[:2]
+        assert len(title.get_text()) > 8 and title.get_fontsize() >= 16, name
+        assert subtitle.get_text(), name
+        assert (FIGURES[name].__doc__ or "").rstrip().endswith(("?", ".")), name
+        for ax in (ax for ax in fig.axes if ax.axison):
+            sharing = [other for other in fig.axes if other is not ax and other.get_xlabel()]
+            assert ax.get_xlabel() or sharing, f"{name}: an x axis without a name"
+
+
+def test_units_stand_on_the_axes(drawn: dict[str, Figure]):
+    units = {
+        "energy_balance": "kW",
+        "energy_by_source": "kW",
+        "community_net_power": "kW",
+        "price_forecast": "EUR/kWh",
+        "price_dynamics": "EUR/kWh",
+        "p2p_vs_market": "kW",
+        "merit_order": "EUR/kWh",
+        "battery_usage": "kWh",
+        "renewable_usage": "kW",
+        "bill_before_after": "EUR",
+        "regulator_impact": "EUR per hour",
+        "prosumer_day": "kW",
+    }
+    for name, unit in units.items():
+        labels = [label for ax in drawn[name].axes for label in (ax.get_xlabel(), ax.get_ylabel())]
+        assert any(f"({unit})" in label or unit in label for label in labels), (name, labels)
+
+
+# ---------------------------------------------------------------- without this or that
+
+
+def test_without_ledger_its_figures_are_left_out_and_old_ones_removed(tmp_path: Path):
+    folder = save_run(tmp_path / "results", "--set", "CONSENSUS=none", "--set", "NUM_PROSUMERS=5")
+    stale = folder / "plots" / "mining_race.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of an earlier run")
+    paths = plots.plot_all(folder, only=["mining_race", "ban_timeline", "hashes_per_block"])
+    assert [path.stem for path in paths] == ["ban_timeline"]
+    assert [path.name for path in stale.parent.iterdir()] == ["ban_timeline.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "told"),
+    [
+        ("consumers only", "battery_usage", "No member of this community owns a battery"),
+        ("consumers only", "renewable_usage", "no PV energy"),
+        ("consumers only", "trade_network", "No two neighbours traded"),
+        ("consumers only", "merit_order", "In no step did a seller and a buyer"),
+        ("one member", "lorenz_fairness", "A community of one member"),
+        ("stake", "hashes_per_block", "not found by hashing"),
+    ],
+)
+def test_what_a_run_lacks_is_said_in_one_sentence(name: str, figure: str, told: str, variant: Any):
+    fig = FIGURES[figure](variant(name))
+    (ax,) = fig.axes
+    (text,) = ax.texts
+    assert told in text.get_text().replace("\n", " ")
+    assert not ax.axison
+
+
+def test_a_mechanism_without_limit_prices_has_no_merit_order(copy: Path):
+    path = copy / "prosumer_trading.csv"
+    head, *lines = path.read_text().splitlines()
+    place = head.split(",").index("limit_price_eur_per_kwh")
+    cells = [line.split(",") for line in lines]
+    bare = [",".join([*row[:place], "", *row[place + 1 :]]) for row in cells]
+    path.write_text("\n".join([head, *bare]) + "\n")
+    (text,) = FIGURES["merit_order"](Results(copy)).axes[0].texts
+    assert "limit price" in text.get_text().replace("\n", " ")
+
+
+def test_a_day_without_bans_says_so(copy: Path):
+    path = copy / "regulator_actions.csv"
+    path.write_text(path.read_text().replace(",true,", ",false,"))
+    (text,) = FIGURES["ban_timeline"](Results(copy)).axes[0].texts
+    assert text.get_text() == "The regulator banned no member in 24 hours."
+
+
+# ---------------------------------------------------------------- colours
+
+
+def test_a_concept_has_the_same_colour_in_every_figure(drawn: dict[str, Figure]):
+    words = {
+        "PV": "pv",
+        "own PV": "pv",
+        "load": "load",
+        "from batteries": "battery",
+        "into batteries": "battery",
+        "own battery": "battery",
+        "battery": "battery",
+        "into own battery": "battery",
+        "P2P": "p2p",
+        "neighbours (P2P)": "p2p",
+        "to neighbours (P2P)": "p2p",
+        "local market": "market",
+        "to the local market": "market",
+        "utility": "utility",
+        "to the utility": "utility",
+        "from outside": "utility",
+        "to outside": "utility",
+        "alone with the utility": "utility",
+        "the regulator's account": "regulator",
+    }
+    seen = set()
+    for name, fig in drawn.items():
+        for text, colour in key_colours(fig).items():
+            word = text.split("\n")[0]
+            if word in words:
+                assert colour == COLOUR[words[word]].upper(), f"{name}: {word}"
+                seen.add(words[word])
+    assert seen == {"pv", "load", "battery", "p2p", "market", "utility", "regulator"}
+    assert len(set(COLOUR.values())) == len(COLOUR)
+
+
+def lab(colour: str, blindness: np.ndarray) -> np.ndarray:
+    """CIE Lab (D65) of a colour as a colour-blind eye sees it; the matrix acts on linear RGB."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    xyz = to_xyz @ np.clip(blindness @ linear, 0, 1) / [0.9505, 1.0, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize(
+    "blindness",
+    [
+        np.eye(3),
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+    ],
+    ids=[
+        "full colour",
+        "protanopia",
+        "deuteranopia",
+        "tritanopia",
+    ],  # Machado, Oliveira, Fernandes 2009
+)
+def test_colour_blind_readers_tell_the_energy_colours_apart(blindness: Any):
+    names = ("pv", "load", "battery", "p2p", "market", "utility")
+    for one, two in itertools.combinations(names, 2):
+        apart = np.linalg.norm(
+            lab(COLOUR[one], np.array(blindness)) - lab(COLOUR[two], np.array(blindness))
+        )
+        assert apart > 15, f"{one} and {two}: {apart:.0f}"
+
+
+# ---------------------------------------------------------------- the time axis
+
+
+def test_a_quarter_of_an_hour_with_one_kwh_is_four_kilowatts():
+    assert Timeline(0, 96, 0.25).rate(np.ones(96)).tolist() == [4.0] * 96
+
+
+@pytest.mark.parametrize(
+    ("steps", "step_hours", "points"),
+    [
+        (24, 1.0, 24),
+        (96, 0.25, 96),
+        (336, 1.0, 336),
+        (720, 1.0, 30),
+        (8760, 1.0, 52),
+        (25, 1.0, 25),
+    ],
+)
+def test_gathering_steps_into_points_loses_no_energy(steps: int, step_hours: float, points: int):
+    timeline = Timeline(7, steps, step_hours)
+    energy = np.random.default_rng(1).random(steps)
+    assert len(timeline.rate(energy)) == points == len(timeline.edges) - 1
+    gathered = (timeline.rate(energy) * np.diff(timeline.edges)).sum()
+    assert gathered == pytest.approx(energy.sum())
+    assert (timeline.edges[0], timeline.edges[-1]) == (7, pytest.approx(7 + steps * step_hours))
+
+
+def test_days_are_not_merged_on_an_hour_axis(variant: Any):
+    fig = laid_out("energy_balance", variant("three days"))
+    _, edges, _ = fig.axes[0].patches[0].get_data()
+    assert np.array_equal(edges, np.arange(73))
+    ticks = [tick.get_text() for tick in fig.axes[0].get_xticklabels()]
+    assert [tick for tick in ticks if "day" in tick] == [
+        "12:00\nday 1",
+        "12:00\nday 2",
+        "12:00\nday 3",
+    ]
+
+
+def test_a_dated_run_shows_dates(copy: Path):
+    path = copy / "community_summary.csv"
+    head, *lines = path.read_text().splitlines()
+    assert "timestamp" not in head
+    dated = [f"{line},2017-06-{5 + i // 24:02d} {i % 24:02d}:00:00" for i, line in enumerate(lines)]
+    path.write_text("\n".join([f"{head},timestamp", *dated]) + "\n")
+    assert Results(copy).timeline.label == "Hour of 5 June 2017"
+    week = Timeline(0, 168, 1.0, Results(copy).timeline.date)
+    assert week.ticks()[1][:2] == ["Mon 5 Jun", "Tue 6 Jun"]
+    assert week.name(30) == "on 6 Jun at 06:00"
+
+
+def test_step_by_step_figures_are_not_cumulative(day: Results, drawn: dict[str, Figure]):
+    """Trap 24: what is drawn, times the length of a step, is the energy of the file, step by step."""
+    ((values, _, base),) = bands_of(drawn["energy_balance"], 0, COLOUR["pv"])
+    pv = per_step(day, "prosumer_energy.csv", "pv_kwh")
+    assert values - base == pytest.approx(pv)
+    ((values, _, base),) = bands_of(drawn["trading_activity"], 1, COLOUR["p2p"])
+    trades = [row for row in rows(day, "all_trades.csv") if row["trade_type"] == "p2p"]
+    counts = [sum(int(row["timestep"]) == t for row in trades) for t in range(24)]
+    assert (values - base).tolist() == counts
+
+
+# ---------------------------------------------------------------- numbers behind the figures
+
+
+def test_both_sides_of_the_energy_balance_are_equal_in_every_step(drawn: dict[str, Figure]):
+    patches = drawn["energy_balance"].axes[0].patches
+    heights = [band.get_data()[0] - band.get_data()[2] for band in patches]
+    assert np.sum(heights, axis=0) == pytest.approx(np.zeros(24), abs=1e-9)
+
+
+def test_load_is_shared_out_over_its_sources_without_rest(day: Results):
+    parts = plots.sources_of_load(day)
+    load = per_step(day, "prosumer_energy.csv", "load_kwh")
+    assert sum(parts.values()).sum(axis=1) == pytest.approx(load)
+    own, battery = 0.0, 0.0
+    for row in rows(day, "prosumer_energy.csv"):
+        at_once = min(float(row["pv_kwh"]), float(row["load_kwh"]))
+        own += at_once
+        battery += min(float(row["load_kwh"]) - at_once, float(row["battery_discharge_kwh"]))
+    assert parts["own PV"].sum() == pytest.approx(own)
+    assert parts["own battery"].sum() == pytest.approx(battery)
+
+
+def test_pv_is_shared_out_over_its_uses_and_the_home_keeps_what_the_file_says(day: Results):
+    parts = plots.uses_of_pv(day)
+    assert sum(parts.values()).sum(axis=1) == pytest.approx(
+        per_step(day, "prosumer_energy.csv", "pv_kwh")
+    )
+    kept = (parts["used at once at home"] + parts["into own battery"]).sum(axis=1)
+    assert kept == pytest.approx(per_step(day, "prosumer_energy.csv", "renewable_used_kwh"))
+
+
+def test_exchange_with_outside_is_the_community_import_and_export_of_the_summary(day: Results):
+    taken, given = plots.outside(day)
+    summary = json.loads((day.folder / "summary.json").read_text())
+    assert taken.sum() == pytest.approx(summary["community_import_kwh"])
+    assert given.sum() == pytest.approx(summary["community_export_kwh"])
+
+
+def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Results):
+    order = plots.merit_curves(day)
+    traded = [float(row["p2p_kwh"]) for row in rows(day, "community_summary.csv")]
+    assert order.step == int(np.argmax(traded))
+    assert order.cleared_kwh == pytest.approx(max(traded))
+    assert (np.diff(order.ask_eur_per_kwh) >= 0).all()
+    assert (np.diff(order.bid_eur_per_kwh) <= 0).all()
+    asks, bids = [], []
+    for row in rows(day, "prosumer_trading.csv"):
+        if int(row["timestep"]) == order.step and float(row["order_kwh"]) > 0:
+            side = asks if row["role"] == "seller" else bids
+            watt_hours = round(float(row["order_kwh"]) * 1000)
+            side += [float(row["limit_price_eur_per_kwh"])] * watt_hours
+    pairs = zip(sorted(asks), sorted(bids, reverse=True), strict=False)
+    gains = [bid - ask for ask, bid in pairs if bid >= ask]
+    assert len(gains) / 1000 == pytest.approx(order.cleared_kwh)
+    assert sum(gains) / 1000 == pytest.approx(order.gain_eur)
+
+
+def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
+    pairs, total = plots.p2p_pairs(day), defaultdict(float)
+    for row in rows(day, "all_trades.csv"):
+        if row["trade_type"] == "p2p":
+            total[int(row["seller_id"]), int(row["buyer_id"])] += float(row["energy_kwh"])
+    assert len(pairs) == len(total)
+    assert pairs["energy_kwh"][0] == pytest.approx(max(total.values()))
+    found = {(s, b): e for s, b, e in pairs.itertuples(index=False)}
+    assert found == pytest.approx(dict(total))
+
+
+def test_p2p_prices_span_those_of_the_trades(day: Results):
+    low, high = plots.p2p_price_range(day)
+    prices = defaultdict(list)
+    for row in rows(day, "all_trades.csv"):
+        if row["trade_type"] == "p2p":
+            prices[int(row["timestep"])].append(float(row["price_eur_per_kwh"]))
+    for t in range(24):
+        assert math.isnan(low[t]) != (t in prices)
+        if t in prices:
+            assert (low[t], high[t]) == (min(prices[t]), max(prices[t]))
+
+
+def test_savings_of_the_members_add_up_to_those_of_the_summary(day: Results):
+    summary = json.loads((day.folder / "summary.json").read_text())
+    bills = plots.bills(day)
+    assert bills["saving"].sum() == pytest.approx(summary["savings_eur"], abs=1e-4)
+    assert bills["here"].sum() == pytest.approx(summary["net_cost_eur"], abs=1e-4)
+    assert bills["alone"].sum() == pytest.approx(summary["net_cost_alone_eur"], abs=1e-4)
+
+
+def test_an_emptied_battery_is_no_saving(copy: Path):
+    """The bill counts what a member takes out of its battery as paid at the market price."""
+    before = plots.bills(Results(copy))["saving"]
+    members = json.loads((copy / "prosumers.json").read_text())
+    members[0]["stored_change_kwh"] -= 1.0
+    (copy / "prosumers.json").write_text(json.dumps(members))
+    worth = np.mean(
+        [float(r["market_price_eur_per_kwh"]) for r in rows(Results(copy), "community_summary.csv")]
+    )
+    after = plots.bills(Results(copy))["saving"]
+    assert before[0] - after[0] == pytest.approx(worth)
+    assert after[1:].equals(before[1:])
+
+
+def test_best_and_worst_are_the_ends_of_the_savings(day: Results):
+    saving = plots.bills(day)["saving"]
+    assert [saving[member] for member in plots.best_and_worst(day)] == [saving.max(), saving.min()]
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, 1.0, 1.0], [0.0, 0.0, 5.0], [3.0, 1.0, 2.0, 7.5], [-2.0, 1.0, 4.0]]
+)
+def test_gini_is_the_mean_difference_over_twice_the_mean(values: list[float]):
+    x = np.array(values)
+    curve, gini = plots.lorenz(x)
+    apart = np.abs(x[:, None] - x[None, :]).sum()
+    assert gini == pytest.approx(apart / (2 * len(x) ** 2 * x.mean()))
+    assert (curve[0], curve[-1]) == (0, pytest.approx(1))
+    assert (np.diff(curve, 2) >= -1e-12).all()
+
+
+def test_a_lorenz_curve_with_losers_dips_below_zero():
+    curve, _ = plots.lorenz(np.array([-2.0, 1.0, 4.0]))
+    assert curve.min() < 0
+
+
+def test_money_by_party_is_the_change_of_the_accounts(day: Results):
+    received, paid = plots.money_flows(day)
+    net = (received - paid).sum(axis=0)
+    assert net.sum() == pytest.approx(0, abs=1e-9)
+    changes: dict[str, float] = defaultdict(float)
+    for row in rows(day, "accounts.csv"):
+        kind = "members" if row["kind"] in ("prosumer", "consumer", "storage") else row["kind"]
+        kind = "miners" if kind == "miner" else kind
+        changes[kind] += float(row["balance_eur"]) - float(row["opening_eur"])
+    assert dict(zip(plots.PARTIES, net, strict=True)) == pytest.approx(dict(changes))
+
+
+def test_the_regulators_figure_shows_its_transfers(day: Results, drawn: dict[str, Figure]):
+    penalties = np.zeros(24)
+    for row in rows(day, "transfers.csv"):
+        if row["reason"] == "market_penalty":
+            penalties[int(row["timestep"])] += float(row["amount_eur"])
+    ((values, _, base),) = bands_of(drawn["regulator_impact"], 0, COLOUR["market"])
+    assert values - base == pytest.approx(penalties)
+    summary = json.loads((day.folder / "summary.json").read_text())
+    account = drawn["regulator_impact"].axes[1].lines[0].get_ydata()
+    assert account[-1] == pytest.approx(summary["regulator_balance_eur"])
+
+
+def test_ban_hours_are_the_banned_rows_times_the_step(day: Results):
+    banned = sum(row["is_banned"] == "true" for row in rows(day, "regulator_actions.csv"))
+    assert sum(plots.ban_hours(day).values()) == banned * day.timeline.step_hours
+
+
+def test_states_of_charge_are_those_of_the_battery_owners(day: Results):
+    soc, per_row = plots.soc_rows(day)
+    owners = [
+        m
+        for m in json.loads((day.folder / "prosumers.json").read_text())
+        if m["battery_capacity_kwh"]
+    ]
+    assert (soc.shape, per_row) == ((len(owners), 24), 1)
+    assert (np.diff(soc.mean(axis=1)) <= 1e-12).all()
+    ids = {m["prosumer_id"] for m in owners}
+    last = [
+        float(r["battery_soc"])
+        for r in rows(day, "prosumer_energy.csv")
+        if int(r["prosumer_id"]) in ids
+    ][-len(ids) :]
+    assert sorted(soc[:, -1]) == pytest.approx(sorted(last))
+
+
+def test_a_large_community_has_averaged_rows_of_charge(variant: Any):
+    data = variant("a thousand")
+    soc, per_row = plots.soc_rows(data)
+    assert len(soc) <= 240 and per_row > 1
+    owners = data.members["battery_capacity_kwh"].to_numpy() > 0
+    assert soc[:-1].mean() == pytest.approx(data.flow("battery_soc")[:, owners].mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(("draws", "chance"), [(31, 1 / 15), (8760, 1 / 15), (5, 0.5), (200, 0.9)])
+def test_the_band_of_chance_is_the_binomial_one(draws: int, chance: float):
+    binom = pytest.importorskip("scipy.stats").binom(draws, chance)
+    assert plots.binomial_band(draws, chance) == (binom.ppf(0.025), binom.ppf(0.975))
+
+
+def test_the_band_of_chance_covers_certainty_and_impossibility():
+    assert plots.binomial_band(7, 1.0) == (7, 7)
+    assert plots.binomial_band(7, 0.0) == (0, 0)
+    assert plots.binomial_band(0, 0.3) == (0, 0)
+
+
+def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: Path):
+    assert plots.mining_chances(day) == pytest.approx(np.full(15, 1 / 15))
+    stakes = variant("stake").params["VALIDATOR_STAKES"]
+    assert plots.mining_chances(variant("stake")) == pytest.approx(np.array(stakes) / sum(stakes))
+    params = json.loads((copy / "params.json").read_text())
+    (copy / "params.json").write_text(json.dumps(params | {"MINER_HASH_POWER": [*range(1, 16)]}))
+    assert plots.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120)
+
+
+def test_expected_hashes_follow_the_geometric_law():
+    geom = pytest.importorskip("scipy.stats").geom(1 / 4096)
+    edges = np.array([0, 1, 1000, 5000, 20_000])
+    assert plots.expected_blocks(edges, 31, 1 / 4096) == pytest.approx(
+        31 * np.diff(geom.cdf(edges))
+    )
+
+
+def test_each_block_is_counted_once_in_the_classes_of_hashes(
+    day: Results, drawn: dict[str, Figure]
+):
+    ((values, _, _),) = bands_of(drawn["hashes_per_block"], 0, COLOUR["ledger"])
+    assert values.sum() == len(rows(day, "blocks.csv")) - 1
+
+
+def test_self_sufficiency_counts_no_initial_charge(day: Results):
+    own = plots.self_sufficiency(day)
+    for member, part in zip(
+        json.loads((day.folder / "prosumers.json").read_text()), own, strict=True
+    ):
+        foreign = member["p2p_bought_kwh"] + member["market_bought_kwh"] + member["grid_import_kwh"]
+        foreign += max(0, -member["stored_change_kwh"])
+        assert part == pytest.approx(max(0, 1 - foreign / member["load_kwh"]))
+
+
+# ---------------------------------------------------------------- manners
+
+
+def test_drawing_leaves_matplotlibs_settings_and_random_numbers_alone(day: Results):
+    settings, state = dict(matplotlib.rcParams), np.random.get_state()[1].copy()  # noqa: NPY002
+    for name in ("home_type_analysis", "balance_distribution", "prosumer_performance"):
+        FIGURES[name](day)
+    assert dict(matplotlib.rcParams) == settings
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_a_figure_that_fails_leaves_the_earlier_picture_and_no_litter(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (path,) = plots.plot_all(copy, only=["ban_timeline"])
+    earlier = path.read_bytes()
+
+    class Broken(Figure):
+        def savefig(self, fname: Any, **kwargs: Any) -> None:
+            Path(fname).write_bytes(b"half a pict")
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(FIGURES, "ban_timeline", lambda data: Broken())
+    with pytest.raises(KeyboardInterrupt):
+        plots.plot_all(copy, only=["ban_timeline"])
+    assert path.read_bytes() == earlier
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_words_of_quantities():
+    assert plots.amount(1971.171, "kWh") == "1,971 kWh"
+    assert plots.amount(-0.4567, "EUR", signed=True) == "\u22120.46 EUR"
+    assert plots.amount(-0.001, "EUR") == "0 EUR"
+    assert plots.amount(12.34, "member-hours") == "12.3 member-hours"
+    assert [plots.share(p, 1000) for p in (0, 1, 123, 999, 1000)] == [
+        "0 %",
+        "< 1 %",
+        "12 %",
+        "> 99 %",
+        "100 %",
+    ]
+    assert plots.many(1, "battery", "batteries") == "1 battery"
+    assert plots.many(2000, "member") == "2,000 members"
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def swapped(lines: list[str]) -> list[str]:
+    return [lines[0], lines[2], lines[1], *lines[3:]]
+
+
+def replaced(old: str, new: str) -> Any:
+    return lambda path: path.write_text(path.read_text().replace(old, new, 1))
+
+
+DAMAGE = {
+    "missing": (Path.unlink, "prosumer_energy.csv", "missing"),
+    "cut in a row": (cut, "prosumer_energy.csv", "prosumer_energy.csv: "),
+    "cut after a row": (
+        lambda path: path.write_text("".join(path.read_text().splitlines(True)[:1000])),
+        "prosumer_energy.csv",
+        "needs 24 steps x 100 members in order, has 999 rows",
+    ),
+    "rows in another order": (
+        lambda path: path.write_text("".join(swapped(path.read_text().splitlines(True)))),
+        "prosumer_energy.csv",
+        "2,400 rows in another order",
+    ),
+    "empty": (lambda path: path.write_text(""), "community_summary.csv", "cannot be read"),
+    "no rows": (
+        lambda path: path.write_text(path.read_text().split("\n")[0] + "\n"),
+        "community_summary.csv",
+        "no steps",
+    ),
+    "no column": (replaced("p2p_kwh", "p2p"), "community_summary.csv", "has no column p2p_kwh"),
+    "a word for a number": (replaced(",0.000,", ",lots,"), "prosumer_energy.csv", "cannot be read"),
+    "broken json": (cut, "prosumers.json", "is not JSON"),
+    "other json": (lambda path: path.write_text("[1, 2]"), "prosumers.json", "no list of members"),
+    "no members": (lambda path: path.write_text("[]"), "prosumers.json", "prosumers.json"),
+    "other params": (
+        lambda path: path.write_text("[1, 2]"),
+        "params.json",
+        "not a table of settings",
+    ),
+    "no step length": (lambda path: path.write_text("{}"), "params.json", "TIME_STEP_DURATION"),
+    "a stranger": (replaced(",59,", ",5900,"), "transfers.csv", "member that is not there"),
+    "bytes": (
+        lambda path: path.write_bytes(bytes(range(256)) * 40),
+        "all_trades.csv",
+        "all_trades.csv: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_file_gives_one_message_and_exit_code_2(
+    case: str, copy: Path, capsys: pytest.CaptureFixture[str]
+):
+    damage, name, told = DAMAGE[case]
+    damage(copy / name)
+    names = [
+        "energy_balance",
+        "p2p_vs_market",
+        "trade_network",
+        "money_by_party",
+        "lorenz_fairness",
+    ]
+    assert plots.main([str(copy), "--only", ",".join(names)]) == 2
+    message = capsys.readouterr().err
+    assert told in message and name in message, message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for arguments, told in (
+        ([str(tmp_path / "nowhere")], "no such folder"),
+        ([str(default_day / "summary.json")], "is a file; name a results folder"),
+        ([str(default_day), "--only", "energy_balanse"], "no figure is called 'energy_balanse'"),
+        ([str(default_day), "--only", ""], "no figure is called ''"),
+        ([str(default_day), "-o", str(default_day / "summary.json")], "cannot be written"),
+    ):
+        assert plots.main(arguments) == 2
+        message = capsys.readouterr().err
+        assert told in message and len(message.splitlines()) == 1, message
+
+
+def test_ctrl_c_ends_with_130(default_day: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plots, "plot_all", stopped)
+    assert plots.main([str(default_day)]) == 130
+
+
+def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):
+    with pytest.raises(InputError, match="no figure is called 'x'"):
+        plots.plot_all(default_day, only=["x"])
+
+
+@pytest.mark.slow
+def test_the_command_draws_and_helps(default_day: Path, tmp_path: Path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(REPOSITORY / "plot_results.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    drawn = run(str(default_day), "--only", "merit_order, lorenz_fairness", "--output", "pictures")
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stdout.startswith("2 figures in pictures")
+    assert {p.name for p in (tmp_path / "pictures").iterdir()} == {
+        "merit_order.png",
+        "lorenz_fairness.png",
+    }
+    told = run("--help").stdout
+    assert "example:" in told and all(name in told for name in FIGURES)
+    assert run("nowhere").returncode == 2
+    assert run().returncode == 2

@@ -1,0 +1,534 @@
+"""Whole steps and whole runs: one worked by hand, thousands drawn by chance, and the laws in each of them."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from math import sqrt
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from conftest import make_run, make_settings
+from hypothesis import given
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from worlds import (
+    STILL,
+    assert_run_laws,
+    explore,
+    make_homes,
+    make_profiles,
+    quick_settings,
+    rows,
+    small_runs,
+    take_step,
+    with_ban,
+    with_stored,
+)
+
+import blockchain
+import config
+import prosumer
+import regulator
+import simulator
+from records import AGGREGATOR, MINT, REGULATOR, UTILITY, BanReason, Reason, TradeKind
+from settings import InputError, declarations
+
+# ---------------------------------------------------------------- one step by hand
+
+
+def test_a_kwh_travels_from_the_roof_to_the_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three members, one hour, every number derived.
+
+    Prices: market 0.15, fee 0.03, so local market 0.18 and 0.12; utility 0.32 and 0.03; all known
+    beforehand. Levers: renewable bonus 0.02, P2P bonus 0.01, market penalty 0.02, margin 0.32.
+
+    Anna   pv 3.5, load 0.8, battery of 10 kWh at 5.0 kWh and 1 kW. Surplus 2.7: she charges 1.0, and of
+           the 1.7 that are left the cap allows an order of 1.4.
+    Ben    needs 0.9 kWh, as usual; Carla needs 0.3 kWh, three times her usual 0.1.
+    The residuals sum to 1.7 - 0.9 - 0.3 = +0.5 kWh: sellers are in the majority.
+
+    Fallbacks: a buyer would pay B = 0.18 + 0.02 = 0.20, a seller would get S = 0.12 - 0.02 = 0.10: a zone
+    of 0.10. Margin m = 0.32 * (1.25 - 0.5 * haste), haste = order / (order + usual), 0.1 less for the
+    majority:
+    Anna   usual 1.4, haste 1/2,  m = 0.32 - 0.10 = 0.22, ask = 0.10 + 0.022 - 0.01 = 0.112
+    Ben    usual 0.9, haste 1/2,  m = 0.32,               bid = 0.20 - 0.032 + 0.01 = 0.178
+    Carla  usual 0.1, haste 3/4,  m = 0.32 * 0.875 = 0.28, bid = 0.20 - 0.028 + 0.01 = 0.182
+
+    Neighbours: Carla bids most: 0.3 kWh at (0.182 + 0.112) / 2 = 0.147; then Ben: 0.9 at 0.145. Anna's
+    last 0.2 go to the local market at 0.12, the 0.3 above the cap to the utility at 0.03. The aggregator
+    sells the 0.2 on at 0.15.
+
+    Bonuses: Anna kept 0.8 + 1.0 = 1.8 kWh of her sun: 0.036; P2P 0.012 for Anna, 0.009 Ben, 0.003
+    Carla; penalty for Anna 0.2 * 0.02 = 0.004. None of it was avoidable: no buyer was left.
+
+    Balances: Anna +0.0441 + 0.1305 + 0.024 + 0.009 + 0.036 + 0.012 - 0.004 = +0.2516; Ben -0.1305 + 0.009
+    = -0.1215; Carla -0.0441 + 0.003 = -0.0411; aggregator -0.024 + 0.03 = +0.006; utility -0.03 - 0.009 =
+    -0.039; regulator -0.056. The sum is zero. Anna's battery: 5 + 1.0 * sqrt(0.95) = 5.974679 kWh.
+    """
+    anna, ben, carla = 0, 1, 2
+    settings = quick_settings(**STILL, MAX_TRADE_CAP=1.4, QUOTE_MARGIN=0.32)
+    monkeypatch.setattr(regulator, "set_levers", regulator.default_levers)
+    fleet = make_homes(
+        settings,
+        battery_kwh=[10, 0, 0],
+        battery_kw=[1, 0, 0],
+        base_load_kwh=[1.4, 0.9, 0.1],
+        pv_kw=[5, 0, 0],
+    )
+    result = take_step(settings, fleet, pv_wh=[3500, 0, 0], load_wh=[800, 900, 300])
+
+    assert result.residual_wh.tolist() == [1700, -900, -300]
+    assert result.levers.expected_surplus_wh == 500
+    assert result.orders.energy_wh.tolist() == [1400, 900, 300]
+    assert result.orders.is_sale.tolist() == [True, False, False]
+    assert result.orders.limit_microeur_per_kwh.tolist() == [112_000, 178_000, 182_000]
+
+    assert rows(result.trades) == [
+        (anna, carla, 300, 147_000, TradeKind.P2P),
+        (anna, ben, 900, 145_000, TradeKind.P2P),
+        (anna, AGGREGATOR, 200, 120_000, TradeKind.LOCAL_MARKET),
+    ]
+    flows = result.flows
+    assert flows.charge_wh.tolist() == [1000, 0, 0]
+    assert flows.p2p_sold_wh.tolist() == [1200, 0, 0]
+    assert flows.p2p_bought_wh.tolist() == [0, 900, 300]
+    assert flows.market_sold_wh.tolist() == [200, 0, 0]
+    assert flows.grid_export_wh.tolist() == [300, 0, 0]
+    assert not flows.grid_import_wh.any() and not flows.market_bought_wh.any()
+
+    moves = result.transfers
+    columns = (moves.reason, moves.payer, moves.payee, moves.amount_nanoeur)
+    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == sorted(
+        [
+            (Reason.P2P, carla, anna, 44_100_000),
+            (Reason.P2P, ben, anna, 130_500_000),
+            (Reason.LOCAL_MARKET, AGGREGATOR, anna, 24_000_000),
+            (Reason.UTILITY_EXPORT, UTILITY, anna, 9_000_000),
+            (Reason.UTILITY_EXPORT, UTILITY, AGGREGATOR, 30_000_000),
+            (Reason.RENEWABLE_BONUS, REGULATOR, anna, 36_000_000),
+            (Reason.P2P_BONUS, REGULATOR, anna, 12_000_000),
+            (Reason.P2P_BONUS, REGULATOR, ben, 9_000_000),
+            (Reason.P2P_BONUS, REGULATOR, carla, 3_000_000),
+            (Reason.MARKET_PENALTY, anna, REGULATOR, 4_000_000),
+        ]
+    )
+    assert result.ruling.bonus_nanoeur.tolist() == [48_000_000, 9_000_000, 3_000_000]
+    assert result.ruling.penalty_nanoeur.tolist() == [4_000_000, 0, 0]
+    assert result.ruling.avoidable_nanoeur.tolist() == [0, 0, 0]
+
+    balance = result.state.balance_nanoeur
+    assert balance[:3].tolist() == [251_600_000, -121_500_000, -41_100_000]
+    assert balance[[AGGREGATOR, UTILITY, REGULATOR]].tolist() == [
+        6_000_000,
+        -39_000_000,
+        -56_000_000,
+    ]
+    assert balance.sum() == 0
+    assert result.state.stored_wh.tolist() == pytest.approx([5000 + 1000 * sqrt(0.95), 0, 0])
+
+
+# ---------------------------------------------------------------- runs drawn by chance
+
+
+@given(small_runs())
+@hypothesis.settings(explore, max_examples=60)
+def test_every_law_holds_in_every_step_of_every_run(changes: dict[str, Any]) -> None:
+    """Any mix of homes, step lengths, batteries, caps, fees, levers and objectives."""
+    assert_run_laws(make_run_quickly(changes))
+
+
+def make_run_quickly(changes: dict[str, Any]) -> simulator.Run:
+    return simulator.run(simulator.prepare(quick_settings(**changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"NUM_PROSUMERS": 2},
+        {"NUM_PROSUMERS": 1, "TIME_STEPS": 3},
+        {"NUM_PROSUMERS": 0, "NUM_CONSUMERS": 3},
+        {"NUM_PROSUMERS": 50, "NUM_CONSUMERS": 50},
+        {"TIME_STEPS": 96, "TIME_STEP_DURATION": 0.25, "NUM_PROSUMERS": 30},
+        {"TIME_STEPS": 60, "TIME_STEP_DURATION": 0.0833, "NUM_PROSUMERS": 20},
+        {"TIME_STEPS": 20, "TIME_STEP_DURATION": 0.7, "NUM_PROSUMERS": 20},
+    ],
+    ids=str,
+)
+def test_every_law_holds_in_communities_of_every_kind(changes: dict[str, Any]) -> None:
+    """Whole days, two homes, one, only consumers; short steps; steps that do not divide the hour."""
+    assert_run_laws(make_run(**changes))
+
+
+def test_every_law_holds_with_the_ledger_and_its_rewards() -> None:
+    assert_run_laws(make_run(CONSENSUS="pow", DIFFICULTY_TARGET=1, NUM_PROSUMERS=30))
+
+
+class Community(RuleBasedStateMachine):
+    """A community to which anything may happen: its rules are verbs, its invariants are the laws."""
+
+    @initialize(
+        batteries=st.lists(st.sampled_from([0, 0.5, 5, 20]), min_size=2, max_size=6),
+        seed=st.integers(0, 1000),
+    )
+    def found(self, batteries: list[float], seed: int) -> None:
+        self.settings = quick_settings(SEED=seed, CONSENSUS="pow", DIFFICULTY_TARGET=0)
+        self.members = len(batteries)
+        self.fleet = make_homes(self.settings, battery_kwh=batteries)
+        self.state = prosumer.initial_state(self.settings, self.fleet)
+        self.chain = blockchain.Chain(self.settings, b"")
+        self.timestep = 0
+        self.given = 0
+        self.trades = 0
+
+    @rule(
+        data=st.data(),
+        base_price=st.sampled_from([0.05, 0.15, 0.19]),
+        bonus=st.sampled_from([0.0, 0.01, 0.1]),
+        penalty=st.sampled_from([0.0, 0.02, 0.3]),
+        objective=st.sampled_from(sorted(regulator.STRATEGIES)),
+    )
+    def pass_a_step(
+        self, data: st.DataObject, base_price: float, bonus: float, penalty: float, objective: str
+    ) -> None:
+        """Random sun, demand, prices and levers; take_step itself checks every law of the step."""
+        some_wh = st.one_of(st.just(0), st.integers(1, 60), st.integers(61, 9000))
+        many = st.lists(some_wh, min_size=self.members, max_size=self.members)
+        settings = self.settings.model_copy(
+            update={
+                "BASE_PRICE": base_price,
+                "P2P_BONUS": bonus,
+                "PENALTY_FOR_MARKET": penalty,
+                "REGULATOR_OBJECTIVE": objective,
+            }
+        )
+        self.advance(settings, data.draw(many, "pv"), data.draw(many, "load"))
+
+    def advance(self, settings: Any, pv_wh: list[int], load_wh: list[int]) -> None:
+        before = self.state
+        result = take_step(
+            settings,
+            self.fleet,
+            pv_wh,
+            load_wh,
+            state=before,
+            timestep=self.timestep,
+            chain=self.chain,
+        )
+        assert np.array_equal(result.was_banned, before.ban_steps_left > 0)
+        self.trades += result.trades.size
+        self.state = result.state
+        self.timestep += 1
+
+    @rule(data=st.data(), steps=st.integers(1, 5))
+    def ban(self, data: st.DataObject, steps: int) -> None:
+        self.state = with_ban(self.state, data.draw(st.integers(0, self.members - 1)), steps)
+
+    @rule(data=st.data(), full=st.booleans())
+    def empty_or_fill_a_battery(self, data: st.DataObject, full: bool) -> None:
+        i = data.draw(st.integers(0, self.members - 1))
+        level = self.fleet.max_stored_wh[i] if full else self.fleet.min_stored_wh[i]
+        self.state = with_stored(self.state, i, float(level))
+
+    @rule(data=st.data(), euro=st.integers(-3, 3))
+    def change_a_wallet(self, data: st.DataObject, euro: int) -> None:
+        balance = self.state.balance_nanoeur.copy()
+        balance[data.draw(st.integers(0, self.members - 1))] += euro * 10**9
+        self.given += euro * 10**9
+        self.state = replace(self.state, balance_nanoeur=balance)
+
+    @precondition(lambda self: self.timestep > 0)
+    @rule()
+    def let_bans_run_out(self) -> None:
+        """However long a ban, quiet steps end it."""
+        for _ in range(6):
+            self.advance(self.settings, [0] * self.members, [0] * self.members)
+        assert not self.state.is_banned.any()
+
+    @invariant()
+    def money_is_neither_made_nor_lost(self) -> None:
+        if hasattr(self, "state"):
+            assert int(self.state.balance_nanoeur.sum()) == self.given
+
+    @invariant()
+    def batteries_stay_in_their_window(self) -> None:
+        if hasattr(self, "state"):
+            assert (self.state.stored_wh >= self.fleet.min_stored_wh - 1e-6).all()
+            assert (self.state.stored_wh <= self.fleet.max_stored_wh + 1e-6).all()
+
+    @invariant()
+    def every_ban_has_a_reason_or_is_over(self) -> None:
+        if hasattr(self, "state"):
+            free = ~self.state.is_banned
+            assert (self.state.ban_reason[free] == BanReason.NONE).all()
+
+    @invariant()
+    def the_chain_holds_every_trade(self) -> None:
+        if hasattr(self, "chain"):
+            assert sum(len(block.records) for block in self.chain.blocks) == self.trades
+            for before, block in zip(self.chain.blocks, self.chain.blocks[1:], strict=False):
+                assert block.previous_hash == before.block_hash
+
+
+def test_whatever_happens_to_a_community_the_laws_hold() -> None:
+    run_state_machine_as_test(
+        Community, settings=hypothesis.settings(explore, max_examples=40, stateful_step_count=15)
+    )
+
+
+# ---------------------------------------------------------------- state and records
+
+
+def test_only_the_state_survives_a_step() -> None:
+    """A step is a function: taken again from the same state it gives the same result."""
+    run = make_run(NUM_PROSUMERS=20, TIME_STEPS=14)
+    again = simulator.step(run.scenario, run.steps[11].state, 12, None)
+    assert_same(again, run.steps[12])
+
+
+def assert_same(one: Any, two: Any) -> None:
+    """Equal values in every column of two records, all the way down."""
+    assert type(one) is type(two)
+    if is_dataclass(one):
+        for f in fields(one):
+            assert_same(getattr(one, f.name), getattr(two, f.name))
+    elif isinstance(one, np.ndarray):
+        assert np.array_equal(one, two)
+    elif isinstance(one, tuple):
+        assert len(one) == len(two)
+        for a, b in zip(one, two, strict=True):
+            assert_same(a, b)
+    else:
+        assert one == two
+
+
+def test_a_step_cannot_change_what_it_was_given() -> None:
+    """Records are frozen and their arrays read-only, so nothing is changed behind anybody's back."""
+    run = make_run(NUM_PROSUMERS=5, TIME_STEPS=2)
+    records = [run.scenario.fleet, run.scenario.profiles, run.scenario.profiles.prices]
+    result = run.steps[0]
+    records += [result.state, result.flows, result.orders, result.trades, result.transfers]
+    for record in [*records, result.ruling]:
+        with pytest.raises(FrozenInstanceError):
+            record.anything = 1
+        for column in vars(record).values():
+            if isinstance(column, np.ndarray) and column.size:
+                with pytest.raises(ValueError, match="read-only"):
+                    column[0] = 0
+
+
+def test_two_equal_runs_are_equal_in_every_column() -> None:
+    one, two = (make_run(CONSENSUS="pow", DIFFICULTY_TARGET=1, NUM_PROSUMERS=20) for _ in range(2))
+    assert one.chain.tip == two.chain.tip
+    for a, b in zip(one.steps, two.steps, strict=True):
+        assert_same(a, b)
+
+
+def test_the_first_day_of_two_is_the_day_alone() -> None:
+    """What comes later does not reach back."""
+    day, days = make_run(NUM_PROSUMERS=20), make_run(NUM_PROSUMERS=20, TIME_STEPS=48)
+    for a, b in zip(day.steps, days.steps, strict=False):
+        assert_same(a.flows, b.flows)
+        assert_same(a.trades, b.trades)
+
+
+def test_an_observer_sees_every_step_once_and_in_order() -> None:
+    seen: list[int] = []
+    scenario = simulator.prepare(quick_settings(NUM_PROSUMERS=3, TIME_STEPS=5))
+    simulator.run(scenario, lambda result: seen.append(result.timestep))
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_every_load_is_served_and_every_kwh_of_sun_has_a_place() -> None:
+    """A day's energy: sun + import + what the batteries gave = load + export + what they took (trap 1)."""
+    run = make_run()
+    total = {
+        f.name: sum(int(getattr(r.flows, f.name).sum()) for r in run.steps)
+        for f in fields(run.steps[0].flows)
+    }
+    assert total["load_wh"] == run.scenario.profiles.load_wh.sum()
+    assert total["pv_wh"] == run.scenario.profiles.pv_wh.sum()
+    into = total["pv_wh"] + total["discharge_wh"] + total["market_bought_wh"]
+    out = total["load_wh"] + total["charge_wh"] + total["market_sold_wh"] + total["curtailed_wh"]
+    assert into + total["grid_import_wh"] == out + total["grid_export_wh"]
+
+
+# ---------------------------------------------------------------- alone
+
+
+def test_alone_is_the_same_battery_rule_with_nobody_to_trade_with() -> None:
+    """Recomputed member by member in plain Python; charge and discharge lose alike (trap 4)."""
+    run = make_run(NUM_PROSUMERS=25, NUM_CONSUMERS=5)
+    fleet, profiles = run.scenario.fleet, run.scenario.profiles
+    cash, stored = simulator.alone(run.scenario)
+    eta = sqrt(0.95)
+    for i in range(fleet.size):
+        level, money = float(fleet.initial_stored_wh[i]), 0
+        for t in range(24):
+            rest = int(profiles.pv_wh[t, i] - profiles.load_wh[t, i])
+            power = int(fleet.max_power_wh[i])
+            if rest > 0:
+                used = min(rest, power, int((fleet.max_stored_wh[i] - level) / eta + 1e-9))
+                level, rest = level + eta * used, rest - used
+            else:
+                used = min(-rest, power, int((level - fleet.min_stored_wh[i]) * eta + 1e-9))
+                level, rest = level - used / eta, rest + used
+            money += rest * (30_000 if rest > 0 else 320_000)
+        assert cash[i] == money
+        assert stored[i] == pytest.approx(level)
+
+
+def test_a_community_that_may_not_trade_is_everybody_alone() -> None:
+    """Cap 0: the same meters, the same bills as in `alone`; so savings compare like with like (trap 15)."""
+    run = make_run(MAX_TRADE_CAP=0.0, RENEWABLE_BONUS=0.0, NUM_PROSUMERS=30, REGULATOR_OBJECTIVE="maximize_p2p")  # fmt: skip
+    cash, stored = simulator.alone(run.scenario)
+    assert np.array_equal(run.end.balance_nanoeur[:30], cash)
+    assert run.end.stored_wh == pytest.approx(stored)
+    assert not any(result.trades.size for result in run.steps)
+
+
+# ---------------------------------------------------------------- scenarios
+
+
+def test_money_that_could_outgrow_64_bits_is_refused_before_the_run() -> None:
+    """int64 ends at 9.2 billion EUR in nano-euro: a clear message instead of a wrong balance (trap 29)."""
+    settings = quick_settings(RETAIL_PRICE=1000.0, MIN_LOAD=1e6)
+    with pytest.raises(InputError, match="fewer"):
+        simulator.prepare(settings)
+
+
+def test_params_hold_every_setting_of_the_run() -> None:
+    settings = make_settings(SEED=7, CONSENSUS="none")
+    scenario = simulator.prepare(settings, steps=3)
+    for name in declarations(config):
+        assert f'"{name}"'.encode() in scenario.params
+    assert b'"SEED": 7' in scenario.params and b'"TIME_STEPS": 3' in scenario.params
+
+
+LEDGER = {"CONSENSUS": "pow", "DIFFICULTY_TARGET": 1, "NUM_PROSUMERS": 30}
+BANS = {"BAN_PENALTY_LIMIT": 0.001, "BAN_BALANCE_LIMIT": -0.05, "BAN_BONUS_LIMIT": 0.3}
+POOR = {"BAN_PENALTY_LIMIT": 1000.0, "BAN_BALANCE_LIMIT": 0.0}
+ELSEWHERE = {
+    "VERBOSE": "what the terminal prints",
+    "HOUSEHOLDS": "which homes of a data file take part",
+    "MARKET_MECHANISM": "which rule the command line takes from the extensions",
+}
+"""Constants whose effect is no part of a synthetic run; their own tests stand with the reader of each."""
+
+ANOTHER: dict[str, tuple[Any, dict[str, Any]]] = {
+    "SEED": (1, {}),
+    "NUM_PROSUMERS": (31, {}),
+    "NUM_CONSUMERS": (2, {}),
+    "TIME_STEPS": (23, {}),
+    "TIME_STEP_DURATION": (0.5, {}),
+    "PV_CAPACITY": ([3.0] * 10, {}),
+    "BASE_CONSUMPTION": ([0.6] * 10, {}),
+    "BATTERY_CAPACITY": ([6.0] * 10, {}),
+    "HAS_BATTERY": (0.2, {}),
+    "INITIAL_WALLET": (3.0, {}),
+    "SEASON_FACTOR": (0.5, {}),
+    "PV_SYSTEM_EFFICIENCY": (0.8, {}),
+    "CLOUD_MIN_TRANSMISSION": (0.2, {}),
+    "CLOUD_PERSISTENCE": (0.2, {}),
+    "ROOF_VARIATION": (0.3, {}),
+    "ORIENTATION_SHIFT": (0.5, {}),
+    "LOAD_PATTERN": ([1.0] * 24, {}),
+    "LOAD_VARIATION": (0.3, {}),
+    "MIN_LOAD": (0.4, {}),
+    "BATTERY_EFFICIENCY": (0.8, {}),
+    "BATTERY_MIN_SOC": (0.2, {}),
+    "BATTERY_MAX_SOC": (0.8, {}),
+    "BATTERY_INITIAL_SOC": (0.3, {}),
+    "BATTERY_C_RATE": (0.1, {}),
+    "BASE_PRICE": (0.14, {}),
+    "PRICE_PATTERN": ([1.0] * 24, {}),
+    "PRICE_VARIATION": (0.01, {}),
+    "FORECAST_ERROR": (0.2, {}),
+    "RETAIL_PRICE": (0.4, {"MAX_TRADE_CAP": 0.5}),
+    "FEED_IN_PRICE": (0.02, {"MAX_TRADE_CAP": 0.5}),
+    "MAX_TRADE_CAP": (0.5, {}),
+    "IMBALANCE_THRESHOLD": (1.0, {}),
+    "LOCAL_MARKET_FEE": (0.01, {}),
+    "OFFER_SHARE": (0.1, {}),
+    "STORAGE_BID_SHARE": (0.1, {}),
+    "STORAGE_MARGIN": (0.02, {}),
+    "QUOTE_MARGIN": (0.1, {}),
+    "QUOTE_VARIATION": (0.1, {}),
+    "REGULATOR_OBJECTIVE": ("maximize_p2p", {}),
+    "RENEWABLE_BONUS": (0.05, {}),
+    "P2P_BONUS": (0.03, {}),
+    "PENALTY_FOR_MARKET": (0.05, {}),
+    "BAN_PENALTY_LIMIT": (100.0, BANS),
+    "BAN_BONUS_LIMIT": (0.001, BANS),
+    "BAN_MARKET_HOURS": (5.0, BANS),
+    "BAN_BALANCE_LIMIT": (-100.0, POOR),
+    "BAN_BALANCE_HOURS": (6.0, POOR),
+    "BAN_COOLDOWN_HOURS": (0.0, BANS | {"BAN_MARKET_HOURS": 1.0}),
+    "CONSENSUS": ("none", LEDGER),
+    "NUM_MINERS": (4, LEDGER),
+    "MINER_HASH_POWER": ([1000] + [1] * 14, LEDGER | {"DIFFICULTY_TARGET": 3}),
+    "VALIDATOR_STAKES": ([1] + [0] * 14, LEDGER | {"CONSENSUS": "pos"}),
+    "DIFFICULTY_TARGET": (2, LEDGER),
+    "BLOCK_REWARD": (0.7, LEDGER),
+    "MAX_TRANSACTIONS_PER_BLOCK": (5, LEDGER),
+}
+"""For each constant another value, and the settings under which it should show."""
+
+CHOOSE_WINNERS = {"MINER_HASH_POWER", "VALIDATOR_STAKES"}
+"""Constants that give all blocks to miner 0 here, and change nothing else."""
+
+
+def test_the_table_of_other_values_knows_every_constant() -> None:
+    assert set(ANOTHER) | set(ELSEWHERE) == set(declarations(config))
+
+
+@pytest.mark.parametrize("name", ANOTHER)
+def test_another_value_of_a_constant_makes_another_run(name: str) -> None:
+    """A setting that changes nothing is a broken promise (trap 26). The bytes of params.json aside."""
+    value, common = ANOTHER[name]
+    usual = make_run(**{"NUM_PROSUMERS": 60} | common)
+    other = make_run(**{"NUM_PROSUMERS": 60} | common | {name: value})
+    if name in CHOOSE_WINNERS:
+        assert len(winners(usual)) > 3 and winners(other) == {0}
+    else:
+        assert trace(usual) != trace(other)
+
+
+def trace(run: simulator.Run) -> list[Any]:
+    """What happened in a run, without the hashes and winners that any other byte of params changes."""
+    n = run.scenario.fleet.size
+    return [
+        [
+            *(getattr(r.flows, f.name).tolist() for f in fields(r.flows)),
+            r.trades.price_microeur_per_kwh.tolist(),
+            r.state.balance_nanoeur[:n].tolist(),
+            r.state.balance_nanoeur[[AGGREGATOR, UTILITY, REGULATOR, MINT]].tolist(),
+            len(r.state.balance_nanoeur),
+            r.state.ban_steps_left.tolist(),
+            [(len(b.records), b.difficulty) for b in r.blocks],
+        ]
+        for r in run.steps
+    ]
+
+
+def winners(run: simulator.Run) -> set[int]:
+    return {block.miner for block in run.chain.blocks[1:]}
+
+
+def test_profiles_by_hand_run_like_those_of_a_day() -> None:
+    """Five lines of Python make a scenario of one's own: homes, sun, demand, then run."""
+    settings = quick_settings()
+    fleet = make_homes(settings, battery_kwh=[0, 10])
+    profiles = make_profiles(settings, [[2000, 0]] * 3, [[0, 1500]] * 3)
+    run = simulator.run(simulator.Scenario(settings, fleet, profiles))
+    assert_run_laws(run)
+    assert len(run.steps) == 3 and sum(r.flows.p2p_sold_wh.sum() for r in run.steps) > 0
