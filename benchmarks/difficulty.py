@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from blockchain import Draft, race_of_miners
 
 MINERS = 15
-BLOCKS = {2: 400, 3: 200, 4: 60, 5: 12, 6: 3}
+BLOCKS = {2: 400, 3: 200, 4: 100, 5: 30, 6: 6}
 
 
 def work(difficulty: int, blocks: int) -> tuple[float, float]:
