@@ -149,6 +149,16 @@ def test_neighbours_share_their_clouds_but_not_their_demand() -> None:
     assert abs(np.corrcoef(load.T)[pairs].mean()) < 0.1
 
 
+def test_a_roof_says_nothing_about_the_demand_below_it() -> None:
+    """One purpose that reads another's stream would move sun and load of a home together."""
+    common = {"NUM_PROSUMERS": 300, "MIN_LOAD": 0.0, "TIME_STEPS": 13}
+    fleet, noisy = world(**common)
+    _, smooth = world(**common, ROOF_VARIATION=0.0)
+    roof = noisy.pv_wh[12] / smooth.pv_wh[12]
+    load = noisy.load_wh[12] / fleet.base_load_kwh
+    assert abs(np.corrcoef(roof, load)[0, 1]) < 0.2
+
+
 def test_a_roof_differs_from_its_neighbours_by_its_variation_at_most() -> None:
     ratio = ratio_to_clear_sky(days=20, members=8)
     clouds = ratio_to_clear_sky(days=20, members=8, ROOF_VARIATION=0.0)

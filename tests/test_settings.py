@@ -1,0 +1,557 @@
+"""Settings: declared once in config.py, checked as a whole, and each of them moves something."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_origin
+
+import pytest
+from conftest import REPOSITORY, make_settings
+
+import config
+import settings
+import simulator
+import storage
+from extensions.mechanisms import MECHANISMS
+from household_data import Files
+from options import parse_assignment, parse_value, read_json
+from settings import InputError, declarations
+from trading import MIDPOINT
+
+NAMES = list(declarations(config))
+
+
+def problems_of(call: Callable[[], Any]) -> list[str]:
+    """The problems of the InputError that the call must raise."""
+    with pytest.raises(InputError) as caught:
+        call()
+    return caught.value.problems
+
+
+def refused(**changes: Any) -> list[str]:
+    return problems_of(lambda: make_settings(**changes))
+
+
+_modules = count()
+
+
+def edited(tmp_path: Path, old: str, new: str) -> ModuleType:
+    """config.py as a module, after an edit that replaces one piece of its text."""
+    text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
+    assert old in text, f"config.py no longer holds {old!r}: adapt this test"
+    path = tmp_path / f"edited_config_{next(_modules)}.py"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---------------------------------------------------------------- declared once
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_constant_says_what_it_means_and_what_is_allowed(name: str) -> None:
+    """The sentence and the range are all the help that a user gets; a name alone is a riddle."""
+    declared = declarations(config)[name]
+    assert len(declared.sentence.split()) >= 3 and declared.sentence.endswith(".")
+    assert re.match(r"an? (whole )?(number|list|text)|one of|true or false", declared.allowed)
+
+
+def test_quantities_with_a_unit_tell_it() -> None:
+    """Shares, counts and words need none; energy, power, money, prices and time do."""
+    units = {name: declared.unit for name, declared in declarations(config).items()}
+    assert units["BASE_PRICE"] == units["P2P_BONUS"] == "EUR/kWh"
+    assert units["MAX_TRADE_CAP"] == units["MIN_LOAD"] == "kWh per hour"
+    assert (units["PV_CAPACITY"], units["BATTERY_CAPACITY"]) == ("kW", "kWh")
+    assert (units["BLOCK_REWARD"], units["BAN_MARKET_HOURS"]) == ("EUR", "h")
+    without = {name for name, unit in units.items() if not unit}
+    assert not [n for n in without if n.endswith(("PRICE", "_FEE", "_HOURS", "_REWARD", "_LIMIT"))]
+
+
+def test_the_constants_of_config_are_the_settings_of_a_run() -> None:
+    """Nothing is renamed, converted or left out on the way."""
+    in_force = make_settings()
+    assert {name: getattr(in_force, name) for name in NAMES} == {
+        name: getattr(config, name) for name in NAMES
+    }
+    assert list(in_force.to_json()) == NAMES
+
+
+def test_settings_cannot_be_changed_after_the_check() -> None:
+    with pytest.raises(ValueError):
+        make_settings().SEED = 7
+
+
+# ---------------------------------------------------------------- one value
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "wrong", ["text", True, None, float("nan"), {"a": 1}, [[1]], -1e300, 1e300]
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_name_value_and_what_is_allowed(
+    name: str, wrong: Any
+) -> None:
+    declared = declarations(config)[name]
+    if (isinstance(declared.default, bool) and wrong is True) or (
+        name == "HOUSEHOLDS" and wrong == "text"
+    ):
+        return
+    (told,) = refused(**{name: wrong})
+    assert told.startswith((f"{name} = ", f"{name}[0] = "))
+    assert declared.allowed in told or told.startswith(f"{name}[0] = ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ends_of_a_range_are_allowed_and_a_step_beyond_is_not(name: str) -> None:
+    kind = declarations(config)[name].type
+    low, high = settings._bound(kind, "ge"), settings._bound(kind, "le")
+    if low is None:
+        return
+    step = 1 if isinstance(low, int) else 1e-6
+    for beyond in (low - step, high + step):
+        (told,) = refused(**{name: beyond})
+        assert told.startswith(f"{name} = ")
+    for end in (low, high):
+        _, told_all = settings.attempt(config, {name: end})
+        assert not [told for told in told_all if declarations(config)[name].allowed in told]
+
+
+def test_a_wrong_number_in_a_list_is_named_by_its_place() -> None:
+    sizes = [1.0] * 10
+    sizes[3] = -1
+    assert refused(PV_CAPACITY=sizes) == [
+        "PV_CAPACITY[3] = -1: must be a number from 0 to 1,000,000 (kW)"
+    ]
+
+
+def test_a_pattern_needs_a_value_for_each_hour_of_the_day() -> None:
+    (told,) = refused(LOAD_PATTERN=[1.0] * 23)
+    assert "must be a list of 24 numbers" in told
+
+
+def test_a_whole_number_may_stand_for_a_real_one_but_not_the_other_way_round() -> None:
+    assert make_settings(BAN_MARKET_HOURS=3).BAN_MARKET_HOURS == 3.0
+    (told,) = refused(NUM_PROSUMERS=50.5)
+    assert told == "NUM_PROSUMERS = 50.5: must be a whole number from 0 to 1,000,000"
+
+
+def test_one_household_may_be_written_as_a_number() -> None:
+    """--set HOUSEHOLDS=5 is read as JSON, so it arrives as the number 5."""
+    assert make_settings(HOUSEHOLDS=5).HOUSEHOLDS == "5"
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds"), [(1.0, 3600), (0.25, 900), (0.0833, 300), (0.083, 300)]
+)
+def test_a_rounded_step_length_means_whole_minutes(hours: float, seconds: int) -> None:
+    """Five minutes are no decimal number of hours; what is recorded is the length that is meant."""
+    in_force = make_settings(TIME_STEP_DURATION=hours)
+    assert in_force.step_seconds == seconds
+    assert in_force.to_json()["TIME_STEP_DURATION"] == seconds / 3600
+
+
+def test_hours_become_steps_rounded_up() -> None:
+    """Two hours are 8 quarters of an hour; a ban of 20 minutes still fills two of them."""
+    quarters = make_settings(TIME_STEP_DURATION=0.25)
+    assert [quarters.steps_of(hours) for hours in (2.0, 1 / 3, 0.0)] == [8, 2, 0]
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("NUM_PROSUMER", "NUM_PROSUMERS"), ("seed", "SEED"), ("BATERY_C_RATE", "BATTERY_C_RATE")],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_one(wrong: str, meant: str) -> None:
+    assert refused(**{wrong: 1}) == [f"{wrong}: no such setting; did you mean {meant}?"]
+
+
+def test_a_name_that_resembles_none_points_at_the_list() -> None:
+    assert refused(XYZZY=1) == ["XYZZY: no such setting; the names are in config.py"]
+
+
+def test_all_problems_come_at_once() -> None:
+    """Whoever mends a file wants the whole list, not one line per attempt."""
+    told = refused(SED=1, BASE_PRICE="cheap", NUM_MINERS=0, BATTERY_MIN_SOC=0.97)
+    assert [line.split(" ")[0].rstrip(":") for line in told] == [
+        "SED",
+        "BASE_PRICE",
+        "NUM_MINERS",
+        "BATTERY_MIN_SOC",
+    ]
+
+
+def test_a_rule_is_silent_about_a_value_that_was_refused_already() -> None:
+    """What stands in for a refused value must not be blamed in its place."""
+    told = refused(BATTERY_MIN_SOC="low", BATTERY_INITIAL_SOC=0.05)
+    assert told == ['BATTERY_MIN_SOC = "low": must be a number from 0 to 1']
+
+
+# ---------------------------------------------------------------- rules between constants
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"NUM_PROSUMERS": 0},
+            "NUM_PROSUMERS + NUM_CONSUMERS = 0: a community needs at least one member",
+        ),
+        ({"BATTERY_MIN_SOC": 0.95}, "BATTERY_MIN_SOC = 0.95 must be below BATTERY_MAX_SOC = 0.95"),
+        (
+            {"BATTERY_INITIAL_SOC": 0.05},
+            "BATTERY_INITIAL_SOC = 0.05 must lie between BATTERY_MIN_SOC = 0.1 and BATTERY_MAX_SOC = 0.95",
+        ),
+        (
+            {"PV_CAPACITY": [1.0, 2.0]},
+            "PV_CAPACITY has 2, BASE_CONSUMPTION has 10, BATTERY_CAPACITY has 10 values: "
+            "one home type needs one value in each of the three lists",
+        ),
+        (
+            {"RETAIL_PRICE": 0.25},  # 0.15 * 1.6 * 1.05 = 0.252
+            "RETAIL_PRICE = 0.25 must not be below the highest market price that BASE_PRICE, "
+            "PRICE_PATTERN and PRICE_VARIATION allow (0.2520 EUR/kWh)",
+        ),
+        (
+            {"FEED_IN_PRICE": 0.09},  # 0.15 * 0.6 * 0.95 = 0.0855
+            "FEED_IN_PRICE = 0.09 must not be above the lowest market price that BASE_PRICE, "
+            "PRICE_PATTERN and PRICE_VARIATION allow (0.0855 EUR/kWh)",
+        ),
+        (
+            {"MINER_HASH_POWER": [1, 2]},
+            "MINER_HASH_POWER has 2 values, NUM_MINERS = 15: one each, or none",
+        ),
+        (
+            {"CONSENSUS": "pos", "NUM_MINERS": 14},
+            "VALIDATOR_STAKES has 15 values, NUM_MINERS = 14: one each",
+        ),
+        (
+            {"CONSENSUS": "pos", "VALIDATOR_STAKES": [0] * 15},
+            "VALIDATOR_STAKES: stake needs at least 10 validators and some stake",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    changes: dict[str, Any], told: str
+) -> None:
+    assert refused(**changes) == [told]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"NUM_PROSUMERS": 0, "NUM_CONSUMERS": 1},
+        {"BATTERY_INITIAL_SOC": 0.1},
+        {"BATTERY_INITIAL_SOC": 0.95},
+        {"RETAIL_PRICE": 0.252},
+        {"NUM_MINERS": 14},  # VALIDATOR_STAKES of 15 only count with stake
+        {"NUM_MINERS": 2, "MINER_HASH_POWER": [1, 2]},
+    ],
+)
+def test_the_limits_of_a_rule_are_allowed(changes: dict[str, Any]) -> None:
+    assert make_settings(**changes).num_members >= 1
+
+
+# ---------------------------------------------------------------- layers
+
+
+def test_a_later_layer_wins_over_an_earlier_one_and_both_over_config() -> None:
+    """config.py, then --config file.json, then the command line."""
+    in_force = settings.load(config, {"SEED": 1, "NUM_MINERS": 3}, {"SEED": 2})
+    assert (in_force.SEED, in_force.NUM_MINERS, in_force.NUM_PROSUMERS) == (2, 3, 100)
+
+
+def test_a_wrong_value_that_a_later_layer_replaces_does_no_harm() -> None:
+    assert settings.load(config, {"SEED": "x"}, {"SEED": 2}).SEED == 2
+
+
+def test_with_a_wrong_value_the_rest_still_serves_to_look_for_more_problems() -> None:
+    usable, told = settings.attempt(config, {"SEED": "x", "HOUSEHOLDS": "1,2"})
+    assert usable is not None and len(told) == 1
+    assert (usable.SEED, usable.HOUSEHOLDS) == (config.SEED, "1,2")
+
+
+# ---------------------------------------------------------------- an edited config.py
+
+
+def test_a_constant_that_lost_its_type_still_works(tmp_path: Path) -> None:
+    """`NUM_PROSUMERS = 50` is an edit that a newcomer dares to make."""
+    module = edited(tmp_path, "NUM_PROSUMERS: Count = 100", "NUM_PROSUMERS = 50")
+    assert settings.load(module).NUM_PROSUMERS == 50
+    assert settings.load(module, {"NUM_PROSUMERS": 7}).NUM_PROSUMERS == 7
+
+
+def test_without_any_type_config_means_the_same(tmp_path: Path) -> None:
+    text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
+    bare = re.sub(r"^([A-Z0-9_]+): \w+ = ", r"\1 = ", text, flags=re.M)
+    assert settings.load(edited(tmp_path, text, bare)).to_json() == make_settings().to_json()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["'x'", "-1.5", "None", "[[1]]", "float('nan')"])
+def test_a_constant_without_type_is_still_checked(tmp_path: Path, name: str, value: str) -> None:
+    """What a lost type lets through must not end in a crash of the run."""
+    text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
+    declaration = re.search(rf"^{name}: \w+ = (\[[^\]]*\]|.*)", text, flags=re.M)
+    assert declaration is not None
+    module = edited(tmp_path, declaration.group(), f"{name} = {value}")
+    if (name, value) in (("HOUSEHOLDS", "'x'"), ("BAN_BALANCE_LIMIT", "-1.5")):
+        assert settings.load(module)
+        return
+    (told,) = problems_of(lambda: settings.load(module))
+    assert told.startswith(name)
+
+
+def test_the_types_that_stand_in_for_lost_ones_are_those_of_config() -> None:
+    declared = declarations(config)
+    for name, kind in settings.WITHOUT_ANNOTATION.items():
+        assert declared[name].type == kind, name
+    for name in set(declared) - set(settings.WITHOUT_ANNOTATION):
+        base = get_args(declared[name].type)[0]
+        assert base is float and get_origin(base) is None, (
+            f"{name} needs a line in WITHOUT_ANNOTATION"
+        )
+
+
+def test_a_misspelt_constant_in_config_is_named(tmp_path: Path) -> None:
+    """It adds a constant that nothing reads, and its author waits for an effect."""
+    for line, told in (
+        (
+            "NUM_PROSUMER = 50",
+            "config.py: NUM_PROSUMER: no such setting; did you mean NUM_PROSUMERS?",
+        ),
+        ("FOO = 1", "config.py: FOO: no such setting; the names are in config.py"),
+    ):
+        module = edited(tmp_path, "BATTERY_MIN_SOC", f"{line}\nBATTERY_MIN_SOC")
+        assert problems_of(lambda module=module: settings.load(module)) == [told]
+
+
+def test_helpers_in_small_letters_or_with_an_underscore_are_no_settings(tmp_path: Path) -> None:
+    module = edited(tmp_path, "SEED: Seed", "_HOMES = 50\nnote = 1\nSEED: Seed")
+    assert settings.load(module).to_json() == make_settings().to_json()
+
+
+def test_a_missing_constant_is_named(tmp_path: Path) -> None:
+    module = edited(tmp_path, "NUM_MINERS: Miners = 15", "")
+    assert problems_of(lambda: settings.load(module)) == [
+        "NUM_MINERS: missing in config.py; restore its line"
+    ]
+
+
+# ---------------------------------------------------------------- texts and JSON
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("SEED=7", ("SEED", 7)),
+        (" SEED = 7 ", ("SEED", 7)),
+        ("PV_CAPACITY=[1, 2.5]", ("PV_CAPACITY", [1, 2.5])),
+        ("VERBOSE=False", ("VERBOSE", False)),
+        ("VERBOSE=true", ("VERBOSE", True)),
+        ("CONSENSUS=none", ("CONSENSUS", "none")),
+        ('CONSENSUS="none"', ("CONSENSUS", "none")),
+        ("HOUSEHOLDS=a=b", ("HOUSEHOLDS", "a=b")),
+        ("HOUSEHOLDS=", ("HOUSEHOLDS", "")),
+    ],
+)
+def test_an_assignment_is_a_name_and_a_json_value_or_else_a_text(text: str, value: Any) -> None:
+    assert parse_assignment(text) == value
+
+
+@pytest.mark.parametrize("text", ["SEED", "=7", "", " =7"])
+def test_an_assignment_without_name_or_equals_sign_is_explained(text: str) -> None:
+    assert problems_of(lambda: parse_assignment(text)) == [
+        f"--set {text}: write it as NAME=value, for example --set NUM_MINERS=5"
+    ]
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000, '{"a": 1, "a": 2}'])
+def test_what_json_cannot_hold_stays_a_text_and_is_refused_later(text: str) -> None:
+    assert parse_value(text) == text
+    (told,) = refused(SEED=parse_value(text))
+    assert len(told) < 200
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"SEED": 1,', "is not JSON (Expecting property name enclosed in double quotes"),
+        (b"", "is not JSON (Expecting value"),
+        (b"[1, 2]", 'needs an object of settings, {"NAME": value, ...}'),
+        (b'{"SEED": 1, "SEED": 2}', "is not JSON (SEED: named more than once)"),
+        (b'{"SEED": ' + b"9" * 6000 + b"}", "is not JSON (Exceeds the limit"),
+        (b'{"SEED": ' + b"[" * 100_000, "is not JSON (maximum recursion depth"),
+        (b"\xff\xfe{\x00", "is not UTF-8 text"),
+    ],
+)
+def test_a_broken_settings_file_is_named_with_the_reason(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    (problem,) = problems_of(lambda: read_json(path))
+    assert problem.startswith(f"--config {path}: {told}")
+
+
+def test_a_settings_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.json", "No such file"), (tmp_path, "Is a directory")):
+        (problem,) = problems_of(lambda path=path: read_json(path))
+        assert problem.startswith(f"--config {path}: cannot be read ({reason}")
+
+
+def test_a_settings_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = tmp_path / "mine.json"
+    path.write_bytes(b'\xef\xbb\xbf{"SEED": 1}')
+    assert read_json(path) == {"SEED": 1}
+
+
+def test_settings_survive_json() -> None:
+    in_force = make_settings(SEED=2**63 - 1, BASE_PRICE=0.1 + 0.05)
+    again = settings.load(config, json.loads(json.dumps(in_force.to_json())))
+    assert again.to_json() == in_force.to_json()
+
+
+# ---------------------------------------------------------------- every setting moves something
+
+SMALL = {
+    "NUM_PROSUMERS": 8,
+    "NUM_CONSUMERS": 1,
+    "TIME_STEPS": 20,
+    "NUM_MINERS": 3,
+    "DIFFICULTY_TARGET": 1,
+}
+STAKES = {"CONSENSUS": "pos", "NUM_MINERS": 15}
+STRICT = {"BAN_PENALTY_LIMIT": 0.0, "BAN_BONUS_LIMIT": 1000.0, "NUM_PROSUMERS": 12}
+POOR = {"BAN_BALANCE_LIMIT": 0.0, "BAN_BONUS_LIMIT": 0.0, "NUM_PROSUMERS": 12}
+"""Worlds in which a setting can matter: blocks by stake, bans for market use, bans for a low balance."""
+
+CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "SEED": (7, {}),
+    "NUM_PROSUMERS": (9, {}),
+    "NUM_CONSUMERS": (2, {}),
+    "TIME_STEPS": (21, {}),
+    "TIME_STEP_DURATION": (0.5, {}),
+    "PV_CAPACITY": ([3.0] * 10, {}),
+    "BASE_CONSUMPTION": ([0.5] * 10, {}),
+    "BATTERY_CAPACITY": ([9.0] * 10, {}),
+    "HAS_BATTERY": (0.2, {}),
+    "INITIAL_WALLET": (5.0, {}),
+    "SEASON_FACTOR": (0.3, {}),
+    "PV_SYSTEM_EFFICIENCY": (0.7, {}),
+    "CLOUD_MIN_TRANSMISSION": (0.9, {}),
+    "CLOUD_PERSISTENCE": (0.0, {}),
+    "ROOF_VARIATION": (0.0, {}),
+    "ORIENTATION_SHIFT": (0.0, {}),
+    "LOAD_PATTERN": ([1.0] * 24, {}),
+    "LOAD_VARIATION": (0.0, {}),
+    "MIN_LOAD": (0.5, {}),
+    "BATTERY_EFFICIENCY": (0.8, {}),
+    "BATTERY_MIN_SOC": (0.4, {}),
+    "BATTERY_MAX_SOC": (0.6, {}),
+    "BATTERY_INITIAL_SOC": (0.2, {}),
+    "BATTERY_C_RATE": (0.05, {}),
+    "BASE_PRICE": (0.12, {}),
+    "PRICE_PATTERN": ([1.0] * 24, {}),
+    "PRICE_VARIATION": (0.0, {}),
+    "FORECAST_ERROR": (0.0, {}),
+    "RETAIL_PRICE": (0.5, {}),
+    "FEED_IN_PRICE": (0.0, {"MAX_TRADE_CAP": 0.5}),
+    "MARKET_MECHANISM": ("uniform", {}),
+    "MAX_TRADE_CAP": (0.2, {}),
+    "IMBALANCE_THRESHOLD": (0.5, {}),
+    "LOCAL_MARKET_FEE": (0.01, {}),
+    "OFFER_SHARE": (0.1, {}),
+    "STORAGE_BID_SHARE": (0.1, {}),
+    "STORAGE_MARGIN": (0.05, {}),
+    "QUOTE_MARGIN": (0.1, {}),
+    "QUOTE_VARIATION": (0.0, {}),
+    "REGULATOR_OBJECTIVE": ("maximize_p2p", {}),
+    "RENEWABLE_BONUS": (0.05, {}),
+    "P2P_BONUS": (0.03, {}),
+    "PENALTY_FOR_MARKET": (0.05, {}),
+    "BAN_PENALTY_LIMIT": (1000.0, STRICT),
+    "BAN_BONUS_LIMIT": (0.0, STRICT),
+    "BAN_MARKET_HOURS": (5.0, STRICT),
+    "BAN_BALANCE_LIMIT": (-1000.0, POOR),
+    "BAN_BALANCE_HOURS": (6.0, POOR),
+    "BAN_COOLDOWN_HOURS": (0.0, STRICT | {"NUM_PROSUMERS": 30, "TIME_STEPS": 24}),
+    "CONSENSUS": ("pos", {"NUM_MINERS": 15}),
+    "NUM_MINERS": (4, {}),
+    "MINER_HASH_POWER": ([1, 1, 50], {}),
+    "VALIDATOR_STAKES": ([1] * 15, STAKES),
+    "DIFFICULTY_TARGET": (2, {}),
+    "BLOCK_REWARD": (0.2, {}),
+    "MAX_TRANSACTIONS_PER_BLOCK": (2, {}),
+}
+"""Constant -> (a changed value, a world in which it matters). HOUSEHOLDS and VERBOSE have tests of their own."""
+
+
+def test_the_list_of_changes_names_every_constant() -> None:
+    """A new constant needs a line above: a value and, if need be, a world in which it matters."""
+    assert set(CHANGES) | {"HOUSEHOLDS", "VERBOSE"} == set(NAMES)
+
+
+@cache
+def tables(changes: str) -> dict[str, bytes]:
+    """The CSV files of a run with these changes (JSON), its chain bound to nothing."""
+    import tempfile
+
+    in_force = make_settings(**json.loads(changes))
+    rule = MECHANISMS.get(in_force.MARKET_MECHANISM, MIDPOINT)
+    run = simulator.run(simulator.prepare(in_force, mechanism=rule))
+    with tempfile.TemporaryDirectory() as folder:
+        storage.save(run, Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).glob("*.csv")}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_every_setting_changes_more_than_the_record_of_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that nothing reads is a broken promise (trap 26).
+
+    The chain is bound to params.json, so any change of a setting moves hashes and winners; here it is bound to
+    a constant instead, and only the CSV files count: they hold no setting as such.
+    """
+    monkeypatch.setattr(simulator.Scenario, "params", property(lambda self: b"{}\n"))
+    value, world = CHANGES[name]
+    world = SMALL | world
+    assert world.get(name, getattr(config, name)) != value, "this is no change"
+    before, after = tables(json.dumps(world)), tables(json.dumps(world | {name: value}))
+    assert {file for file in before if before[file] != after[file]}
+
+
+def test_households_says_which_homes_take_part(tmp_path: Path) -> None:
+    path = tmp_path / "homes.csv"
+    rows = [f"2024-06-01 {hour:02}:00,{home},1.0,0.5" for hour in range(2) for home in "abc"]
+    path.write_text("\n".join(["timestamp,household_id,load_kwh,pv_kwh", *rows]) + "\n")
+    scenario = simulator.prepare(make_settings(HOUSEHOLDS="a,c"), Files(data=path))
+    assert scenario.fleet.household_id == ("a", "c")
+
+
+def test_verbose_says_whether_the_table_is_printed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import main
+
+    lines = {}
+    for verbose in ("true", "false"):
+        small = [f"--set={name}={value}" for name, value in SMALL.items()]
+        arguments = ["-o", str(tmp_path / "r"), "--no-plots", "--set", f"VERBOSE={verbose}", *small]
+        assert main.main(arguments) == 0
+        lines[verbose] = capsys.readouterr().out.strip().splitlines()
+    assert len(lines["true"]) > 10
+    assert len(lines["false"]) == 2
