@@ -9,7 +9,6 @@ import numpy as np
 
 from records import (
     AGGREGATOR,
-    MINT,
     REGULATOR,
     UTILITY,
     Fleet,
@@ -17,13 +16,13 @@ from records import (
     Levers,
     Money,
     Orders,
-    Reason,
     State,
     StepPrices,
     TradeKind,
     Trades,
     Transfers,
     Truth,
+    Wh,
     account_changes,
 )
 
@@ -41,8 +40,11 @@ def demand_that(holds: np.ndarray, law: str, timestep: int) -> None:
         raise LawBroken(f"step {timestep}: {law}; {len(where)} cases, first in row {where[0]}")
 
 
-def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows: Flows) -> None:
-    """Each member's kWh add up at the meter, nothing flows backwards, batteries keep their bounds."""
+def check_energy(
+    timestep: int, fleet: Fleet, before: State, after: State, flows: Flows, pv_wh: Wh, load_wh: Wh
+) -> None:
+    """Sun and demand are met in full, each member's kWh add up at the meter, nothing flows backwards,
+    batteries keep their bounds."""
     gained = (
         flows.pv_wh
         + flows.discharge_wh
@@ -59,6 +61,8 @@ def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows
         + flows.curtailed_wh
     )
     demand_that(gained == used, "energy in is not energy out", timestep)
+    demand_that(flows.load_wh == load_wh, "load was not served", timestep)
+    demand_that(flows.pv_wh == pv_wh, "PV was changed", timestep)
     for name, column in vars(flows).items():
         demand_that(column >= 0, f"{name} is negative", timestep)
     demand_that(
@@ -84,9 +88,10 @@ def check_energy(timestep: int, fleet: Fleet, before: State, after: State, flows
 
 
 def check_trades(
-    timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades
+    timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades, cap_wh: int
 ) -> None:
     """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades."""
+    demand_that(orders.energy_wh <= cap_wh, "an order above the cap", timestep)
     n = len(flows.load_wh)
     bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
     for sums, party in ((bought, trades.buyer), (sold, trades.seller)):
@@ -116,21 +121,26 @@ def check_money(
     trades: Trades,
     prices: StepPrices,
     levers: Levers,
+    beside: Money,
 ) -> None:
-    """Every account follows from transfers, nothing comes from nowhere, members pay what flows say."""
+    """Every account follows from transfers, nothing comes from nowhere, all pay what the step says.
+
+    beside (A): what else must change in each account: spreads and shared bills of the market rule, and
+    block rewards, derived from clearing, period and blocks, not from the transfers.
+    """
     members = len(flows.load_wh)
     demand_that(moves.amount_nanoeur >= 0, "a negative transfer", timestep)
     change = account_changes(moves, len(before.balance_nanoeur))
     kept = after.balance_nanoeur - before.balance_nanoeur
     demand_that(kept == change, "an account does not follow from its transfers", timestep)
-    demand_that(change.sum() == 0, "money came from nowhere or went nowhere", timestep)
-    rule, free = of_the_rule(moves, len(change)), ~before.is_banned
-    due = due_of_members(flows, trades, prices, levers, free) + rule[:members]
-    demand_that(change[:members] == due, "a member's bill does not follow from its flows", timestep)
+    free = ~before.is_banned
+    due = beside.copy()
+    due[:members] += due_of_members(flows, trades, prices, levers, free)
     for party, amount in due_of_institutions(flows, prices, levers, free).items():
-        follows = change[party] == amount + rule[party]
-        demand_that(follows, f"the account of party {party} does not follow from flows", timestep)
-    demand_that(change[MINT] == -change[members:MINT].sum(), "a reward from nowhere", timestep)
+        due[party] += amount
+    demand_that(due.sum() == 0, "money came from nowhere or went nowhere", timestep)
+    demand_that(change[:members] == due[:members], "a bill does not follow from flows", timestep)
+    demand_that(change == due, "an institution's account does not follow from flows", timestep)
 
 
 def due_of_members(
@@ -165,10 +175,3 @@ def due_of_institutions(
         - p2p * levers.p2p_bonus
         - renewable * levers.renewable_bonus,
     }
-
-
-def of_the_rule(moves: Transfers, accounts: int) -> Money:
-    """What the market rule itself moved, spreads and shared bills, in each account (A)."""
-    rows = (moves.reason == Reason.AUCTION_SPREAD) | (moves.reason == Reason.BILL_SHARING)
-    columns = (moves.payer, moves.payee, moves.amount_nanoeur, moves.reason)
-    return account_changes(Transfers(*(column[rows] for column in columns)), accounts)

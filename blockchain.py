@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
-from records import FIRST_MINER, MINT, Block, Reason, Trades, Transfers, transfers
+from records import FIRST_MINER, MINT, Block, Money, Reason, Trades, Transfers, transfers
 from settings import Settings, nanoeur
 
 PROOF_OF_WORK, PROOF_OF_STAKE = 1, 2
@@ -250,3 +250,12 @@ def rewards(settings: Settings, blocks: tuple[Block, ...]) -> Transfers:
     winners = np.array([FIRST_MINER - block.miner for block in blocks], np.int32)
     amount = np.full(len(blocks), nanoeur(settings.BLOCK_REWARD), np.int64)
     return transfers(MINT, winners, amount, Reason.BLOCK_REWARD)
+
+
+def minted(settings: Settings, blocks: tuple[Block, ...], accounts: int) -> Money:
+    """What these blocks' rewards change in each account (A)."""
+    change, reward = np.zeros(accounts, np.int64), nanoeur(settings.BLOCK_REWARD)
+    for block in blocks:
+        change[FIRST_MINER - block.miner] += reward
+        change[MINT] -= reward
+    return change

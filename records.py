@@ -151,6 +151,10 @@ class Profiles(Record):
     def steps(self) -> int:
         return len(self.hour)
 
+    def at(self, timestep: int) -> tuple[Wh, Wh, StepPrices]:
+        """(PV, load, prices) of one step."""
+        return self.pv_wh[timestep], self.load_wh[timestep], self.prices.at(timestep)
+
 
 @dataclass(frozen=True)
 class State(Record):
@@ -345,6 +349,11 @@ def transfers(payer: object, payee: object, amount_nanoeur: Money, reason: Reaso
     return Transfers(
         parties(payer), parties(payee), amount_nanoeur[moves], np.full(size, reason, np.uint8)
     )
+
+
+def no_transfers() -> Transfers:
+    nobody, nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
+    return Transfers(nobody, nobody.copy(), nothing, np.zeros(0, np.uint8))
 
 
 Rows = TypeVar("Rows", Trades, Transfers)

@@ -139,17 +139,17 @@ def set_levers(settings: Settings, outlook: Outlook) -> Levers:
 # ---------------------------------------------------------------- what could have been traded
 
 
-def avoidable_wh(
-    orders: Orders, left_wh: Wh, market_wh: Wh, dearest_bid: int, cheapest_ask: int
-) -> Wh:
+def avoidable_wh(orders: Orders, left_wh: Wh, flows: Flows, own_limits: tuple[int, int]) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
-    Within reach of a buyer is what sellers left above his bid but at no more than `dearest_bid`, his
-    fallback with bonus; of a seller, what buyers left below his ask but at no less than `cheapest_ask`.
-    His part of it is what he took to the market in proportion to all of his side. Who had nothing within
+    own_limits: the most a buyer, and the least a seller, can accept without loss. Within reach of a
+    buyer is what sellers left above his bid but not above that; of a seller, what buyers left below
+    his ask but not below that. His part of it is what he took to the market in proportion to all of his side. Who had nothing within
     reach, or was refused by the rule of the market and not by his own quote, had no choice.
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
+    market_wh = flows.market_bought_wh + flows.market_sold_wh
+    dearest_bid, cheapest_ask = own_limits
     part = np.zeros(len(market_wh), np.int64)
     sides: tuple[tuple[Truth, Truth, Literal["left", "right"], int], ...] = (
         (sale, ~sale, "left", cheapest_ask),
@@ -263,7 +263,7 @@ def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, Any]
     starts = ruling.new_ban_steps > 0
     left = np.where(starts, ruling.new_ban_steps, np.maximum(state.ban_steps_left - 1, 0))
     cooldown = np.maximum(state.cooldown_steps - 1, 0)
-    pause = settings.steps_of(settings.BAN_COOLDOWN_HOURS)
+    pause = max(settings.steps_of(settings.BAN_COOLDOWN_HOURS) - 1, 0)  # this step is the first
     for row, why in enumerate((BanReason.EXCESSIVE_MARKET_USE, BanReason.LOW_BALANCE)):
         cooldown[row, starts & (ruling.new_ban_reason == why)] = pause
     reason = np.where(starts, ruling.new_ban_reason, np.where(left > 0, state.ban_reason, 0))

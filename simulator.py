@@ -28,12 +28,16 @@ from records import (
     Real,
     State,
     StepResult,
+    Transfers,
     account_changes,
     joined,
+    no_transfers,
 )
 from settings import InputError, Settings
 
 MOST_NANOEUR = 2**62
+NOBODY = (False, False)
+"(buyers, sellers) of a local market that does not take place."
 
 
 @dataclass(frozen=True)
@@ -163,67 +167,45 @@ def step(
 ) -> StepResult:
     """One step of the community, from the sun to the new state; the laws pass before it counts."""
     settings, fleet, profiles = scenario.settings, scenario.fleet, scenario.profiles
-    pv, load, prices = (
-        profiles.pv_wh[timestep],
-        profiles.load_wh[timestep],
-        profiles.prices.at(timestep),
-    )
-    balance = pv - load
+    pv, load, prices = profiles.at(timestep)
 
-    self_use = prosumer.plan_battery(fleet, state.stored_wh, balance)
-    outlook = regulator.Outlook(
-        timestep=timestep,
-        expected_surplus_wh=int((balance - self_use.charge_wh + self_use.discharge_wh).sum()),
-        expected_buy=prices.expected_buy,
-        expected_sell=prices.expected_sell,
-        day_ahead=prices.day_ahead,
+    levers = regulator.set_levers(settings, outlook(scenario, state, timestep))
+    plan = prosumer.plan_battery(fleet, state.stored_wh, pv - load, levers)
+    residual = pv - load - plan.charge_wh + plan.discharge_wh
+    orders = scenario.mechanism.admit(
+        prosumer.make_orders(settings, fleet, state, plan, residual, prices, levers, timestep)
     )
-    levers = regulator.set_levers(settings, outlook)
-
-    plan = prosumer.plan_battery(fleet, state.stored_wh, balance, levers)
-    residual = balance - plan.charge_wh + plan.discharge_wh
-    orders = prosumer.make_orders(settings, fleet, state, plan, residual, prices, levers, timestep)
-
-    rule = scenario.mechanism
-    orders = rule.admit(orders)
-    cleared = rule.clear(orders, prices)
-    p2p = cleared.trades
-    left = trading.leftovers(orders, p2p, fleet.size)
-    buyers_come, sellers_come = prosumer.accepts_market(prices, levers)
-    market = trading.local_market(
-        orders,
-        left,
-        prices,
-        rule.market_follows and buyers_come,
-        rule.market_follows and sellers_come,
+    cleared = scenario.mechanism.clear(orders, prices)
+    left = trading.leftovers(orders, cleared.trades, fleet.size)
+    welcome = (
+        prosumer.accepts_market(prices, levers) if scenario.mechanism.market_follows else NOBODY
     )
-    flows = trading.settle(pv, load, plan, orders, p2p, market)
-    bills = trading.bill(cleared, market, flows, prices)
-    trades = joined([p2p, market])
+    market = trading.local_market(orders, left, prices, *welcome)
+    flows = trading.settle(pv, load, plan, orders, cleared.trades, market)
+    trades = joined([cleared.trades, market])
 
-    dearest_bid, cheapest_ask = prosumer.own_limits(prices, levers)
-    in_market = flows.market_bought_wh + flows.market_sold_wh
-    avoidable = regulator.avoidable_wh(orders, left, in_market, dearest_bid, cheapest_ask)
-    balance_nanoeur = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
-    ruling = regulator.review(
-        settings, levers, state, flows, avoidable, balance_nanoeur[: fleet.size]
-    )
+    period = trading.period_sums(state, flows, prices)
+    shared = closing_transfers(scenario, replace(state, period=period), timestep)
+    bills = joined([trading.bill(cleared, market, flows, prices), shared])
+    balance = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
+    avoidable = regulator.avoidable_wh(orders, left, flows, prosumer.own_limits(prices, levers))
+    ruling = regulator.review(settings, levers, state, flows, avoidable, balance[: fleet.size])
     blocks = chain.append(timestep, trades) if chain else ()
-    extras = joined([ruling.transfers, blockchain.rewards(settings, blocks)])
-    summed = replace(state, period=trading.period_sums(state, flows, prices))
-    if rule.settle_period and timestep == profiles.steps - 1:
-        extras = joined([extras, rule.settle_period(summed)])
+    rewards = blockchain.rewards(settings, blocks)
+    moves = joined([bills, ruling.transfers, rewards])
 
     after = replace(
-        summed,
+        state,
         stored_wh=prosumer.after_step(fleet, state, flows),
-        balance_nanoeur=balance_nanoeur + account_changes(extras, len(balance_nanoeur)),
+        balance_nanoeur=state.balance_nanoeur + account_changes(moves, len(balance)),
+        period=period,
         **regulator.remember(settings, state, ruling),
     )
-    moves = joined([bills, extras])
-    audit.check_energy(timestep, fleet, state, after, flows)
-    audit.check_trades(timestep, state, flows, orders, trades)
-    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers)
+    beside = trading.spread_changes(cleared, len(balance)) + account_changes(shared, len(balance))
+    minted = blockchain.minted(settings, blocks, len(balance))
+    audit.check_energy(timestep, fleet, state, after, flows, pv, load)
+    audit.check_trades(timestep, state, flows, orders, trades, prosumer.trade_cap_wh(settings))
+    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers, beside + minted)
     return StepResult(
         timestep=timestep,
         levers=levers,
@@ -238,6 +220,27 @@ def step(
         was_banned=state.is_banned,
         state=after,
     )
+
+
+def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outlook:
+    """What the regulator knows before a step: the forecast, and what self-balancing will leave."""
+    pv, load, prices = scenario.profiles.at(timestep)
+    plan = prosumer.plan_battery(scenario.fleet, state.stored_wh, pv - load)
+    return regulator.Outlook(
+        timestep=timestep,
+        expected_surplus_wh=int((pv - load - plan.charge_wh + plan.discharge_wh).sum()),
+        expected_buy=prices.expected_buy,
+        expected_sell=prices.expected_sell,
+        day_ahead=prices.day_ahead,
+    )
+
+
+def closing_transfers(scenario: Scenario, state: State, timestep: int) -> Transfers:
+    """What the market rule settles after the last step; nothing before it."""
+    settle = scenario.mechanism.settle_period
+    if settle is None or timestep < scenario.profiles.steps - 1:
+        return no_transfers()
+    return settle(state)
 
 
 def alone(scenario: Scenario) -> tuple[Money, Real]:

@@ -235,6 +235,15 @@ def bill(cleared: Clearing, market: Trades, flows: Flows, prices: StepPrices) ->
     )
 
 
+def spread_changes(cleared: Clearing, accounts: int) -> Money:
+    """What the rule's spread changes in each account (A): buyers pay it, the aggregator gets it."""
+    change = np.zeros(accounts, np.int64)
+    if cleared.spread_nanoeur is not None:
+        np.subtract.at(change, cleared.trades.buyer, cleared.spread_nanoeur)
+        change[AGGREGATOR] += cleared.spread_nanoeur.sum()
+    return change
+
+
 def period_sums(state: State, flows: Flows, prices: StepPrices) -> np.ndarray:
     """State.period after this step (4, N)."""
     return state.period + np.stack(

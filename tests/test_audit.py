@@ -15,6 +15,7 @@ import audit
 import prosumer
 from records import (
     AGGREGATOR,
+    FIRST_MINER,
     MINT,
     REGULATOR,
     UTILITY,
@@ -26,6 +27,8 @@ from records import (
 )
 
 Change = Callable[[Any], Any]
+CAP_WH = 3000
+"""MAX_TRADE_CAP of the default scenario in an hour."""
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +60,10 @@ def judge(
     honest_fleet, honest_before, honest = example()
     fleet, before, after = fleet or honest_fleet, before or honest_before, after or honest.state
     r = replace(honest, **changed)
-    audit.check_energy(0, fleet, before, after, r.flows)
-    audit.check_trades(0, before, r.flows, r.orders, r.trades)
-    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers)
+    audit.check_energy(0, fleet, before, after, r.flows, honest.flows.pv_wh, honest.flows.load_wh)
+    audit.check_trades(0, before, r.flows, r.orders, r.trades, CAP_WH)
+    beside = np.zeros(len(before.balance_nanoeur), np.int64)
+    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers, beside)
 
 
 def bump(column: np.ndarray, row: int, by: int = 1) -> np.ndarray:
@@ -266,18 +270,41 @@ def test_a_price_that_changes_after_the_bills_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payer", "payee"), [(AGGREGATOR, UTILITY), (UTILITY, AGGREGATOR), (REGULATOR, MINT)]
+    ("payer", "payee", "reason"),
+    [
+        (AGGREGATOR, UTILITY, Reason.UTILITY_IMPORT),
+        (UTILITY, AGGREGATOR, Reason.UTILITY_EXPORT),
+        (REGULATOR, MINT, Reason.BLOCK_REWARD),
+        (MINT, FIRST_MINER, Reason.BLOCK_REWARD),
+        (0, AGGREGATOR, Reason.AUCTION_SPREAD),
+        (0, 1, Reason.BILL_SHARING),
+    ],
 )
-def test_what_the_institutions_exchange_follows_from_the_flows_too(payer: int, payee: int) -> None:
-    """The aggregator settles its net exchange, nothing else; else money leaks where no member looks."""
+def test_no_transfer_can_be_added_that_the_step_does_not_explain(
+    payer: int, payee: int, reason: Reason
+) -> None:
+    """Exchange of institutions, rewards without a block, spreads without a rule: none may slip in."""
     _, _, result = example()
-    row = (payer, payee, 5, Reason.UTILITY_IMPORT)
+    row = (payer, payee, 5, reason)
     columns = vars(result.transfers).values()
     moves = type(result.transfers)(
         *(np.append(column, more).astype(column.dtype) for column, more in zip(columns, row, strict=True))
     )  # fmt: skip
     with pytest.raises(audit.LawBroken):
         judge(transfers=moves, after=balances_after(moves))
+
+
+def test_load_that_is_not_served_is_noticed_though_all_books_balance() -> None:
+    """Trap 1: lower the load, the import and its bill together, and only the profile knows better."""
+    with pytest.raises(audit.LawBroken, match="load was not served"):
+        judge(flows=flows_with(load_wh=(1, -1), grid_import_wh=(1, -1)))
+
+
+def test_an_order_above_the_cap_is_noticed() -> None:
+    _, _, result = example()
+    orders = replace(result.orders, energy_wh=bump(result.orders.energy_wh, 0, CAP_WH))
+    with pytest.raises(audit.LawBroken, match="above the cap"):
+        judge(orders=orders)
 
 
 def test_the_message_says_which_law_where_and_how_often() -> None:
