@@ -426,10 +426,10 @@ class Timeline:
     @property
     def note(self) -> str:
         """What the reader must know of points that gather steps."""
-        days = round(self.steps_per_point * self.step_hours / 24) if self.steps_per_point > 1 else 0
-        return {0: "", 1: " Each point: mean of one day."}.get(
-            days, " Each point: mean of one week."
-        )
+        if self.steps_per_point == 1:
+            return ""
+        length = "day" if self.hours <= 100 * 24 else "week"
+        return f" Each point: mean of one {length}."
 
     @property
     def span(self) -> str:
@@ -582,8 +582,9 @@ def canvas(
             axes.append(fig.add_axes((x, BOTTOM, width, top - BOTTOM)))
             x += width + gap
     for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
-        axis.set_major_formatter(Thousands(useOffset=False))
-        axis.get_major_formatter().set_scientific(False)  # type: ignore[attr-defined]
+        plain = Thousands(useOffset=False)
+        plain.set_scientific(False)
+        axis.set_major_formatter(plain)
     return fig, axes
 
 
@@ -2145,8 +2146,10 @@ class Progress:
         live = sys.stderr.isatty()
         if time.monotonic() - self.since > 2 and (live or not self.told):
             text = f"drawing figure {self.done} of {self.total}: {name}"
-            line_end = {"end": "", "flush": True} if live else {}
-            print(f"\r{text:<60}" if live else text, file=sys.stderr, **line_end)  # type: ignore[call-overload]
+            if live:
+                print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
+            else:
+                print(text, file=sys.stderr)
             self.told = True
 
     def finish(self) -> None:

@@ -255,7 +255,7 @@ def margins(
     crowded = is_sale == (levers.expected_surplus_wh > 0)
     character = settings.QUOTE_VARIATION * (0.7 * temper + 0.3 * mood)
     margin = levers.margin * (1.25 - 0.5 * haste) - 0.1 * crowded + character
-    return np.clip(margin, 0.0, 0.6)
+    return np.clip(margin, 0.0, 0.8)
 
 
 def accepts_market(prices: StepPrices, levers: Levers) -> tuple[bool, bool]:
