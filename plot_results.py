@@ -4,9 +4,9 @@ Every figure answers one question; its title states the answer, the line below s
 `FIGURES` names them all; `plot_all` writes folder/plots/NAME.png, 1600 x 900 pixels, made for a
 projector. The docstring of a figure is its question.
 
-How to read this file: colours and words, then `Results` (the files as tables) and `Timeline` (the x
-axis), then small drawing tools, then the figures in groups: energy, prices and trades, members,
-regulator and money, ledger. What a figure shows is computed by a function of its own that returns
+How to read this file: the figures stand in groups: energy, prices and trades, members, regulator and
+money, ledger. `plot_data.py` reads the folder (`Results`, and `Timeline`, the x axis), `plot_style.py`
+holds colours and small drawing tools. What a figure shows is computed by a function of its own that returns
 plain numbers.
 
 Conventions
@@ -25,16 +25,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import math
 import os
 import sys
-import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,478 +39,43 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from plot_data import NothingToShow, Results, Timeline
+from plot_style import (
+    COLOUR,
+    DASHED,
+    MUTED,
+    NARROW_KEY,
+    PALE,
+    STYLE,
+    TOP,
+    WIDE_KEY,
+    amount,
+    bands,
+    canvas,
+    dot,
+    key,
+    key_above,
+    line,
+    many,
+    minus,
+    patches,
+    sentence,
+    share,
+    stack,
+    stroke,
+    time_axes,
+    two_sided,
+    whole_numbers,
+    zero_line,
+)
 from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
 from settings import InputError
 
-# ---------------------------------------------------------------- colours and words
-
-COLOUR = {
-    "pv": "#E69F00",
-    "load": "#1A1A1A",
-    "battery": "#009E73",
-    "p2p": "#0072B2",
-    "market": "#CC79A7",
-    "utility": "#606060",
-    "curtailed": "#D9D9D9",
-    "regulator": "#56B4E9",
-    "ban": "#D55E00",
-    "ledger": "#A0714F",
-    "community": "#332288",
-    "seller": "#999933",
-    "buyer": "#882255",
-}
-"""One colour per concept. `utility` is also the life alone with the utility, `community` what comes of
-being a member here."""
-PALE = "#C8C8C8"
-MUTED = "#555555"
-
-WIDTH_INCHES, HEIGHT_INCHES, DOTS_PER_INCH = 12.8, 7.2, 125
-LEFT, RIGHT, BOTTOM, TOP = 0.104, 0.965, 0.12, 0.83
-WIDE_KEY, NARROW_KEY = 0.705, 0.785
-"Where axes end that leave room for a key at their right."
-STYLE: Any = {
-    "font.size": 14,
-    "axes.labelsize": 15,
-    "axes.titlesize": 15,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
-    "legend.title_fontsize": 14,
-    "legend.frameon": False,
-    "legend.handlelength": 1.6,
-    "legend.labelspacing": 0.75,
-    "legend.borderaxespad": 0,
-    "legend.borderpad": 0,
-    "grid.color": "#DDDDDD",
-    "lines.linewidth": 2.6,
-    "lines.scale_dashes": False,
-    "hatch.linewidth": 1.5,
-}
-DASHED = (0, (6, 4))
-
-Layer = tuple[str, str, np.ndarray]
-"What one band of a stack is: its name, its colour, its values."
-
-
-class NothingToShow(Exception):
-    """The run lacks what a figure is about; the text says so in one sentence."""
-
-
-def amount(value: float, unit: str, signed: bool = False) -> str:
-    """A quantity for a title: three or so digits, thousands separated, a true minus sign."""
-    size = abs(value)
-    decimals = 0 if size >= 100 else 1 if size >= 10 else 2
-    if round(size, decimals) == 0:
-        value, decimals = 0.0, 0
-    number = f"{value:+,.{decimals}f}" if signed and value else f"{value:,.{decimals}f}"
-    return f"{minus(number)} {unit}"
-
-
-def minus(number: str) -> str:
-    """A number with a true minus sign."""
-    return number.replace("-", "\u2212")
-
-
-def share(part: float, whole: float) -> str:
-    """part / whole as a percentage; hardly anything, and hardly all, are told from nothing and all."""
-    percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.5:
-        return "< 1 %"
-    return "> 99 %" if 99.5 <= percent < 100 - 1e-9 else minus(f"{percent:.0f} %")
-
-
-def many(number: int, noun: str, plural: str = "") -> str:
-    """'1 member', '5 members'."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-# ---------------------------------------------------------------- what the files say
-
-FLOWS = (
-    *("pv_kwh", "load_kwh", "battery_charge_kwh", "battery_discharge_kwh"),
-    *("p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh", "market_sold_kwh"),
-    *("grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
-)
-MAY_BE_EMPTY = {"limit_price_eur_per_kwh", "p2p_price_eur_per_kwh"}
-
-
-def columns(texts: str = "", whole: str = "", truths: str = "", real: str = "") -> dict[str, Any]:
-    """The columns that one file is read for, with their types."""
-    kinds = ((texts, str), (whole, np.int64), (truths, bool), (real, np.float64))
-    return {name: kind for names, kind in kinds for name in names.split()}
-
-
-TABLES = {
-    "prosumer_energy.csv": columns(
-        whole="timestep prosumer_id", real=" ".join((*FLOWS, "battery_soc"))
-    ),
-    "prosumer_trading.csv": columns(
-        texts="role", whole="timestep prosumer_id", real="order_kwh limit_price_eur_per_kwh"
-    ),
-    "regulator_actions.csv": columns(
-        texts="ban_reason", whole="timestep prosumer_id", truths="is_banned"
-    ),
-    "all_trades.csv": columns(
-        texts="trade_type",
-        whole="timestep buyer_id seller_id",
-        real="energy_kwh price_eur_per_kwh",
-    ),
-    "transfers.csv": columns(texts="reason", whole="timestep payer_id payee_id", real="amount_eur"),
-    "blocks.csv": columns(whole="height timestep miner transactions hashes_tried"),
-    "community_summary.csv": columns(
-        texts="timestamp",
-        whole="timestep hour p2p_trades market_trades active_buyers active_sellers",
-        real="p2p_kwh surplus_kwh deficit_kwh net_kwh stored_kwh price_forecast_eur_per_kwh "
-        "market_price_eur_per_kwh p2p_price_eur_per_kwh market_buy_price_eur_per_kwh "
-        "market_sell_price_eur_per_kwh grid_import_price_eur_per_kwh grid_export_price_eur_per_kwh",
-    ),
-}
-MEMBER_NUMBERS = (
-    *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),
-    *("pv_kwh", "load_kwh", "p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
-    *("outside_eur", "p2p_eur", "alone_eur", "stored_change_kwh", "stored_change_alone_kwh"),
-)
-
-
-class Results:
-    """One results folder as tables, each read once when first asked for; raises InputError."""
-
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
-        self._flows: dict[str, np.ndarray] = {}
-        if not self.folder.is_dir():
-            found = "is a file; name a results folder" if self.folder.exists() else "no such folder"
-            raise InputError([f"{self.folder}: {found}"])
-
-    # what the files hold
-
-    def _problem(self, name: str, text: str) -> InputError:
-        return InputError([f"{self.folder / name}: {text}; run the simulation again"])
-
-    def json(self, name: str) -> Any:
-        try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise self._problem(name, "missing") from None
-        except OSError as error:
-            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
-        except (ValueError, RecursionError) as error:
-            raise self._problem(name, f"is not JSON ({error})") from None
-
-    def table(self, name: str) -> pd.DataFrame:
-        """The needed columns of a CSV file, with their types, and numbers in every row."""
-        wanted = TABLES[name]
-        try:
-            table = pd.read_csv(
-                self.folder / name,
-                usecols=wanted.__contains__,
-                dtype=wanted,
-                keep_default_na=False,
-                na_values=[""],
-            )
-        except FileNotFoundError:
-            raise self._problem(name, "missing") from None
-        except OSError as error:
-            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
-        except ValueError as error:  # what pandas raises for content, too
-            raise self._problem(name, f"cannot be read ({' '.join(str(error).split())})") from None
-        missing = [column for column in wanted if column not in table and column != "timestamp"]
-        if missing:
-            raise self._problem(name, f"has no column {', '.join(missing)}")
-        for column in (c for c in wanted if wanted[c] is np.float64 and c not in MAY_BE_EMPTY):
-            if not np.isfinite(table[column]).all():
-                raise self._problem(name, f"column {column} has empty or infinite values")
-        return table
-
-    def member_table(self, name: str) -> pd.DataFrame:
-        """A table of one row per step and member, checked to be complete and in order."""
-        table, (steps, members) = self.table(name), self.shape
-        complete = len(table) == steps * members
-        if not (
-            complete
-            and np.array_equal(table["timestep"], np.repeat(np.arange(steps), members))
-            and np.array_equal(table["prosumer_id"], np.tile(np.arange(members), steps))
-        ):
-            found = f"{len(table):,} rows" + (" in another order" if complete else "")
-            need = f"{steps:,} steps x {members:,} members in order"
-            raise self._problem(name, f"needs {need}, has {found}")
-        return table
-
-    def event_table(self, name: str) -> pd.DataFrame:
-        """A table of one row per event, checked to speak of steps and members that there are."""
-        table, (steps, members) = self.table(name), self.shape
-        for column in table.columns.intersection(["timestep", "miner"]):
-            if (table[column] < 0).any() or (
-                column == "timestep" and (table[column] >= steps).any()
-            ):
-                raise self._problem(name, f"column {column} names what this run does not have")
-        for column in (c for c in table if str(c).endswith("_id")):
-            if (table[column] >= members).any():
-                raise self._problem(name, f"column {column} names a member that is not there")
-        return table
-
-    @cached_property
-    def params(self) -> dict[str, Any]:
-        params = self.json("params.json")
-        if not isinstance(params, dict):
-            raise self._problem("params.json", "is not a table of settings")
-        return params
-
-    def setting(self, name: str, usual: float) -> float:
-        """A number among the settings; `usual` where there is none."""
-        value = self.params.get(name, usual)
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self._problem("params.json", f"{name} = {value!r} is no number")
-        return float(value)
-
-    @cached_property
-    def step_hours(self) -> float:
-        """Length of a step in whole seconds, told in hours."""
-        seconds = round(self.setting("TIME_STEP_DURATION", 0) * 3600)
-        if seconds <= 0:
-            raise self._problem("params.json", "TIME_STEP_DURATION must be above 0")
-        return seconds / 3600
-
-    @cached_property
-    def members(self) -> pd.DataFrame:
-        """One row per member (N): what it owns and its totals."""
-        try:
-            members = pd.DataFrame(self.json("prosumers.json"))
-            members[list(MEMBER_NUMBERS)] = members[list(MEMBER_NUMBERS)].astype(float)
-            members[["kind", "home_type"]] = members[["kind", "home_type"]].astype(str)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._problem("prosumers.json", f"is no list of members ({error})") from None
-        if not len(members) or not np.isfinite(members[list(MEMBER_NUMBERS)]).all(axis=None):
-            raise self._problem("prosumers.json", "has no members, or members without numbers")
-        return members
-
-    @cached_property
-    def community(self) -> pd.DataFrame:
-        """One row per step (T)."""
-        community = self.table("community_summary.csv")
-        if not len(community):
-            raise self._problem("community_summary.csv", "has no steps")
-        return community
-
-    @cached_property
-    def energy(self) -> pd.DataFrame:
-        return self.member_table("prosumer_energy.csv")
-
-    @cached_property
-    def trading(self) -> pd.DataFrame:
-        return self.member_table("prosumer_trading.csv")
-
-    @cached_property
-    def rulings(self) -> pd.DataFrame:
-        return self.member_table("regulator_actions.csv")
-
-    @cached_property
-    def trades(self) -> pd.DataFrame:
-        return self.event_table("all_trades.csv")
-
-    @cached_property
-    def transfers(self) -> pd.DataFrame:
-        return self.event_table("transfers.csv")
-
-    @cached_property
-    def blocks(self) -> pd.DataFrame:
-        """The blocks that hold trades: without genesis."""
-        blocks = self.event_table("blocks.csv")
-        return blocks[blocks["height"] > 0]
-
-    # what follows from them
-
-    @property
-    def has_ledger(self) -> bool:
-        return self.params.get("CONSENSUS") != "none"
-
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """(T, N)."""
-        return len(self.community), len(self.members)
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        first = self.community["timestamp"][0] if "timestamp" in self.community else None
-        try:
-            date = pd.Timestamp(first).to_pydatetime() if isinstance(first, str) else None
-        except ValueError:
-            problem = f"timestamp {first!r} is no date"
-            raise self._problem("community_summary.csv", problem) from None
-        start = date.hour + date.minute / 60 if date else float(self.community["hour"][0])
-        return Timeline(start, self.shape[0], self.step_hours, date)
-
-    @cached_property
-    def p2p(self) -> pd.DataFrame:
-        """The trades between members."""
-        return self.trades[self.trades["trade_type"] == "p2p"]
-
-    def flow(self, name: str) -> np.ndarray:
-        """One column of prosumer_energy.csv as (T, N)."""
-        if name not in self._flows:
-            self._flows[name] = self.energy[name].to_numpy().reshape(self.shape)
-        return self._flows[name]
-
-    def total(self, name: str) -> np.ndarray:
-        """One flow summed over the members (T), kWh."""
-        return self.flow(name).sum(axis=1)
-
-    def price(self, name: str) -> np.ndarray:
-        """One price of the community (T), EUR/kWh."""
-        return self.community[f"{name}_eur_per_kwh"].to_numpy()
-
-    @cached_property
-    def home(self) -> list[str]:
-        """What each member is called in a figure (N)."""
-        names = self.members.get("household_id", self.members["prosumer_id"]).astype(str)
-        return [name if len(name) <= 12 else name[:11] + "\u2026" for name in names]
-
-    def describe(self, member: int) -> str:
-        """What a home owns, in words."""
-        row = self.members.iloc[member]
-        owns = [f"{row.pv_capacity_kw:.3g} kW PV"] if row.pv_capacity_kw else []
-        owns += [f"{row.battery_capacity_kwh:.3g} kWh battery"] if row.battery_capacity_kwh else []
-        return ", ".join(owns) or "no PV, no battery"
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """The time axis in hours since the first midnight, and how steps are gathered into points."""
-
-    start: float
-    steps: int
-    step_hours: float
-    date: datetime | None = None
-
-    @property
-    def hours(self) -> float:
-        return self.steps * self.step_hours
-
-    @property
-    def end(self) -> float:
-        return self.start + self.hours
-
-    @property
-    def steps_per_point(self) -> int:
-        days = self.hours / 24
-        gathered_days = 0 if days <= 14 else 1 if days <= 100 else 7
-        return max(round(gathered_days * 24 / self.step_hours), 1)
-
-    @property
-    def firsts(self) -> np.ndarray:
-        """The step with which each point begins (P); a last point of less than half joins its neighbour."""
-        size = self.steps_per_point
-        return np.arange(0, max(self.steps - size // 2, 1), size)
-
-    @property
-    def edges(self) -> np.ndarray:
-        """Where points begin and end (P + 1)."""
-        return self.start + self.step_hours * np.append(self.firsts, self.steps)
-
-    @property
-    def note(self) -> str:
-        """What the reader must know of points that gather steps."""
-        if self.steps_per_point == 1:
-            return ""
-        length = "day" if self.hours <= 100 * 24 else "week"
-        return f" Each point: mean of one {length}."
-
-    @property
-    def span(self) -> str:
-        """The length of the run in words."""
-        if self.hours <= 24:
-            return f"{self.hours:.3g} hour{'' if self.hours == 1 else 's'}"
-        return f"{self.hours / 24:.4g} days"
-
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """Sums of the steps (T, ...) in each point (P, ...)."""
-        return np.add.reduceat(values, self.firsts, axis=0)
-
-    def rate(self, values: np.ndarray) -> np.ndarray:
-        """Average per hour in each point (P): kWh of each step (T) become kW."""
-        return self.total(values) / np.diff(self.edges)
-
-    def mean(self, values: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
-        """Weighted mean of each point (P) over the steps (T) that have a value; NaN where none has."""
-        weight = np.where(np.isfinite(values), weights, 0.0)
-        total, whole = self.total(np.nan_to_num(values) * weight), self.total(weight)
-        return np.divide(total, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-    def day(self, hour: float, pattern: str = "%-d %b") -> str:
-        """The name of the day in which an hour of the axis lies."""
-        if self.date is None:
-            return f"day {int(hour // 24) + 1}"
-        moment = self.date.replace(hour=0, minute=0) + timedelta(hours=hour)
-        return moment.strftime(pattern.replace("%-d", str(moment.day)))
-
-    def name(self, step: int) -> str:
-        """When a step begins: 'at 19:00', 'on day 2 at 19:00', 'on 5 Jun at 19:00'."""
-        hour = self.start + step * self.step_hours
-        return f"at {clock(hour)}" if self.hours <= 24 else f"on {self.day(hour)} at {clock(hour)}"
-
-    @property
-    def label(self) -> str:
-        """What the axis counts, and the year where its ticks do not say it."""
-        if self.date is None:
-            return "Hour of the day" if self.hours <= 30 else "Day of the run"
-        if self.hours > 70 * 24:
-            return "Month"
-        pattern = "Hour of %-d %B %Y" if self.hours <= 30 else "%Y"
-        return self.day(self.start, pattern)
-
-    def ticks(self) -> tuple[list[float], list[str]]:
-        """(places, labels) of the time axis."""
-        if self.hours <= 30:
-            places = multiples(
-                self.start, self.end, 3.0 if self.hours > 12 else 1.0 if self.hours > 2 else 0.25
-            )
-            return places, [clock(x) for x in places]
-        if self.hours <= 5 * 24:
-            places = multiples(self.start, self.end, 12)
-            days = [f"\n{self.day(x, '%a %-d %b')}" if x % 24 == 12 else "" for x in places]
-            return places, [clock(x) + day for x, day in zip(places, days, strict=True)]
-        if self.hours <= 14 * 24:
-            places = multiples(self.start, self.end, 24 if self.hours <= 8 * 24 else 48, 12)
-            return places, [self.day(x, "%a %-d %b") for x in places]
-        if self.date is None or self.hours <= 70 * 24:
-            gaps = (7, 14, 50, 100, 500, 5_000, 50_000)
-            gap = next(days for days in gaps if self.hours / 24 / days <= 9)
-            places = multiples(0, self.end, gap * 24)
-            return places, [self.day(x) for x in places]
-        firsts = [x for x in multiples(self.start, self.end, 24) if self.day(x, "%-d") == "1"]
-        places = firsts[:: math.ceil(len(firsts) / 8)]
-        years = [self.day(x, "\n%Y") for x in places]
-        new = [year != before for year, before in zip(years, ["", *years], strict=False)]
-        return places, [
-            self.day(x, "%b") + y * n for x, y, n in zip(places, years, new, strict=True)
-        ]
-
-
-def clock(hour: float) -> str:
-    """13.25 -> '13:15'."""
-    minutes = round(hour * 60)
-    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
-
-
-def multiples(low: float, high: float, gap: float, offset: float = 0.0) -> list[float]:
-    """Multiples of gap, shifted by offset, from low to high."""
-    first, last = np.ceil((low - offset) / gap - 1e-9), np.floor((high - offset) / gap + 1e-9)
-    return (offset + gap * np.arange(first, last + 1)).tolist()
-
-
-# ---------------------------------------------------------------- drawing tools
+# ---------------------------------------------------------------- the registry
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {}
 LEDGER_FIGURES = ("blockchain_growth", "mining_race", "hashes_per_block")
@@ -533,179 +94,6 @@ def figure(draw: Callable[[Results], Figure]) -> Callable[[Results], Figure]:
 
     FIGURES[draw.__name__] = styled
     return styled
-
-
-def sentence(name: str, text: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
-    title = name.replace("_", " ").capitalize().replace("P2p", "P2P").replace("Soc", "SoC")
-    fig, (ax,) = canvas(title, "Nothing to draw in this run")
-    ax.set_axis_off()
-    told = "\n".join(textwrap.wrap(text, 52))
-    ax.text(0.5, 0.55, told, ha="center", va="center", fontsize=24, color=MUTED, linespacing=1.5)
-    return fig
-
-
-class Thousands(ScalarFormatter):
-    """Numbers of an axis, from a thousand on with a comma."""
-
-    def __call__(self, value: float, pos: int | None = None) -> str:
-        if abs(value) < 1000:
-            return super().__call__(value, pos)
-        return minus(f"{value:,.0f}")
-
-
-def canvas(
-    title: str,
-    subtitle: str,
-    *,
-    heights: Sequence[float] = (1,),
-    widths: Sequence[float] = (1,),
-    left: float = LEFT,
-    right: float = RIGHT,
-    top: float = TOP,
-    gap: float = 0.05,
-) -> tuple[Figure, list[Axes]]:
-    """A titled 16:9 figure with a column (heights) or a row (widths) of axes."""
-    fig = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH)
-    FigureCanvasAgg(fig)
-    headline(fig, title, 0.945, fontsize=22, fontweight="bold")
-    headline(fig, subtitle, 0.885, fontsize=14.5, color=MUTED)
-    axes, x, y = [], left, top
-    for part in heights if len(heights) > 1 else widths:
-        if len(heights) > 1:
-            height = (top - BOTTOM - gap * (len(heights) - 1)) * part / sum(heights)
-            y -= height
-            axes.append(fig.add_axes((left, y, right - left, height)))
-            y -= gap
-        else:
-            width = (right - left - gap * (len(widths) - 1)) * part / sum(widths)
-            axes.append(fig.add_axes((x, BOTTOM, width, top - BOTTOM)))
-            x += width + gap
-    for axis in (axis for ax in axes for axis in (ax.xaxis, ax.yaxis)):
-        plain = Thousands(useOffset=False)
-        plain.set_scientific(False)
-        axis.set_major_formatter(plain)
-    return fig, axes
-
-
-def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) -> None:
-    """A line of text over the whole figure, in smaller letters where it would not fit."""
-    line = fig.text(0.03, y, text, fontsize=fontsize, va="center", **style)
-    line.set_fontsize(fontsize * min(1.0, 0.94 * fig.bbox.width / line.get_window_extent().width))
-
-
-def time_axes(axes: Sequence[Axes], timeline: Timeline, labels: Sequence[str]) -> None:
-    """Gives axes that stand above each other one time axis, with names below the lowest."""
-    places, names = timeline.ticks()
-    for ax, label in zip(axes, labels, strict=True):
-        ax.set_xlim(timeline.start, timeline.end)
-        ax.set_xticks(places, names if ax is axes[-1] else [""] * len(places))
-        ax.set_ylabel(label)
-        ax.grid(axis="y")
-        if 30 < timeline.hours <= 14 * 24:
-            for midnight in multiples(timeline.start, timeline.end, 24):
-                ax.axvline(midnight, color="#BBBBBB", lw=1, zorder=0.5)
-    axes[-1].set_xlabel(timeline.label)
-
-
-def whole_numbers(*axes: Axis) -> None:
-    """Ticks at whole numbers only."""
-    for axis in axes:
-        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-
-
-def stack(ax: Axes, edges: np.ndarray, layers: Iterable[Layer], sign: int = 1) -> None:
-    """Bands on top of each other (below each other where sign is -1), one step per point."""
-    base = np.zeros(len(edges) - 1)
-    for _, colour, values in layers:
-        top = base + sign * values
-        hatch: Any = {}
-        if colour == COLOUR["curtailed"]:
-            hatch = {"hatch": "//", "ec": "#999999", "lw": 0}
-        band = ax.stairs(top, edges, baseline=base, fill=True, fc=colour, **hatch)
-        band.sticky_edges.y[:] = [0.0]
-        base = top
-
-
-def line(ax: Axes, edges: np.ndarray, values: np.ndarray, colour: str, **style: Any) -> None:
-    """One value per point as a line of steps."""
-    ax.stairs(values, edges, **({"baseline": None, "ec": colour, "lw": 2.6} | style))
-
-
-def zero_line(ax: Axes) -> None:
-    ax.axhline(0, color="black", lw=1.2)
-
-
-def stroke(name: str, colour: str, **style: Any) -> Line2D:
-    """A line or a dot for a key."""
-    return Line2D([], [], color=colour, label=name, **style)
-
-
-def dot(name: str, colour: str) -> Line2D:
-    return stroke(name, colour, marker="o", ls="", ms=11)
-
-
-def patches(layers: Iterable[Layer]) -> list[Patch]:
-    """Handles of a key for bands."""
-    return [Patch(fc=colour, label=name) for name, colour, _ in layers]
-
-
-def key(ax: Axes, handles: Sequence[Any], title: str = "", y: float = 1.0) -> None:
-    """The key at the right of the axes, top-down."""
-    place = ax.get_position()
-    ax.figure.legend(
-        handles=handles,
-        title=title or None,
-        loc="upper left",
-        bbox_to_anchor=(place.x1 + 0.018, place.y0 + y * place.height),
-        alignment="left",
-    )
-
-
-def key_above(ax: Axes, handles: Sequence[Any], side: str) -> None:
-    """A key in one row above the axes, at its left or right side."""
-    place = ax.get_position()
-    ax.figure.legend(
-        handles=handles,
-        ncols=len(handles),
-        loc="lower left" if side == "left" else "lower right",
-        bbox_to_anchor=(place.x0 if side == "left" else place.x1, place.y1 + 0.012),
-        columnspacing=1,
-        handletextpad=0.4,
-    )
-
-
-def bands(data: Results, named: dict[str, tuple[str, np.ndarray]]) -> list[Layer]:
-    """Layers in kW, their totals in their names, from {name: (colour, kWh per step)}; no empty ones."""
-    whole = sum(values.sum() for _, values in named.values())
-    return [
-        (
-            f"{name}\n{amount(values.sum(), 'kWh')} ({share(values.sum(), whole)})",
-            COLOUR[colour],
-            data.timeline.rate(values),
-        )
-        for name, (colour, values) in named.items()
-        if values.any()
-    ]
-
-
-def two_sided(
-    data: Results,
-    above: list[Layer],
-    below: list[Layer],
-    title: str,
-    subtitle: str,
-    names: Sequence[str],
-) -> Figure:
-    """A figure of bands above and below zero, with a key for each side."""
-    fig, (ax,) = canvas(title, subtitle + data.timeline.note, right=WIDE_KEY)
-    stack(ax, data.timeline.edges, above)
-    stack(ax, data.timeline.edges, below, sign=-1)
-    zero_line(ax)
-    time_axes([ax], data.timeline, ["Average power (kW)"])
-    key(ax, patches(reversed(above)), names[0])
-    key(ax, patches(below), names[1], y=0.48)
-    return fig
 
 
 # ---------------------------------------------------------------- energy

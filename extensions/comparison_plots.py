@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from extensions.comparison import INDICES, SHOWN, Case, gini, interval, table_of
-from plot_results import MUTED, PALE, STYLE, canvas, key, minus, stroke
+from plot_style import MUTED, PALE, STYLE, canvas, key, minus, stroke
 
 Group = tuple[str, str]
 

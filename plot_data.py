@@ -1,0 +1,394 @@
+"""A saved results folder as tables and a time axis, for the figures; each file is read once."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from settings import InputError
+
+
+class NothingToShow(Exception):
+    """The run lacks what a figure is about; the text says so in one sentence."""
+
+
+# ---------------------------------------------------------------- what the files say
+
+FLOWS = (
+    *("pv_kwh", "load_kwh", "battery_charge_kwh", "battery_discharge_kwh"),
+    *("p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh", "market_sold_kwh"),
+    *("grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
+)
+MAY_BE_EMPTY = {"limit_price_eur_per_kwh", "p2p_price_eur_per_kwh"}
+
+
+def columns(texts: str = "", whole: str = "", truths: str = "", real: str = "") -> dict[str, Any]:
+    """The columns that one file is read for, with their types."""
+    kinds = ((texts, str), (whole, np.int64), (truths, bool), (real, np.float64))
+    return {name: kind for names, kind in kinds for name in names.split()}
+
+
+TABLES = {
+    "prosumer_energy.csv": columns(
+        whole="timestep prosumer_id", real=" ".join((*FLOWS, "battery_soc"))
+    ),
+    "prosumer_trading.csv": columns(
+        texts="role", whole="timestep prosumer_id", real="order_kwh limit_price_eur_per_kwh"
+    ),
+    "regulator_actions.csv": columns(
+        texts="ban_reason", whole="timestep prosumer_id", truths="is_banned"
+    ),
+    "all_trades.csv": columns(
+        texts="trade_type",
+        whole="timestep buyer_id seller_id",
+        real="energy_kwh price_eur_per_kwh",
+    ),
+    "transfers.csv": columns(texts="reason", whole="timestep payer_id payee_id", real="amount_eur"),
+    "blocks.csv": columns(whole="height timestep miner transactions hashes_tried"),
+    "community_summary.csv": columns(
+        texts="timestamp",
+        whole="timestep hour p2p_trades market_trades active_buyers active_sellers",
+        real="p2p_kwh surplus_kwh deficit_kwh net_kwh stored_kwh price_forecast_eur_per_kwh "
+        "market_price_eur_per_kwh p2p_price_eur_per_kwh market_buy_price_eur_per_kwh "
+        "market_sell_price_eur_per_kwh grid_import_price_eur_per_kwh grid_export_price_eur_per_kwh",
+    ),
+}
+MEMBER_NUMBERS = (
+    *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),
+    *("pv_kwh", "load_kwh", "p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
+    *("outside_eur", "p2p_eur", "alone_eur", "stored_change_kwh", "stored_change_alone_kwh"),
+)
+
+
+class Results:
+    """One results folder as tables, each read once when first asked for; raises InputError."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._flows: dict[str, np.ndarray] = {}
+        if not self.folder.is_dir():
+            found = "is a file; name a results folder" if self.folder.exists() else "no such folder"
+            raise InputError([f"{self.folder}: {found}"])
+
+    # what the files hold
+
+    def _problem(self, name: str, text: str) -> InputError:
+        return InputError([f"{self.folder / name}: {text}; run the simulation again"])
+
+    def json(self, name: str) -> Any:
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise self._problem(name, "missing") from None
+        except OSError as error:
+            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
+        except (ValueError, RecursionError) as error:
+            raise self._problem(name, f"is not JSON ({error})") from None
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The needed columns of a CSV file, with their types, and numbers in every row."""
+        wanted = TABLES[name]
+        try:
+            table = pd.read_csv(
+                self.folder / name,
+                usecols=wanted.__contains__,
+                dtype=wanted,
+                keep_default_na=False,
+                na_values=[""],
+            )
+        except FileNotFoundError:
+            raise self._problem(name, "missing") from None
+        except OSError as error:
+            raise self._problem(name, f"cannot be read ({error.strerror or error})") from None
+        except ValueError as error:  # what pandas raises for content, too
+            raise self._problem(name, f"cannot be read ({' '.join(str(error).split())})") from None
+        missing = [column for column in wanted if column not in table and column != "timestamp"]
+        if missing:
+            raise self._problem(name, f"has no column {', '.join(missing)}")
+        for column in (c for c in wanted if wanted[c] is np.float64 and c not in MAY_BE_EMPTY):
+            if not np.isfinite(table[column]).all():
+                raise self._problem(name, f"column {column} has empty or infinite values")
+        return table
+
+    def member_table(self, name: str) -> pd.DataFrame:
+        """A table of one row per step and member, checked to be complete and in order."""
+        table, (steps, members) = self.table(name), self.shape
+        complete = len(table) == steps * members
+        if not (
+            complete
+            and np.array_equal(table["timestep"], np.repeat(np.arange(steps), members))
+            and np.array_equal(table["prosumer_id"], np.tile(np.arange(members), steps))
+        ):
+            found = f"{len(table):,} rows" + (" in another order" if complete else "")
+            need = f"{steps:,} steps x {members:,} members in order"
+            raise self._problem(name, f"needs {need}, has {found}")
+        return table
+
+    def event_table(self, name: str) -> pd.DataFrame:
+        """A table of one row per event, checked to speak of steps and members that there are."""
+        table, (steps, members) = self.table(name), self.shape
+        for column in table.columns.intersection(["timestep", "miner"]):
+            if (table[column] < 0).any() or (
+                column == "timestep" and (table[column] >= steps).any()
+            ):
+                raise self._problem(name, f"column {column} names what this run does not have")
+        for column in (c for c in table if str(c).endswith("_id")):
+            if (table[column] >= members).any():
+                raise self._problem(name, f"column {column} names a member that is not there")
+        return table
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        params = self.json("params.json")
+        if not isinstance(params, dict):
+            raise self._problem("params.json", "is not a table of settings")
+        return params
+
+    def setting(self, name: str, usual: float) -> float:
+        """A number among the settings; `usual` where there is none."""
+        value = self.params.get(name, usual)
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self._problem("params.json", f"{name} = {value!r} is no number")
+        return float(value)
+
+    @cached_property
+    def step_hours(self) -> float:
+        """Length of a step in whole seconds, told in hours."""
+        seconds = round(self.setting("TIME_STEP_DURATION", 0) * 3600)
+        if seconds <= 0:
+            raise self._problem("params.json", "TIME_STEP_DURATION must be above 0")
+        return seconds / 3600
+
+    @cached_property
+    def members(self) -> pd.DataFrame:
+        """One row per member (N): what it owns and its totals."""
+        try:
+            members = pd.DataFrame(self.json("prosumers.json"))
+            members[list(MEMBER_NUMBERS)] = members[list(MEMBER_NUMBERS)].astype(float)
+            members[["kind", "home_type"]] = members[["kind", "home_type"]].astype(str)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._problem("prosumers.json", f"is no list of members ({error})") from None
+        if not len(members) or not np.isfinite(members[list(MEMBER_NUMBERS)]).all(axis=None):
+            raise self._problem("prosumers.json", "has no members, or members without numbers")
+        return members
+
+    @cached_property
+    def community(self) -> pd.DataFrame:
+        """One row per step (T)."""
+        community = self.table("community_summary.csv")
+        if not len(community):
+            raise self._problem("community_summary.csv", "has no steps")
+        return community
+
+    @cached_property
+    def energy(self) -> pd.DataFrame:
+        return self.member_table("prosumer_energy.csv")
+
+    @cached_property
+    def trading(self) -> pd.DataFrame:
+        return self.member_table("prosumer_trading.csv")
+
+    @cached_property
+    def rulings(self) -> pd.DataFrame:
+        return self.member_table("regulator_actions.csv")
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        return self.event_table("all_trades.csv")
+
+    @cached_property
+    def transfers(self) -> pd.DataFrame:
+        return self.event_table("transfers.csv")
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """The blocks that hold trades: without genesis."""
+        blocks = self.event_table("blocks.csv")
+        return blocks[blocks["height"] > 0]
+
+    # what follows from them
+
+    @property
+    def has_ledger(self) -> bool:
+        return self.params.get("CONSENSUS") != "none"
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """(T, N)."""
+        return len(self.community), len(self.members)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        first = self.community["timestamp"][0] if "timestamp" in self.community else None
+        try:
+            date = pd.Timestamp(first).to_pydatetime() if isinstance(first, str) else None
+        except ValueError:
+            problem = f"timestamp {first!r} is no date"
+            raise self._problem("community_summary.csv", problem) from None
+        start = date.hour + date.minute / 60 if date else float(self.community["hour"][0])
+        return Timeline(start, self.shape[0], self.step_hours, date)
+
+    @cached_property
+    def p2p(self) -> pd.DataFrame:
+        """The trades between members."""
+        return self.trades[self.trades["trade_type"] == "p2p"]
+
+    def flow(self, name: str) -> np.ndarray:
+        """One column of prosumer_energy.csv as (T, N)."""
+        if name not in self._flows:
+            self._flows[name] = self.energy[name].to_numpy().reshape(self.shape)
+        return self._flows[name]
+
+    def total(self, name: str) -> np.ndarray:
+        """One flow summed over the members (T), kWh."""
+        return self.flow(name).sum(axis=1)
+
+    def price(self, name: str) -> np.ndarray:
+        """One price of the community (T), EUR/kWh."""
+        return self.community[f"{name}_eur_per_kwh"].to_numpy()
+
+    @cached_property
+    def home(self) -> list[str]:
+        """What each member is called in a figure (N)."""
+        names = self.members.get("household_id", self.members["prosumer_id"]).astype(str)
+        return [name if len(name) <= 12 else name[:11] + "\u2026" for name in names]
+
+    def describe(self, member: int) -> str:
+        """What a home owns, in words."""
+        row = self.members.iloc[member]
+        owns = [f"{row.pv_capacity_kw:.3g} kW PV"] if row.pv_capacity_kw else []
+        owns += [f"{row.battery_capacity_kwh:.3g} kWh battery"] if row.battery_capacity_kwh else []
+        return ", ".join(owns) or "no PV, no battery"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The time axis in hours since the first midnight, and how steps are gathered into points."""
+
+    start: float
+    steps: int
+    step_hours: float
+    date: datetime | None = None
+
+    @property
+    def hours(self) -> float:
+        return self.steps * self.step_hours
+
+    @property
+    def end(self) -> float:
+        return self.start + self.hours
+
+    @property
+    def steps_per_point(self) -> int:
+        days = self.hours / 24
+        gathered_days = 0 if days <= 14 else 1 if days <= 100 else 7
+        return max(round(gathered_days * 24 / self.step_hours), 1)
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """The step with which each point begins (P); a last point of less than half joins its neighbour."""
+        size = self.steps_per_point
+        return np.arange(0, max(self.steps - size // 2, 1), size)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Where points begin and end (P + 1)."""
+        return self.start + self.step_hours * np.append(self.firsts, self.steps)
+
+    @property
+    def note(self) -> str:
+        """What the reader must know of points that gather steps."""
+        if self.steps_per_point == 1:
+            return ""
+        length = "day" if self.hours <= 100 * 24 else "week"
+        return f" Each point: mean of one {length}."
+
+    @property
+    def span(self) -> str:
+        """The length of the run in words."""
+        if self.hours <= 24:
+            return f"{self.hours:.3g} hour{'' if self.hours == 1 else 's'}"
+        return f"{self.hours / 24:.4g} days"
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sums of the steps (T, ...) in each point (P, ...)."""
+        return np.add.reduceat(values, self.firsts, axis=0)
+
+    def rate(self, values: np.ndarray) -> np.ndarray:
+        """Average per hour in each point (P): kWh of each step (T) become kW."""
+        return self.total(values) / np.diff(self.edges)
+
+    def mean(self, values: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:
+        """Weighted mean of each point (P) over the steps (T) that have a value; NaN where none has."""
+        weight = np.where(np.isfinite(values), weights, 0.0)
+        total, whole = self.total(np.nan_to_num(values) * weight), self.total(weight)
+        return np.divide(total, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+    def day(self, hour: float, pattern: str = "%-d %b") -> str:
+        """The name of the day in which an hour of the axis lies."""
+        if self.date is None:
+            return f"day {int(hour // 24) + 1}"
+        moment = self.date.replace(hour=0, minute=0) + timedelta(hours=hour)
+        return moment.strftime(pattern.replace("%-d", str(moment.day)))
+
+    def name(self, step: int) -> str:
+        """When a step begins: 'at 19:00', 'on day 2 at 19:00', 'on 5 Jun at 19:00'."""
+        hour = self.start + step * self.step_hours
+        return f"at {clock(hour)}" if self.hours <= 24 else f"on {self.day(hour)} at {clock(hour)}"
+
+    @property
+    def label(self) -> str:
+        """What the axis counts, and the year where its ticks do not say it."""
+        if self.date is None:
+            return "Hour of the day" if self.hours <= 30 else "Day of the run"
+        if self.hours > 70 * 24:
+            return "Month"
+        pattern = "Hour of %-d %B %Y" if self.hours <= 30 else "%Y"
+        return self.day(self.start, pattern)
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """(places, labels) of the time axis."""
+        if self.hours <= 30:
+            places = multiples(
+                self.start, self.end, 3.0 if self.hours > 12 else 1.0 if self.hours > 2 else 0.25
+            )
+            return places, [clock(x) for x in places]
+        if self.hours <= 5 * 24:
+            places = multiples(self.start, self.end, 12)
+            days = [f"\n{self.day(x, '%a %-d %b')}" if x % 24 == 12 else "" for x in places]
+            return places, [clock(x) + day for x, day in zip(places, days, strict=True)]
+        if self.hours <= 14 * 24:
+            places = multiples(self.start, self.end, 24 if self.hours <= 8 * 24 else 48, 12)
+            return places, [self.day(x, "%a %-d %b") for x in places]
+        if self.date is None or self.hours <= 70 * 24:
+            gaps = (7, 14, 50, 100, 500, 5_000, 50_000)
+            gap = next(days for days in gaps if self.hours / 24 / days <= 9)
+            places = multiples(0, self.end, gap * 24)
+            return places, [self.day(x) for x in places]
+        firsts = [x for x in multiples(self.start, self.end, 24) if self.day(x, "%-d") == "1"]
+        places = firsts[:: math.ceil(len(firsts) / 8)]
+        years = [self.day(x, "\n%Y") for x in places]
+        new = [year != before for year, before in zip(years, ["", *years], strict=False)]
+        return places, [
+            self.day(x, "%b") + y * n for x, y, n in zip(places, years, new, strict=True)
+        ]
+
+
+def clock(hour: float) -> str:
+    """13.25 -> '13:15'."""
+    minutes = round(hour * 60)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def multiples(low: float, high: float, gap: float, offset: float = 0.0) -> list[float]:
+    """Multiples of gap, shifted by offset, from low to high."""
+    first, last = np.ceil((low - offset) / gap - 1e-9), np.floor((high - offset) / gap + 1e-9)
+    return (offset + gap * np.arange(first, last + 1)).tolist()
