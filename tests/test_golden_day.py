@@ -114,3 +114,10 @@ def test_the_day_is_worth_showing() -> None:
     assert figures["market_kwh"] > 0.05 * figures["load_kwh"]
     assert 1 <= figures["banned_ever"] <= 10
     assert figures["net_cost_eur"] < figures["net_cost_alone_eur"]
+
+
+def test_the_readme_prints_the_chain_tip_of_the_default_day() -> None:
+    """What a reader is told to compare with is what the program makes."""
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    golden = json.loads((Path(__file__).with_name("golden_day.json")).read_text(encoding="utf-8"))
+    assert golden["chain_tip"] in readme

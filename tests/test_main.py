@@ -1,0 +1,580 @@
+"""The command line: exit codes, what is printed, what a stop leaves behind, and that a run can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, save_run
+
+import main
+import options
+
+SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """run("--seed", "7") gives (exit code, standard output, error output), in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main.main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def problems(err: str) -> list[str]:
+    """The problems below the headline, whose count must be right."""
+    headline, *lines = err.strip("\n").split("\n")
+    assert headline == f"error: {len(lines)} problem{'s' if len(lines) > 1 else ''} in the input"
+    return [line.removeprefix("  ") for line in lines]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "timing.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+# ---------------------------------------------------------------- a run
+
+
+def test_a_run_ends_with_the_table_the_folder_and_the_chain_tip(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, out, _ = run(*SMALL, "-o", "mine")
+    assert code == 0
+    summary = json.loads((tmp_path / "mine" / "summary.json").read_text())
+    assert out.rstrip().endswith(f"chain tip to note down: {summary['chain_tip']}")
+    assert "results in mine\n" in out
+    assert "6 members, 4 h, seed 42, maximize_renewable" in out
+    for word in ("energy", "P2P", "local market", "utility", "prices", "self-sufficiency"):
+        assert f"│{word} " in out
+    for word in ("net cost", "regulator", "balances", "bans", "ledger", "time"):
+        assert f"│{word} " in out
+    assert f"{summary['p2p_kwh']:,.1f} kWh in {summary['p2p_trades']:,} trades" in out
+
+
+def test_a_quiet_run_prints_nothing(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert run(*SMALL, "--quiet") == (0, "", "")
+    assert (tmp_path / "results" / "params.json").is_file(), "the default folder is results/"
+
+
+def test_figures_are_drawn_into_the_new_run_unless_not_wanted(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They belong to the run that is swapped in, so they are drawn before, from its saved files."""
+    import plot_results
+
+    def draw(folder: Path, *_: object, **__: object) -> None:
+        assert folder.parent == tmp_path and folder.name.startswith(".results-")
+        assert (folder / "summary.json").is_file()
+        (folder / "plots").mkdir()
+        (folder / "plots" / "energy_balance.png").write_bytes(b"")
+
+    monkeypatch.setattr(plot_results, "plot_all", draw)
+    assert run(*[word for word in SMALL if word != "--no-plots"], "--quiet")[0] == 0
+    assert (tmp_path / "results" / "plots" / "energy_balance.png").is_file()
+    assert run(*SMALL, "--quiet")[0] == 0
+    assert not (tmp_path / "results" / "plots").exists()
+
+
+def test_the_word_run_may_be_left_out(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert run(*SMALL, "--quiet", "-o", "a")[0] == run("run", *SMALL, "--quiet", "-o", "b")[0] == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_options_override_the_settings_file_and_that_overrides_config(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.json").write_text('{"SEED": 1, "NUM_MINERS": 3, "NUM_PROSUMERS": 50}')
+    assert run("--config", "mine.json", *SMALL, "--quiet", "--seed", "9")[0] == 0
+    params = json.loads((tmp_path / "results" / "params.json").read_text())
+    assert [params[name] for name in ("SEED", "NUM_MINERS", "NUM_PROSUMERS", "TIME_STEPS")] == [
+        9,
+        3,
+        6,
+        4,
+    ]
+    assert params["NUM_CONSUMERS"] == 0
+
+
+@pytest.mark.parametrize("command", sorted(main.COMMANDS))
+def test_every_command_explains_itself_with_an_example(
+    command: str, run: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(command, "--help")
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.search("examples?: python main.py", text)
+
+
+# ---------------------------------------------------------------- bad input: one list, exit code 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--sed", "7"], "unrecognized arguments: --sed 7; did you mean --seed?"),
+        (["--xyzzy"], "unrecognized arguments: --xyzzy; see python main.py --help"),
+        (["--seed"], "argument --seed: expected one argument; see python main.py --help"),
+        (["verfy"], "verfy: no such command; did you mean verify?"),
+        (["--seed", "abc"], 'SEED = "abc": must be a whole number from 0 to 9,223,372,036,854,775,807'),
+        (["--seed", "-1"], "SEED = -1: must be a whole number from 0 to 9,223,372,036,854,775,807"),
+        (["--steps", "1.5"], "TIME_STEPS = 1.5: must be a whole number from 1 to 1,000,000 (steps)"),
+        (["--steps", "0"], "TIME_STEPS = 0: must be a whole number from 1 to 1,000,000 (steps)"),
+        (["--set", "SEED"], "--set SEED: write it as NAME=value, for example --set NUM_MINERS=5"),
+        (["--set", "SED=1"], "SED: no such setting; did you mean SEED?"),
+        (["--set", "SEED=1", "--set", "SEED=2"], "SEED: set to both 1 and 2; set it once"),
+        (["--seed", "1", "--set", "SEED=2"], "SEED: set to both 2 and 1; set it once"),
+        (["--steps", "1", "--set", "TIME_STEPS=2"], "TIME_STEPS: set to both 2 and 1; set it once"),
+        (["--members", "m.csv"], "--members: describes the homes of a data file; give it with --data"),
+        (["--households", "1"], "HOUSEHOLDS: picks homes of a data file; give it with --data"),
+        (["--prices", "p.csv"], "--prices p.csv: no such file"),
+        (["--data", "."], "--data .: is a folder; name a CSV or Parquet file"),
+        (["-o", "file"], "--output file: is a file; name a folder"),
+        (["verify", "nowhere"], "'nowhere': no such folder"),
+        (["verify", "--rice"], "unrecognized arguments: --rice; did you mean --race?"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_in_one_line_with_exit_code_2(
+    arguments: list[str], told: str, run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = run(*arguments)
+    assert (code, out, problems(err)) == (2, "", [told])
+    assert os.listdir(tmp_path) == ["file"], "nothing was written"
+
+
+def test_the_same_value_twice_is_no_contradiction(run: Callable[..., tuple[int, str, str]]) -> None:
+    assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7")[0] == 0
+
+
+def test_the_problems_of_all_options_come_together(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """One attempt shows everything that is to be mended, in settings, files and folder."""
+    (tmp_path / "half.json").write_text('{"SEED": 1,')
+    (tmp_path / "bad.csv").write_text("timestamp,id,load_kwh,pv_kwh\n2024-06-01 00:00,1,x,0\n")
+    words = (
+        "--config half.json --set FOO=1 --set NUM_MINERS=0 --seed x --data bad.csv --prices p.csv"
+    )
+    code, _, err = run(*words.split(), "--members", "m.csv", "--output", "half.json")
+    assert code == 2
+    assert [told.split(":")[0].split(" =")[0] for told in problems(err)] == [
+        "--output half.json",
+        "--config half.json",
+        "FOO",
+        "SEED",
+        "NUM_MINERS",
+        "bad.csv, line 2",
+        "--members m.csv",
+        "--prices p.csv",
+    ]
+
+
+def test_what_a_file_decides_cannot_be_set_beside_it(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """It would be read and ignored."""
+    rows = [f"2024-06-01 {hour:02}:00,1,1,0" for hour in range(3)]
+    (tmp_path / "d.csv").write_text("\n".join(["timestamp,id,load_kwh,pv_kwh", *rows]) + "\n")
+    code, _, err = run("--data", "d.csv", "--set", "SEASON_FACTOR=0.3", "--set", "NUM_PROSUMERS=5")
+    assert (code, problems(err)) == (
+        2,
+        [
+            "--set NUM_PROSUMERS: has no effect, since the file of --data says it; leave one of them out",
+            "--set SEASON_FACTOR: has no effect, since the file of --data says it; leave one of them out",
+        ],
+    )
+
+
+def test_a_run_that_no_memory_can_hold_is_refused_before_it_begins(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    began = time.perf_counter()
+    code, _, err = run("--set", "NUM_PROSUMERS=1000000", "--set", "TIME_STEPS=1000000")
+    (told,) = problems(err)
+    assert code == 2 and time.perf_counter() - began < 2
+    assert told.startswith("1,000,000 members for 1,000,000 steps need about 745,067 GB of memory")
+    assert told.endswith("use fewer members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)")
+
+
+def test_memory_that_runs_out_all_the_same_is_told(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(main.storage, "save", exhausted)
+    code, _, err = run(*SMALL, "--quiet")
+    assert code == 2 and err.startswith("error: not enough memory for a run of this size")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_broken_law_saves_nothing_and_ends_with_1(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise main.LawBroken("energy, step 0")
+
+    monkeypatch.setattr(main.simulator, "run", broken)
+    code, _, err = run(*SMALL, "--quiet")
+    assert (code, err) == (
+        1,
+        "error: a law of the simulation broke, nothing was saved: energy, step 0\n",
+    )
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "SEED = 1\nBASE_PRICE = 0.15 EUR\n",
+            "config.py, line 2: invalid syntax: BASE_PRICE = 0.15 EUR",
+        ),
+        ("SEED = fifty\n", "config.py, line 1: name 'fifty' is not defined"),
+        ("from settings import Sead\n", "config.py, line 1: cannot import name 'Sead'"),
+        ("SEED = 1\n\nNUM_MINERS = 1 / 0\n", "config.py, line 3: division by zero"),
+    ],
+)
+def test_a_config_that_does_not_load_is_named_with_its_line(
+    text: str,
+    told: str,
+    run: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "edited").mkdir()
+    (tmp_path / "edited" / "config.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / "edited"))
+    monkeypatch.delitem(sys.modules, "config")
+    code, _, err = run(*SMALL)
+    (problem,) = problems(err)
+    assert code == 2 and problem.startswith(told)
+    assert problem.endswith("; a line reads NAME: Type = value")
+
+
+def test_an_id_with_a_line_break_does_not_break_the_list(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "d.csv").write_text(
+        'timestamp,id,load_kwh,pv_kwh\n2024-06-01 00:00,"a\nb",1,0\n2024-06-01 01:00,c,1,0\n'
+    )
+    assert len(problems(run("--data", "d.csv")[2])) == 2
+
+
+# ---------------------------------------------------------------- a run can be repeated
+
+
+REPEATED = {
+    "another seed and fewer steps": ["--seed", "7", "--steps", "3"],
+    "quarter hours": ["--set", "TIME_STEP_DURATION=0.25", "--steps", "5"],
+    "five minutes, rounded": ["--set", "TIME_STEP_DURATION=0.0833", "--steps", "5"],
+    "lists and words": [
+        "--set",
+        "LOAD_PATTERN=" + json.dumps([1.5] * 24),
+        "--set",
+        "CONSENSUS=none",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_a_params_json_repeats_its_run_byte_for_byte(
+    case: str, run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    small = [word for word in SMALL if not word.startswith("--steps")]
+    assert run(*small, *REPEATED[case], "--quiet", "-o", "first")[0] == 0
+    again = ["--config", "first/params.json", "--no-plots", "--quiet", "-o", "second"]
+    assert run(*again)[0] == 0
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    assert run("--config", "first/params.json", "--no-plots", "--quiet", "-o", "first")[0] == 0
+    assert contents(tmp_path / "first") == contents(tmp_path / "second"), "also in its own place"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """--data and --prices: four homes, six hours in five-minute steps, and hourly prices."""
+    rows = ["timestamp,household_id,load_kwh,pv_kwh"]
+    for step in range(72):
+        clock = f"2024-06-01 {9 + step // 12:02}:{step % 12 * 5:02}"
+        rows += [f"{clock},flat {home},{0.05 + 0.01 * home},{0.02 * home}" for home in range(4)]
+    (tmp_path / "homes.csv").write_text("\n".join(rows) + "\n")
+    prices = [f"2024-06-01 {hour:02}:00,0.3,0.1" for hour in range(24)]
+    header = "timestamp,import_price_eur_per_kwh,export_price_eur_per_kwh"
+    (tmp_path / "prices.csv").write_text("\n".join([header, *prices]) + "\n")
+    return ["--data", "homes.csv", "--prices", "prices.csv"]
+
+
+@pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])
+def test_a_params_json_repeats_a_run_with_files_if_they_are_given_again(
+    wish: list[str], files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    easy = ["--set", "DIFFICULTY_TARGET=1", "--no-plots", "--quiet"]
+    assert run(*files, *wish, *easy, "-o", "first")[0] == 0
+    again = ["--config", "first/params.json", "--no-plots", "--quiet", "-o", "second"]
+    assert run(*again, *files)[0] == 0
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_a_recorded_run_with_other_files_is_refused(
+    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """One reading changed, one file left out: another run."""
+    assert run(*files, "--steps", "3", "--no-plots", "--quiet", "-o", "first")[0] == 0
+    text = (tmp_path / "homes.csv").read_text()
+    (tmp_path / "other.csv").write_text(text.replace("0.05", "0.06", 1))
+    code, _, err = run("--config", "first/params.json", "--data", "other.csv", "-o", "second")
+    assert (code, problems(err)) == (
+        2,
+        [
+            "--data other.csv: is not the homes.csv of first/params.json; contents differ",
+            "--config first/params.json: the run used prices.csv; give it with --prices",
+        ],
+    )
+
+
+@pytest.mark.parametrize("inputs", ["7", '{"data": 1}', '{"data": {"name": "a"}}'])
+def test_a_recorded_run_with_nonsense_for_inputs_is_refused(
+    inputs: str, run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "p.json").write_text(f'{{"inputs": {inputs}}}')
+    code, _, err = run("--config", "p.json")
+    assert (code, problems(err)) == (2, ["--config p.json: its inputs are not what a run writes"])
+
+
+# ---------------------------------------------------------------- stopped
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A run in a process of its own that mines for hours; returns when it is at work."""
+    command = [sys.executable, str(REPOSITORY / "main.py"), "-o", str(folder), "--no-plots"]
+    process = subprocess.Popen(
+        [*command, "--set", "DIFFICULTY_TARGET=12", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    deadline = time.monotonic() + 30
+    while not list(folder.parent.glob(f".{folder.name}-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+    return process
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_in_one_line_and_leaves_everything_as_it_was(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    folder = save_run(tmp_path / "results", *SMALL)
+    before = contents(folder)
+    process = start(folder)
+    process.send_signal(number)
+    process.send_signal(number)  # an impatient second time must not cut the clearing up short
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1] == "stopped; earlier results are as they were"
+    assert "Traceback" not in err and out == ""
+    assert contents(folder) == before
+    assert os.listdir(tmp_path) == ["results"]
+
+
+@posix
+def test_a_stopped_first_run_leaves_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path / "new" / "results")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert os.listdir(tmp_path) == []
+
+
+@posix
+def test_a_killed_run_leaves_the_earlier_results_and_the_next_one_works(tmp_path: Path) -> None:
+    folder = save_run(tmp_path / "results", *SMALL)
+    before = contents(folder)
+    process = start(folder)
+    process.kill()
+    process.communicate(timeout=30)
+    assert contents(folder) == before
+    save_run(folder, *SMALL, "--seed", "7")
+    assert contents(folder) != before
+
+
+def test_signals_are_as_before_after_a_command(run: Callable[..., tuple[int, str, str]]) -> None:
+    """A notebook that calls main keeps its own way to stop."""
+    before = [signal.getsignal(number) for number in main.STOPS]
+    assert run(*SMALL, "--quiet")[0] == 0
+    assert run("--sed")[0] == 2
+    assert [signal.getsignal(number) for number in main.STOPS] == before
+
+
+def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:
+    """Only the main thread may set signals; a dashboard runs elsewhere."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    arguments = [*SMALL, "--quiet", "-o", str(tmp_path / "results")]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main.main, arguments).result() == 0
+
+
+# ---------------------------------------------------------------- terminals and folders of all kinds
+
+
+def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The line in a shell, where $RUN stands for a small run."""
+    command = f"{sys.executable} {REPOSITORY / 'main.py'} {' '.join(SMALL)}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=os.environ | {"RUN": command} | environment,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+@posix
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("$RUN | true; exit ${PIPESTATUS[0]}", {0, 1}),
+        ("$RUN > /dev/full", {1}),
+        ("$RUN >&-", {0}),
+        ("$RUN 2>&-", {0}),
+        ("PYTHONIOENCODING=ascii $RUN -o r\u00e9sultats", {0}),
+    ],
+    ids=["reader gone", "disk full", "no output", "no errors", "ASCII only"],
+)
+def test_results_are_saved_whatever_becomes_of_the_terminal(
+    line: str, code: set[int], tmp_path: Path
+) -> None:
+    if "/dev/full" in line and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    ended = shell(line, tmp_path)
+    assert ended.returncode in code, ended
+    assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "summary.json").is_file()
+
+
+@posix
+def test_a_run_works_from_another_folder_and_writes_where_it_is_called(tmp_path: Path) -> None:
+    ended = shell("$RUN --quiet", tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert os.listdir(tmp_path) == ["results"]
+
+
+def test_things_in_the_results_folder_survive_a_run(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert run(*SMALL, "--quiet")[0] == 0
+    (tmp_path / "results" / "sim_1").mkdir()
+    (tmp_path / "results" / "runs.sqlite").write_bytes(b"a database")
+    assert run(*SMALL, "--quiet", "--seed", "7")[0] == 0
+    assert (tmp_path / "results" / "sim_1").is_dir()
+    assert (tmp_path / "results" / "runs.sqlite").read_bytes() == b"a database"
+
+
+def test_the_memory_of_a_member_step_is_not_more_than_the_guard_counts_with(tmp_path: Path) -> None:
+    """The figure in options.py is measured; this notices when a run grows by half."""
+    code = (
+        "import resource, main\n"
+        "arguments = ['--no-plots', '--quiet', '--set', 'CONSENSUS=none', '--set']\n"
+        "def peak(n):\n"
+        "    assert main.main([*arguments, f'NUM_PROSUMERS={n}', '-o', 'r']) == 0\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "small, large = peak(10), peak(3000)\n"
+        "print((large - small) * 1024 / (24 * 2990))\n"
+    )
+    if sys.platform != "linux":
+        pytest.skip("ru_maxrss counts in other units elsewhere")
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert float(ended.stdout) < 1.5 * options.BYTES_PER_MEMBER_STEP
+
+
+# ---------------------------------------------------------------- the independent checker agrees
+
+
+CHECKED = {
+    "seed 1": ["--seed", "1"],
+    "48 steps": ["--steps", "48"],
+    "15-minute steps": ["--set", "TIME_STEP_DURATION=0.25", "--steps", "96"],
+    "5-minute steps": ["--set", "TIME_STEP_DURATION=0.0833", "--steps", "60"],
+    "two members": ["--set", "NUM_PROSUMERS=2"],
+    "a thousand members": ["--set", "NUM_PROSUMERS=1000"],
+    "consumers": ["--set", "NUM_CONSUMERS=40"],
+    "no ledger": ["--set", "CONSENSUS=none"],
+    "winter": ["--set", "SEASON_FACTOR=0.3"],
+}
+
+
+def check(tool: Path, folder: Path) -> None:
+    ended = subprocess.run([sys.executable, str(tool), str(folder)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
+    assert main.main(["verify", str(folder), "--quiet"]) == 0
+
+
+def test_the_checker_agrees_on_the_default_day(check_results: Path, default_day: Path) -> None:
+    check(check_results, default_day)
+
+
+@pytest.mark.parametrize("case", CHECKED)
+def test_the_checker_agrees(case: str, check_results: Path, saved_run: Callable[..., Path]) -> None:
+    check(check_results, saved_run(*CHECKED[case]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 21))
+def test_the_checker_agrees_on_every_seed(
+    seed: int, check_results: Path, saved_run: Callable[..., Path]
+) -> None:
+    check(check_results, saved_run("--seed", str(seed)))
+
+
+@pytest.mark.parametrize("members", [False, True])
+def test_the_checker_agrees_on_the_measured_week(
+    members: bool, check_results: Path, homes: Path, saved_run: Callable[..., Path]
+) -> None:
+    files = ["--data", str(homes / "sample_week_2017-06-05.csv")]
+    files += ["--members", str(homes / "households.csv")] if members else []
+    check(check_results, saved_run(*files))
+
+
+def test_the_checker_agrees_on_a_run_with_files(
+    check_results: Path, files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert run(*files, "--no-plots", "--quiet")[0] == 0
+    check(check_results, tmp_path / "results")
