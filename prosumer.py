@@ -106,24 +106,29 @@ def plan_battery(
     surplus = np.maximum(residual_wh, 0)
     if levers is not None and levers.charge_share < 1:
         surplus = np.floor(levers.charge_share * surplus).astype(np.int64)
-    charge = np.minimum(surplus, chargeable_wh(fleet, stored_wh))
-    discharge = np.minimum(np.maximum(-residual_wh, 0), dischargeable_wh(fleet, stored_wh, levers))
-    return BatteryPlan(charge, discharge)
+    need = np.maximum(-residual_wh, 0)
+    power = fleet.max_power_wh
+    return BatteryPlan(
+        charge_wh=np.minimum(np.minimum(surplus, power), room_wh(fleet, stored_wh)),
+        discharge_wh=np.minimum(
+            np.minimum(need, power), above_reserve_wh(fleet, stored_wh, levers)
+        ),
+    )
 
 
-def chargeable_wh(fleet: Fleet, stored_wh: Real) -> Wh:
-    """Most that each battery can take in this step (N), whole Wh at the terminals."""
-    room = np.floor((fleet.max_stored_wh - stored_wh) / fleet.efficiency).astype(np.int64)
-    return np.clip(room, 0, fleet.max_power_wh)
+def room_wh(fleet: Fleet, stored_wh: Real) -> Wh:
+    """What each battery could still take (N), whole Wh at the terminals, however long that lasts."""
+    room = (fleet.max_stored_wh - stored_wh) / fleet.efficiency
+    return np.maximum(np.floor(room), 0).astype(np.int64)
 
 
-def dischargeable_wh(fleet: Fleet, stored_wh: Real, levers: Levers | None = None) -> Wh:
-    """Most that each battery can give in this step above its reserve (N), whole Wh at the terminals."""
+def above_reserve_wh(fleet: Fleet, stored_wh: Real, levers: Levers | None = None) -> Wh:
+    """What each battery could still give above its reserve (N), whole Wh at the terminals."""
     reserve = fleet.min_stored_wh
     if levers is not None and levers.reserve_share:
         reserve = reserve + levers.reserve_share * (fleet.max_stored_wh - fleet.min_stored_wh)
-    above = np.floor((stored_wh - reserve) * fleet.efficiency).astype(np.int64)
-    return np.clip(above, 0, fleet.max_power_wh)
+    above = (stored_wh - reserve) * fleet.efficiency
+    return np.maximum(np.floor(above), 0).astype(np.int64)
 
 
 def stored_after(fleet: Fleet, stored_wh: Real, charge_wh: Wh, discharge_wh: Wh) -> Real:
@@ -172,15 +177,18 @@ def make_orders(
 def storage_orders_wh(
     fleet: Fleet, state: State, plan: BatteryPlan, residual_wh: Wh, levers: Levers
 ) -> tuple[Wh, Wh]:
-    """What batteries offer to, and want from, the neighbours (N each); a member does not do both."""
-    at_rest = residual_wh == 0
-    spare = dischargeable_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
-    room = chargeable_wh(fleet, state.stored_wh) - plan.charge_wh
+    """What batteries offer to, and want from, the neighbours (N each); a member does not do both.
+
+    A share of what lies above the reserve, and of the room, as far as the power left allows.
+    """
+    at_rest, power = residual_wh == 0, fleet.max_power_wh
+    spare = above_reserve_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
+    room = room_wh(fleet, state.stored_wh) - plan.charge_wh
     offers = at_rest & (plan.charge_wh == 0) & (spare > 0)
     bids = at_rest & (plan.discharge_wh == 0) & ~offers
-    offer = np.where(offers, np.floor(levers.offer_share * spare), 0).astype(np.int64)
-    bid = np.where(bids, np.floor(levers.storage_bid_share * room), 0).astype(np.int64)
-    return offer, bid
+    offer = np.minimum(np.floor(levers.offer_share * spare), power - plan.discharge_wh)
+    bid = np.minimum(np.floor(levers.storage_bid_share * room), power - plan.charge_wh)
+    return (offers * offer).astype(np.int64), (bids * bid).astype(np.int64)
 
 
 def trade_cap_wh(settings: Settings) -> int:

@@ -202,10 +202,19 @@ def test_an_idle_battery_offers_a_share_of_what_it_can_spare() -> None:
 
 
 def test_what_a_battery_gives_its_own_home_is_not_offered_again() -> None:
-    """Power 5 kW, 4 kW of it serve the home: half of the last 1 kW is offered."""
-    plan = BatteryPlan(np.array([0]), np.array([4000]))
-    orders = orders_of([0], battery_kwh=[10], stored=9500.0, plan=plan)
-    assert orders.energy_wh.tolist() == [500]
+    """8.284 kWh above the reserve, 2 kWh of it serve the home: half of the rest would be 3.142 kWh, of which
+    the power left, 3 kW of 5, lets 3 through; after 4 kWh for the home the last 1 kW is offered."""
+    for served, offered in ((2000, 3000), (4000, 1000)):
+        plan = BatteryPlan(np.array([0]), np.array([served]))
+        orders = orders_of([0], battery_kwh=[10], stored=9500.0, plan=plan)
+        assert orders.energy_wh.tolist() == [offered]
+
+
+def test_a_share_of_the_charge_is_offered_however_long_the_step() -> None:
+    """OFFER_SHARE counts charge, not power: 1 kWh above the reserve offers 0.487 kWh at any step length."""
+    for hours in (1.0, 0.5, 0.25):
+        orders = orders_of([0], battery_kwh=[10], stored=2000.0, TIME_STEP_DURATION=hours)
+        assert orders.energy_wh.tolist() == [487]
 
 
 def test_a_charging_battery_bids_for_a_share_of_its_room_and_offers_nothing() -> None:
