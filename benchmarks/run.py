@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def bare(attempts):
 def ours(attempts):
     headers = [bytes([m]) * 88 for m in range(15)]
     began = time.perf_counter()
-    tried = blockchain.race(headers, 0, 5)[2]
+    tried = blockchain.race_of_miners(headers, 0, 5, [1] * 15)[2]
     return tried / (time.perf_counter() - began)
 rates = [(bare(400_000), ours(0)) for _ in range(3)]
 best = sorted(o for b, o in rates)[1]
@@ -75,6 +76,8 @@ class Figure:
     what: str
     goal: str
     code: str
+    command: tuple[str, ...] = ()
+    """Without code: a command line of main.py, in which {} is a folder of its own."""
 
 
 def simulation(
@@ -110,7 +113,27 @@ FIGURES = [
         CONSENSUS="none",
         NUM_PROSUMERS=100_000,
     ),
-    Figure("whole_process", "python main.py with all figures", "wall < 8 s", ""),
+    Figure(
+        "whole_process",
+        "python main.py with all figures",
+        "wall < 8 s",
+        "",
+        ("--quiet", "-o", "{}/r"),
+    ),
+    Figure(
+        "compare",
+        "8 rules x 30 seeds x 100 members x 24 h, no figures",
+        "wall < 60 s",
+        "",
+        ("compare", "--runs", "30", "--no-plots", "--quiet", "-o", "{}/c"),
+    ),
+    Figure(
+        "clear",
+        "clear a book of 1,000,000 orders",
+        "wall < 3 s, < 1,000 MB",
+        "",
+        ("clear", "{}/book.csv"),
+    ),
     Figure(
         "mining",
         "hashes per second, and their ratio to a bare hashlib loop",
@@ -123,7 +146,8 @@ FIGURES = [
 def measure(figure: Figure, runs: int) -> dict[str, float]:
     """Medians over `runs` processes."""
     samples = [
-        _whole_process() if not figure.code else _in_process(figure.code) for _ in range(runs)
+        _in_process(figure.code) if figure.code else _whole_process(figure.command)
+        for _ in range(runs)
     ]
     return {key: round(statistics.median(s[key] for s in samples), 4) for key in samples[0]}
 
@@ -133,22 +157,34 @@ def _in_process(code: str) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def _whole_process() -> dict[str, float]:
+def _whole_process(command: tuple[str, ...]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            str(REPOSITORY / "main.py"),
-            "--quiet",
-            "-o",
-            folder + "/results",
-        ]
+        if "clear" in command:
+            write_book(Path(folder) / "book.csv", 1_000_000)
+        words = [word.format(folder) for word in command]
         before = os.times()
-        subprocess.run(command, check=True)
+        done = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "main.py"), *words], stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(done.pid, 0)
         after = os.times()
-    cpu = (
-        after.children_user - before.children_user + after.children_system - before.children_system
-    )
-    return {"wall": after.elapsed - before.elapsed, "cpu": cpu}
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with {status}")
+    return {
+        "wall": after.elapsed - before.elapsed,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "peak_mb": usage.ru_maxrss / 1024,
+    }
+
+
+def write_book(path: Path, orders: int) -> None:
+    """A book of random orders, half of them bids."""
+    draw = random.Random(1)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("side,participant,energy_kwh,price_eur_per_kwh\n")
+        for i in range(orders):
+            side, energy = draw.choice(("buy", "sell")), draw.randint(1, 3000) / 1000
+            file.write(f"{side},u{i:07d},{energy:.3f},{draw.randint(50_000, 300_000) / 1e6:.6f}\n")
 
 
 def main() -> int:
