@@ -45,6 +45,7 @@ def make_fleet(settings: Settings) -> Fleet:
         pv_capacity_kw=np.where(makes_power, np.array(settings.PV_CAPACITY)[home], 0.0),
         base_load_kwh=np.array(settings.BASE_CONSUMPTION)[home],
         battery_kwh=np.where(owns_battery, np.array(settings.BATTERY_CAPACITY)[home], 0.0),
+        kind=(PROSUMER,) * settings.NUM_PROSUMERS + (CONSUMER,) * settings.NUM_CONSUMERS,
     )
 
 
@@ -56,14 +57,18 @@ def assemble_fleet(
     base_load_kwh: Real,
     battery_kwh: Real,
     battery_kw: Real | None = None,
+    kind: tuple[str, ...] | None = None,
 ) -> Fleet:
-    """The fleet of these homes (N); battery_kw defaults to capacity times BATTERY_C_RATE."""
+    """The fleet of these homes (N); battery_kw defaults to capacity times BATTERY_C_RATE.
+
+    Without `kind` a home with neither PV nor battery is a consumer.
+    """
     capacity_wh = battery_kwh * 1000
     power_kw = battery_kwh * settings.BATTERY_C_RATE if battery_kw is None else battery_kw
     has_nothing = (pv_capacity_kw == 0) & (battery_kwh == 0)
     return Fleet(
         household_id=household_id,
-        kind=tuple(CONSUMER if nothing else PROSUMER for nothing in has_nothing.tolist()),
+        kind=kind or tuple(CONSUMER if nothing else PROSUMER for nothing in has_nothing.tolist()),
         home_type=home_type,
         pv_capacity_kw=pv_capacity_kw,
         base_load_kwh=base_load_kwh,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import settings
-from extensions.mechanisms import MECHANISMS
+from extensions.mechanisms import MECHANISMS, no_orders
 from options import Parser
 from records import Orders, StepPrices
 from settings import InputError, microeur
@@ -31,7 +31,12 @@ def command(arguments: list[str], config: ModuleType) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("book", type=Path, metavar="BOOK")
-    parser.add_argument("--mechanism", default="midpoint", metavar="M", help=", ".join(MECHANISMS))
+    parser.add_argument(
+        "--mechanism",
+        default="midpoint",
+        metavar="M",
+        help=", ".join(MECHANISMS) + "; sharing rules and none do not read prices",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV file for the trades")
     options = parser.parse_args(arguments)
     if options.mechanism not in MECHANISMS:
@@ -55,8 +60,13 @@ def command(arguments: list[str], config: ModuleType) -> int:
 def read_book(path: Path) -> tuple[Orders, list[str]]:
     """(orders, names of the participants): one order per line, in whole Wh and micro-euro per kWh.
 
-    A participant's orders stay separate: each line stands for an owner of its own.
+    A participant's orders stay separate: each line stands for an owner of its own, and may even meet
+    an order of the same participant. An empty file is an empty book.
     """
+    import pandas as pd
+
+    if path.is_file() and not path.stat().st_size:
+        return no_orders(), []
     table = read_table(path, "BOOK", {name: (name,) for name in COLUMNS}, may_be_empty=True)
     problems: list[str] = []
     code, words = table["side"].factorize(use_na_sentinel=False)
@@ -69,11 +79,10 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     energy = numbers(table, "energy_kwh", path, problems, MOST_KWH, "kWh")
     price = numbers(table, "price_eur_per_kwh", path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
     energy_wh = np.rint(energy * 1000).astype(np.int64)
-    if not problems:
-        nothing = table.index[energy_wh == 0]
-        problems += examples(
-            path, [(row, "energy_kwh is zero; an order needs at least 0.001") for row in nothing]
-        )
+    small = table["energy_kwh"][energy_wh == 0]  # faulty ones, told already, count as zero here
+    zero = small.index[pd.to_numeric(small, errors="coerce").between(0, 0.0005)]
+    told = "energy_kwh is zero; an order needs at least 0.001"
+    problems += examples(path, [(row, told) for row in zero])
     stop_if(problems)
     count = len(table)
     orders = Orders(

@@ -165,8 +165,12 @@ def share_out(total: int, weights: Wh) -> Wh:
 # ---------------------------------------------------------------- nobody trades
 
 
-def nobody(orders: Orders) -> Orders:
+def nobody(_: Orders) -> Orders:
     """No orders: everyone is alone with the utility."""
+    return no_orders()
+
+
+def no_orders() -> Orders:
     none = np.zeros(0, np.int64)
     return Orders(
         member=none.astype(np.int32),

@@ -163,6 +163,7 @@ def test_steps_cut_the_end_off_and_cannot_lengthen_the_file(write: Callable[...,
     path = write(rows())
     scenario = simulator.prepare(make_settings(), Files(path), steps=3)
     assert scenario.profiles.load_wh.tolist() == EXPECTED_WH[:3]
+    assert simulator.prepare(make_settings(), Files(path), steps=4).profiles.steps == 4
     with pytest.raises(InputError) as caught:
         simulator.prepare(make_settings(), Files(path), steps=5)
     assert caught.value.problems == ["--steps 5: data.csv holds 4 steps"]
@@ -172,9 +173,41 @@ def test_homes_without_pv_and_battery_are_consumers_and_stand_last(
     write: Callable[..., Path],
 ) -> None:
     readings = [(t, home, load, "0" if home == "1" else pv) for t, home, load, pv in rows()]
-    fleet = simulator.prepare(make_settings(), Files(write(readings))).fleet
-    assert fleet.household_id == ("2", "10", "1")
-    assert fleet.kind == ("prosumer", "prosumer", "consumer")
+    scenario = simulator.prepare(make_settings(), Files(write(readings)))
+    assert scenario.fleet.household_id == ("2", "10", "1")
+    assert scenario.fleet.kind == ("prosumer", "prosumer", "consumer")
+    assert (scenario.settings.NUM_PROSUMERS, scenario.settings.NUM_CONSUMERS) == (2, 1)
+    assert scenario.profiles.pv_wh[1].tolist() == [300, 300, 0], "columns move with their home"
+    assert scenario.profiles.load_wh[0].tolist() == [600, 700, 500]
+
+
+def test_power_and_usual_load_come_from_the_readings_whatever_the_step_length(
+    write: Callable[..., Path],
+) -> None:
+    """0.9 kWh in a quarter of an hour are 3.6 kW; a mean of 0.515 kWh are 2.06 kWh per hour."""
+    fleet = simulator.prepare(make_settings(), Files(write(rows(minutes=15)))).fleet
+    assert fleet.pv_capacity_kw.tolist() == pytest.approx([3.6] * 3)
+    assert fleet.base_load_kwh.tolist() == pytest.approx([2.06, 2.46, 2.86])
+
+
+def test_without_a_members_file_homes_with_pv_may_own_the_battery_of_their_size(
+    write: Callable[..., Path],
+) -> None:
+    """0.9 kW of PV is nearest to the smallest type, whose battery holds 5 kWh."""
+    readings = [(t, home, load, "0" if home == "1" else pv) for t, home, load, pv in rows()]
+    for share, expected in ((0.0, [0, 0, 0]), (1.0, [5000, 5000, 0])):
+        fleet = simulator.prepare(make_settings(HAS_BATTERY=share), Files(write(readings))).fleet
+        assert fleet.battery_capacity_wh.tolist() == expected
+
+
+def test_a_run_may_begin_within_an_hour(write: Callable[..., Path]) -> None:
+    path = write(rows(minutes=15, start=datetime(2024, 6, 1, 12, 30)))
+    assert simulator.prepare(make_settings(), Files(path)).profiles.hour.tolist() == [
+        12,
+        12,
+        13,
+        13,
+    ]
 
 
 def test_timestamps_with_an_offset_run_through_a_change_of_clocks(
@@ -219,6 +252,7 @@ def test_ids_are_put_in_natural_order() -> None:
 def test_homes_are_chosen_by_id(write: Callable[..., Path]) -> None:
     meters = read_meters(write(rows()), make_settings(HOUSEHOLDS=" 10 ,1, 1"))
     assert meters.household_id == ["1", "10"]
+    assert read_meters(write(rows()), make_settings(HOUSEHOLDS="1:2")).household_id == ["1", "10"]
 
 
 def test_homes_are_drawn_by_prefix_from_the_seed() -> None:
@@ -327,9 +361,16 @@ def test_lines_with_more_cells_than_the_header_are_named(write: Callable[..., Pa
     told = problems(write(readings))
     assert told[0] == "data.csv, line 2: has 5 cells; the header has 4"
     assert told[-1] == "data.csv: and 4 more lines of this kind"
-    some = rows()
-    some[3] = (*some[3][:3], "0.1,0.2,0.3")
-    assert problems(write(some)) == ["data.csv, line 5: has 6 cells; the header has 4"]
+    for place in (0, 3):
+        some = rows()
+        some[place] = (*some[place][:3], "0.1,0.2,0.3")
+        assert problems(write(some)) == [
+            f"data.csv, line {place + 2}: has 6 cells; the header has 4"
+        ]
+
+
+def test_a_separator_at_the_end_of_each_line_does_no_harm(write: Callable[..., Path]) -> None:
+    assert load_wh(write([(*row, "") for row in rows()])) == EXPECTED_WH
 
 
 def test_a_file_cut_off_in_the_middle_of_a_line_is_refused(write: Callable[..., Path]) -> None:
@@ -525,6 +566,15 @@ def test_without_power_in_the_file_the_c_rate_holds(write: Callable[..., Path]) 
     assert scenario.fleet.max_power_wh.tolist() == [1250, 0, 2000]
 
 
+def test_a_home_without_pv_in_the_readings_has_none(write: Callable[..., Path]) -> None:
+    """A roof that made nothing all year must not count as one that could."""
+    readings = [(t, home, load, "0" if home == "2" else pv) for t, home, load, pv in rows()]
+    members = write("id,battery_kwh,pv_kwp\n1,0,4\n2,0,4\n10,0,4\n", name="members.csv")
+    fleet = simulator.prepare(make_settings(), Files(write(readings), members)).fleet
+    assert fleet.household_id == ("1", "10", "2")
+    assert fleet.pv_capacity_kw.tolist() == [4, 4, 0]
+
+
 def test_a_home_type_cannot_break_the_files_that_quote_it(write: Callable[..., Path]) -> None:
     members = write('id,battery_kwh,home_type\n1,5,"a,b ""c""\nd"\n2,0,\n10,0,e;f\n', name="m.csv")
     fleet = simulator.prepare(make_settings(), Files(write(rows()), members)).fleet
@@ -587,6 +637,11 @@ def test_a_price_file_replaces_every_price_towards_the_outside(
 
 def grid_import(path: Path, steps: int, **changes: Any) -> list[int]:
     return read_prices(path, make_settings(**changes), steps).grid_import.tolist()
+
+
+def test_import_and_export_may_cost_the_same(prices: Callable[..., Path]) -> None:
+    path = prices([(str(k), "0.2", "0.2") for k in range(3)], "timestep")
+    assert grid_import(path, 3) == [200_000] * 3
 
 
 MIDNIGHT = datetime(2024, 6, 1)

@@ -326,6 +326,17 @@ def files(tmp_path: Path) -> list[str]:
     return ["--data", "homes.csv", "--prices", "prices.csv"]
 
 
+def test_steps_cut_a_data_file_and_config_does_not(
+    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """The file runs whole, 72 steps, although config.py says 24, unless the command line says less."""
+    (tmp_path / "mine.json").write_text('{"TIME_STEPS": 5}')
+    for words, steps in ((["--steps", "9"], 9), (["--set", "TIME_STEPS=9"], 9), ([], 72)):
+        easy = ["--config", "mine.json", "--set", "CONSENSUS=none", "--no-plots", "--quiet"]
+        assert run(*files, *words, *easy)[0] == 0
+        assert json.loads((tmp_path / "results" / "params.json").read_text())["TIME_STEPS"] == steps
+
+
 @pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])
 def test_a_params_json_repeats_a_run_with_files_if_they_are_given_again(
     wish: list[str], files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path

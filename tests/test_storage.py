@@ -363,5 +363,11 @@ def test_a_folder_with_nothing_of_anybody_s_in_it_counts_as_empty(
     refuse_unless_ours(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["notes.new", ".bashrc", ".git"])
+def test_hidden_files_and_new_ones_of_somebody_else_count(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    assert refusal(tmp_path).startswith("holds files but no results")
+
+
 def test_a_folder_with_results_of_ours_is_welcome(small: Path) -> None:
     refuse_unless_ours(small)
