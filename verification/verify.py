@@ -19,6 +19,7 @@ import numpy as np
 
 from verification.chain import Progress, check_chain
 from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
+from verification.extras import check_extras
 from verification.folder import COMMUNITY, REGULATOR, Saved, read_folder, step_name
 from verification.money import check_money
 from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show, unit_of
@@ -120,6 +121,7 @@ def check_saved(saved: Saved, findings: Findings, race: bool, tell: Progress) ->
     check_log(saved, findings)
     check_totals(saved, findings)
     check_summary(saved, cash_nanoeur, findings)
+    check_extras(saved, findings)
 
 
 # ------------------------------------------------------------------------------- community, log
