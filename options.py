@@ -122,7 +122,7 @@ def _assigned(options: argparse.Namespace, problems: list[str]) -> dict[str, Any
         pairs.append(("HOUSEHOLDS", options.households))
     assigned: dict[str, Any] = {}
     for name, value in filter(None, pairs):
-        if assigned.setdefault(name, value) != value:
+        if repr(assigned.setdefault(name, value)) != repr(value):  # as texts, for NaN is not itself
             problems.append(f"{name}: set to both {assigned[name]!r} and {value!r}; set it once")
     return assigned
 
