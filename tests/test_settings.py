@@ -77,6 +77,27 @@ def test_quantities_with_a_unit_tell_it() -> None:
     assert not [n for n in without if n.endswith(("PRICE", "_FEE", "_HOURS", "_REWARD", "_LIMIT"))]
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("NUM_PROSUMERS", "a whole number from 0 to 1,000,000"),
+        ("TIME_STEPS", "a whole number from 1 to 1,000,000 (steps)"),
+        ("TIME_STEP_DURATION", "a number from 0.083 to 1 (h)"),
+        ("SEED", "a whole number from 0 to 9,223,372,036,854,775,807"),
+        ("BASE_PRICE", "a number from 0 to 1,000 (EUR/kWh)"),
+        ("MAX_TRADE_CAP", "a number from 0 to 1,000,000 (kWh per hour)"),
+        ("BASE_CONSUMPTION", "a list of numbers, each from 0 to 1,000,000 (kWh per hour)"),
+        ("HAS_BATTERY", "a number from 0 to 1"),
+        ("DIFFICULTY_TARGET", "a whole number from 0 to 16 (hexadecimal digits)"),
+        ("CONSENSUS", 'one of "pow", "pos", "none"'),
+        ("VERBOSE", "true or false"),
+    ],
+)
+def test_ranges_are_those_for_which_the_accounts_are_exact(name: str, allowed: str) -> None:
+    """64 bits of nano-euro hold 9 billion EUR: 1e6 kWh per step and 1,000 EUR/kWh are the bounds (trap 29)."""
+    assert declarations(config)[name].allowed == allowed
+
+
 def test_the_constants_of_config_are_the_settings_of_a_run() -> None:
     """Nothing is renamed, converted or left out on the way."""
     in_force = make_settings()
@@ -255,6 +276,7 @@ def test_settings_that_contradict_each_other_are_refused(
         {"BATTERY_INITIAL_SOC": 0.1},
         {"BATTERY_INITIAL_SOC": 0.95},
         {"RETAIL_PRICE": 0.252},
+        {"FEED_IN_PRICE": 0.15 * 0.6, "PRICE_VARIATION": 0.0},
         {"NUM_MINERS": 14},  # VALIDATOR_STAKES of 15 only count with stake
         {"NUM_MINERS": 2, "MINER_HASH_POWER": [1, 2]},
     ],
