@@ -94,6 +94,27 @@ def test_figures_are_drawn_into_the_new_run_unless_not_wanted(
     assert not (tmp_path / "results" / "plots").exists()
 
 
+def test_timing_tells_the_seconds_of_each_phase_and_the_hash_rate(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """The phases follow each other, so they cannot take longer than the whole."""
+    began = time.perf_counter()
+    assert run(*SMALL, "--quiet")[0] == 0
+    elapsed = time.perf_counter() - began
+    timing = json.loads((tmp_path / "results" / "timing.json").read_text())
+    hashes = json.loads((tmp_path / "results" / "summary.json").read_text())["hashes"]
+    phases = [timing[f"{name}_seconds"] for name in ("prepare", "simulate", "save")]
+    assert min(phases) > 0 and sum(phases) <= timing["total_seconds"] + 1e-5 <= elapsed + 1e-5
+    assert 0 < timing["mining_seconds"] <= timing["simulate_seconds"]
+    assert timing["hashes_per_second"] == pytest.approx(hashes / timing["mining_seconds"], rel=0.05)
+    if sys.platform == "linux":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert timing["peak_memory_mb"] <= peak / 1024 + 0.1
+        assert timing["peak_memory_mb"] > 20, "Python and numpy alone need that"
+
+
 def test_the_word_run_may_be_left_out(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -490,6 +511,8 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
     ended = shell(line, tmp_path)
     assert ended.returncode in code, ended
     assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
+    if "/dev/full" in line:
+        assert ended.stderr.strip().endswith(b"No space left on device")
     (folder,) = tmp_path.iterdir()
     assert (folder / "summary.json").is_file()
 
