@@ -7,15 +7,20 @@ python main.py verify results       check a saved folder, from its files alone
 from __future__ import annotations
 
 import os
-import signal
-import sys
 
 if __name__ == "__main__":  # loading takes a moment too: Ctrl-C there ends it without a traceback
-    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nstopped\n"), os._exit(130)))
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nstopped\n"), os._exit(130)))
+    except KeyboardInterrupt:
+        os._exit(130)
 
 import argparse
 import difflib
 import importlib
+import signal
+import sys
 import threading
 import time
 import traceback
@@ -35,8 +40,6 @@ from terminal import print_summary, progress
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
-
-
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 

@@ -45,6 +45,8 @@ def command(arguments: list[str], config: ModuleType) -> int:
         options.output.is_dir() or not options.output.parent.is_dir()
     ):
         raise InputError([f"--output {options.output}: name a file in an existing folder"])
+    if options.output is not None and options.output.resolve() == options.book.resolve():
+        raise InputError([f"--output {options.output}: is the book itself; name another file"])
     in_force = settings.load(config)
     orders, names = read_book(options.book)
     rule = MECHANISMS[options.mechanism]

@@ -190,3 +190,14 @@ def test_the_trades_of_a_book_are_written(tmp_path: Path) -> None:
             ["c", "A, B", "1.000", "0.150000"],
             ["c", "d", "0.500", "0.125000"],
         ]
+
+
+def test_the_trades_never_take_the_place_of_the_book(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = tmp_path / "book.csv"
+    content = "side,participant,energy_kwh,price_eur_per_kwh\nbuy,a,1,0.2\nsell,b,1,0.1\n"
+    book.write_text(content)
+    assert main.main(["clear", str(book), "-o", str(tmp_path / "." / "book.csv")]) == 2
+    assert "is the book itself" in capsys.readouterr().err
+    assert book.read_text() == content
