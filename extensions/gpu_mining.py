@@ -1,7 +1,7 @@
 """The race of the miners on a CUDA device: the same winner as on the CPU, bit for bit.
 
-The device tries attempts in the order of the race and reports the earliest valid one of a batch, so
-batches and threads change nothing. Every nonce that it returns is checked by hashlib before it is
+The device tries attempts in the order of the race and reports the earliest valid one of a launch, so
+launches and threads change nothing. Every nonce that it returns is checked by hashlib before it is
 believed. Needs CuPy: pip install cupy-cuda12x (or cupy-cuda13x).
 """
 
@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from blockchain import NONCE, Race, race_of_miners, target
+from settings import InputError
 
 KERNEL = Path(__file__).with_name("sha256_race.cu")
 THREADS = 256
-SMALLEST_BATCH, LARGEST_BATCH = 1 << 16, 1 << 30
+"""Threads of a block; a multiprocessor holds eight such blocks at most."""
+FIRST_LAUNCH = 1 << 18
+"""Attempts of the first launch for a block; later ones grow while they are short."""
+SHORT_SECONDS = 0.1
+"""A desktop stops a kernel that keeps its screen waiting for about two seconds; Ctrl-C waits too."""
 NOTHING = 2**64 - 1
 
 
@@ -29,56 +35,58 @@ def find_race() -> tuple[Race, str]:
 
         if not cupy.cuda.runtime.getDeviceCount():
             return race_of_miners, "no CUDA device found; mining on the CPU"
-        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-        return GpuRace(cupy), f"mining on {name}"
+        device = cupy.cuda.runtime.getDeviceProperties(0)
+        race = GpuRace(cupy, 8 * device["multiProcessorCount"])
+        return race, f"mining on {device['name'].decode()}"
     except ImportError:
         return race_of_miners, "CuPy is not installed (pip install cupy-cuda12x); mining on the CPU"
     except Exception as error:  # a driver that is missing or too old raises kinds of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return race_of_miners, f"no usable CUDA device ({reason}); mining on the CPU"
+        return race_of_miners, f"no usable CUDA device ({reason(error)}); mining on the CPU"
+
+
+def reason(error: Exception) -> str:
+    """The first line of what the device's driver says."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class GpuRace:
     """The race of one block after another on one device; called like blockchain.race_of_miners."""
 
-    def __init__(self, cupy: Any):
-        self.cupy = cupy
+    def __init__(self, cupy: Any, blocks: int):
+        """`blocks`: as many blocks of THREADS as the device runs at a time."""
+        self.cupy, self.blocks = cupy, blocks
         module = cupy.RawModule(code=KERNEL.read_text(encoding="utf-8"))
-        self.midstates, self.attempts = (
-            module.get_function("midstates"),
-            module.get_function("attempts"),
-        )
+        self.midstates = module.get_function("midstates")
+        self.attempts = module.get_function("attempts")
 
     def __call__(
         self, headers: list[bytes], first: int, difficulty: int, power: Sequence[int]
     ) -> tuple[int, int, int]:
-        cp, lanes = self.cupy, lanes_of(first, power)
-        blocks, tail = header_words(headers)
-        states = cp.empty((len(headers), 8), cp.uint32)
-        self.midstates((len(headers),), (1,), (cp.asarray(blocks), np.int32(len(headers)), states))
+        try:
+            attempt = self.earliest(headers, lanes_of(first, power), difficulty)
+        except Exception as error:  # memory that others hold, a driver that was reset
+            told = f"the CUDA device failed ({reason(error)}); run again without --use-gpu"
+            raise InputError([told]) from error
+        return believed(headers, first, difficulty, power, attempt)
+
+    def earliest(self, headers: list[bytes], lanes: dict[str, np.ndarray], difficulty: int) -> int:
+        """Number of the first valid attempt, counted from 0 over all miners."""
+        cp, (words, tail) = self.cupy, header_words(headers)
+        miners, size = np.int32(len(headers)), np.uint64(len(lanes["miner"]))
+        states = cp.asarray(np.zeros((len(headers), 8), np.uint32))
+        self.midstates((len(headers),), (1,), (cp.asarray(words), miners, states))
         slots = [cp.asarray(lanes[name]) for name in ("miner", "offset", "weight")]
-        tail, size = cp.asarray(tail), np.uint64(len(lanes["miner"]))
-        batch = min(max(4 * 16**difficulty, SMALLEST_BATCH), LARGEST_BATCH)
-        begin = 0
+        tail, begin, count = cp.asarray(tail), 0, FIRST_LAUNCH
         while True:
-            best = cp.full(1, NOTHING, cp.uint64)
-            count = np.uint64(batch)
-            grid = min((batch + THREADS - 1) // THREADS, 1 << 16)
-            arguments = (
-                states,
-                tail,
-                *slots,
-                size,
-                np.uint64(begin),
-                count,
-                np.int32(difficulty),
-                best,
-            )
-            self.attempts((grid,), (THREADS,), arguments)
-            found = int(best[0])
+            began, best = perf_counter(), cp.asarray(np.array([NOTHING], np.uint64))
+            numbers = np.uint64(begin), np.uint64(count), np.int32(difficulty)
+            self.attempts((self.blocks,), (THREADS,), (states, tail, *slots, size, *numbers, best))
+            found = int(cp.asnumpy(best)[0])  # waits for the device
             if found != NOTHING:
-                return believed(headers, first, difficulty, power, found)
-            begin += batch
+                return found
+            begin += count
+            if perf_counter() - began < SHORT_SECONDS:
+                count *= 2
 
 
 def lanes_of(first: int, power: Sequence[int]) -> dict[str, np.ndarray]:
@@ -109,5 +117,6 @@ def believed(
     nonce = done * int(lanes["weight"][slot]) + int(lanes["offset"][slot])
     found = sha256(headers[miner] + NONCE.pack(nonce)).digest()
     if found >= target(difficulty):
-        raise RuntimeError(f"the device returned nonce {nonce}, whose hash is {found.hex()}")
+        told = f"the CUDA device returned nonce {nonce}, but hashlib finds {found.hex()}"
+        raise InputError([f"{told}; run again without --use-gpu"])
     return miner, nonce, attempt + 1

@@ -63,6 +63,7 @@ extern "C" __global__ void attempts(const u32 *states, const u32 *tail, const in
     u64 stride = (u64)gridDim.x * blockDim.x;
     for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
         u64 attempt = begin + i, done = attempt / size, slot = attempt - done * size;
+        if (attempt > *(volatile u64 *)best) return;  // another thread has found an earlier one
         u64 nonce = done * weight[slot] + offset[slot];
         u32 s[8], w[16];
         for (int k = 0; k < 8; k++) s[k] = states[8 * miner[slot] + k];

@@ -5,14 +5,20 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from conftest import save_run
 
+import main
 from blockchain import Draft, race_of_miners
 from extensions import gpu_mining
+from settings import InputError
 
 HOST = """
 #define HOST_TEST
@@ -20,11 +26,62 @@ HOST = """
 #define __constant__
 #define __global__
 struct dim {{ unsigned int x; }};
-static struct dim blockIdx, threadIdx, blockDim = {{1}}, gridDim = {{1}};
+static struct dim blockIdx, threadIdx, blockDim, gridDim;
 static void atomicMin(unsigned long long *best, unsigned long long value)
 {{ if (value < *best) *best = value; }}
 {kernel}
+/* Every thread of the grid, one after another: the last first, so that later attempts come earlier. */
+#define LAUNCH(call) gridDim.x = grid; blockDim.x = block; \\
+    for (unsigned int b = grid; b-- > 0;) for (unsigned int t = block; t-- > 0;) \\
+    {{ blockIdx.x = b; threadIdx.x = t; call; }}
+void launch_midstates(unsigned int grid, unsigned int block, const u32 *words, int miners, u32 *states)
+{{ LAUNCH(midstates(words, miners, states)) }}
+void launch_attempts(unsigned int grid, unsigned int block, const u32 *states, const u32 *tail,
+                     const int *miner, const u64 *offset, const u64 *weight, u64 size, u64 begin,
+                     u64 count, int difficulty, u64 *best)
+{{ LAUNCH(attempts(states, tail, miner, offset, weight, size, begin, count, difficulty, best)) }}
 """
+C_TYPES = {np.int32: ctypes.c_int32, np.uint64: ctypes.c_uint64}
+
+
+class HostDevice:
+    """Stands where CuPy stands: the device's source, compiled by a C compiler, in host memory."""
+
+    asarray = asnumpy = staticmethod(np.asarray)
+    name, processors = b"a stand-in", 2
+
+    def __init__(self, folder: Path):
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            pytest.skip("no C compiler on this machine")
+        self.folder, self.compiler = folder, compiler
+        self.launches: list[int] = []
+        properties = {"name": self.name, "multiProcessorCount": self.processors}
+        runtime = SimpleNamespace(
+            getDeviceCount=lambda: 1, getDeviceProperties=lambda device: properties
+        )
+        self.cuda = SimpleNamespace(runtime=runtime)
+
+    def RawModule(self, code: str) -> HostDevice:
+        (self.folder / "race.c").write_text(HOST.format(kernel=code.replace('extern "C"', "")))
+        command = [self.compiler, "-O2", "-shared", "-fPIC", "-o", "race.so", "race.c"]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+        self.library = ctypes.CDLL(str(self.folder / "race.so"))
+        return self
+
+    def get_function(self, name: str) -> Callable:
+        def launch(grid: tuple[int], block: tuple[int], arguments: tuple) -> None:
+            passed = [
+                ctypes.c_void_p(value.ctypes.data)
+                if isinstance(value, np.ndarray)
+                else C_TYPES[type(value)](value)
+                for value in arguments
+            ]
+            if name == "attempts":
+                self.launches.append(int(arguments[7]))
+            self.library[f"launch_{name}"](*grid, *block, *passed)
+
+        return launch
 
 
 def headers_of_block(height: int, miners: int) -> list[bytes]:
@@ -33,53 +90,82 @@ def headers_of_block(height: int, miners: int) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def kernel_on_host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The device's source compiled by a C compiler, one thread."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler on this machine")
-    folder = tmp_path_factory.mktemp("kernel")
-    text = gpu_mining.KERNEL.read_text(encoding="utf-8").replace('extern "C"', "")
-    (folder / "race.c").write_text(HOST.format(kernel=text))
-    command = [compiler, "-O2", "-shared", "-fPIC", "-o", "race.so", "race.c"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return ctypes.CDLL(str(folder / "race.so"))
+def device(tmp_path_factory: pytest.TempPathFactory) -> HostDevice:
+    return HostDevice(tmp_path_factory.mktemp("kernel"))
 
 
-def race_on_host(library: ctypes.CDLL, height: int, power: list[int], difficulty: int) -> tuple:
-    """What GpuRace does with the device, done with the compiled kernel."""
-    headers, first = headers_of_block(height, len(power)), height % len(power)
-    blocks, tail = gpu_mining.header_words(headers)
-    states, best = np.zeros((len(headers), 8), np.uint32), np.array([gpu_mining.NOTHING], np.uint64)
-    lanes = gpu_mining.lanes_of(first, power)
-
-    def at(array: np.ndarray) -> ctypes.c_void_p:
-        return ctypes.c_void_p(array.ctypes.data)
-
-    library.midstates(at(blocks), len(headers), at(states))
-    slots = [at(lanes[name]) for name in ("miner", "offset", "weight")]
-    size, count = ctypes.c_uint64(len(lanes["miner"])), ctypes.c_uint64(16**difficulty * 40)
-    library.attempts(
-        at(states), at(tail), *slots, size, ctypes.c_uint64(0), count, difficulty, at(best)
-    )
-    return gpu_mining.believed(headers, first, difficulty, power, int(best[0]))
+@pytest.fixture(scope="module")
+def race(device: HostDevice) -> gpu_mining.GpuRace:
+    return gpu_mining.GpuRace(device, 3)
 
 
 @pytest.mark.parametrize("power", [[1] * 15, [1], [3, 1, 2, 5]])
 @pytest.mark.parametrize("difficulty", [0, 1, 2, 3])
 def test_the_kernel_finds_the_winner_that_hashlib_finds(
-    kernel_on_host: ctypes.CDLL, power: list[int], difficulty: int
+    race: gpu_mining.GpuRace, power: list[int], difficulty: int
 ) -> None:
     for height in (1, 2, 7, 40):
         headers = headers_of_block(height, len(power))
-        cpu = race_of_miners(headers, height % len(power), difficulty, power)
-        assert race_on_host(kernel_on_host, height, power, difficulty) == cpu
+        expected = race_of_miners(headers, height % len(power), difficulty, power)
+        assert race(headers, height % len(power), difficulty, power) == expected
+
+
+def test_the_race_goes_on_from_launch_to_launch(
+    race: gpu_mining.GpuRace, device: HostDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launches of 7, 14, 28, ... attempts: a block is won in a later one, its number is the same."""
+    monkeypatch.setattr(gpu_mining, "FIRST_LAUNCH", 7)
+    monkeypatch.setattr(gpu_mining, "SHORT_SECONDS", 1e9)
+    headers = headers_of_block(9, 4)
+    expected = race_of_miners(headers, 1, 3, [3, 1, 2, 5])
+    device.launches.clear()
+    assert race(headers, 1, 3, [3, 1, 2, 5]) == expected
+    assert device.launches == [7 * 2**n for n in range(len(device.launches))]
+    assert sum(device.launches[:-1]) < expected[2] <= sum(device.launches)
+
+
+def test_a_launch_that_takes_long_is_not_followed_by_a_longer_one(
+    race: gpu_mining.GpuRace, device: HostDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_mining, "FIRST_LAUNCH", 50)
+    monkeypatch.setattr(gpu_mining, "SHORT_SECONDS", 0.0)
+    device.launches.clear()
+    *_, attempts = race(headers_of_block(9, 15), 9, 3, [1] * 15)
+    assert attempts > 50
+    assert device.launches == [50] * -(-attempts // 50)
+
+
+def test_use_gpu_leaves_the_same_folder_as_the_cpu(
+    device: HostDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    device.launches.clear()
+    on_device = save_run(tmp_path / "device", "--use-gpu", "--steps", "14")
+    assert device.launches
+    on_cpu = save_run(tmp_path / "cpu", "--steps", "14")
+    for name in ("blockchain.json", "blocks.csv", "transfers.csv", "summary.json"):
+        assert (on_device / name).read_bytes() == (on_cpu / name).read_bytes()
+
+
+def test_a_device_that_fails_ends_the_run_with_one_line_and_leaves_nothing(
+    device: HostDevice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    monkeypatch.setattr(device, "asnumpy", Mock(side_effect=RuntimeError("out of memory\nat 0")))
+    arguments = ["--use-gpu", "--no-plots", "--steps", "14", "--output", str(tmp_path / "results")]
+    assert main.main(arguments) == 2
+    told = "  the CUDA device failed (out of memory); run again without --use-gpu"
+    assert capsys.readouterr().err.splitlines()[-1] == told
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_nonce_that_hashlib_refutes_is_not_believed() -> None:
     headers = headers_of_block(1, 15)
     _, _, tried = race_of_miners(headers, 1, 3, [1] * 15)
-    with pytest.raises(RuntimeError, match="returned nonce"):
+    with pytest.raises(InputError, match="returned nonce"):
         gpu_mining.believed(headers, 1, 3, [1] * 15, tried - 2)
 
 
