@@ -33,10 +33,10 @@ from typing import Any
 import simulator
 import storage
 from audit import LawBroken
-from blockchain import Race
+from blockchain import Race, race_of_miners
 from options import Parser, add_output_option, add_scenario_options, read_scenario
-from settings import InputError, gather
-from terminal import print_summary, progress
+from settings import InputError, Settings, gather
+from terminal import print_summary, progress, work_ahead
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
@@ -156,7 +156,7 @@ def run_command(arguments: list[str]) -> int:
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
     clock = Stopwatch(began)
     clock.lap("prepare")
-    race = _find_race() if options.use_gpu else None
+    race = _find_race(scenario.settings, options.use_gpu, options.quiet)
     with progress(options.quiet) as advance, storage.replacing(options.output) as folder:
         total = scenario.profiles.steps
         result = simulator.run(
@@ -207,11 +207,16 @@ def find_mechanism(name: str) -> Mechanism:
     return MECHANISMS[name]
 
 
-def _find_race() -> Race:
-    from extensions.gpu_mining import find_race
+def _find_race(settings: Settings, use_gpu: bool, quiet: bool) -> Race:
+    """Who mines, with a line about it where the user asked or where it will take long."""
+    race: Race = race_of_miners
+    if use_gpu:
+        from extensions.gpu_mining import find_race
 
-    race, line = find_race()
-    print(line, file=sys.stderr)
+        race, line = find_race()
+        print(line, file=sys.stderr)
+    if race is race_of_miners and not quiet and (told := work_ahead(settings)):
+        print(told, file=sys.stderr)
     return race
 
 

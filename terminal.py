@@ -9,6 +9,9 @@ from typing import Any
 
 from settings import Settings
 
+HASHES_PER_SECOND = 3e6
+"""Of a CPU, roughly: benchmarks/run.py measures it."""
+
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
@@ -34,6 +37,17 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[phase], completed=done)
 
         yield advance
+
+
+def work_ahead(settings: Settings) -> str:
+    """What a block will cost where that is more than a second or so of a CPU, else nothing."""
+    attempts = 16**settings.DIFFICULTY_TARGET
+    seconds = attempts / HASHES_PER_SECOND
+    if settings.CONSENSUS != "pow" or seconds < 2:
+        return ""
+    took = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
+    told = f"difficulty {settings.DIFFICULTY_TARGET}: {attempts:,} attempts a block are expected"
+    return f"{told}, {took} each on a CPU"
 
 
 def print_summary(

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -16,7 +18,7 @@ import pytest
 from conftest import save_run
 
 import main
-from blockchain import Draft, race_of_miners
+from blockchain import NONCE, Draft, race_of_miners
 from extensions import gpu_mining
 from settings import InputError
 
@@ -84,9 +86,13 @@ class HostDevice:
         return launch
 
 
-def headers_of_block(height: int, miners: int) -> list[bytes]:
+HARD = (9, 50_848_426, 762_726_392)
+"""The race of block 8 at difficulty 8, found by a separate C program."""
+
+
+def headers_of_block(height: int, miners: int, difficulty: int = 2) -> list[bytes]:
     draft = Draft(1, height, 3, bytes(range(32)), (bytes([height]) * 37,))
-    return [draft.header(miner, 2) for miner in range(miners)]
+    return [draft.header(miner, difficulty) for miner in range(miners)]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +114,18 @@ def test_the_kernel_finds_the_winner_that_hashlib_finds(
         headers = headers_of_block(height, len(power))
         expected = race_of_miners(headers, height % len(power), difficulty, power)
         assert race(headers, height % len(power), difficulty, power) == expected
+
+
+def test_the_kernel_wins_a_block_of_difficulty_8_where_hashlib_says_so(
+    race: gpu_mining.GpuRace,
+) -> None:
+    """Only the last of the 762,726,392 attempts are made: the nonces begin late."""
+    headers, (winner, nonce, attempts) = headers_of_block(8, 15, 8), HARD
+    assert sha256(headers[winner] + NONCE.pack(nonce)).hexdigest().startswith("0" * 8)
+    late = gpu_mining.lanes_of(8, [1] * 15)
+    late["offset"] += np.uint64(nonce - 5000)
+    assert race.earliest(headers, late, 8) == 5000 * 15 + (winner - 8)
+    assert attempts == nonce * 15 + (winner - 8) + 1
 
 
 def test_the_race_goes_on_from_launch_to_launch(
@@ -191,3 +209,13 @@ def test_the_device_mines_the_same_chain_as_the_cpu(tmp_path: Path) -> None:
         for difficulty in (1, 2, 3, 4):
             expected = race_of_miners(headers, height % 15, difficulty, [1] * 15)
             assert race(headers, height % 15, difficulty, [1] * 15) == expected
+
+
+@pytest.mark.slow
+def test_difficulty_8_is_usable_on_a_device() -> None:
+    race, line = gpu_mining.find_race()
+    if race is race_of_miners:
+        pytest.skip(line)
+    began = perf_counter()
+    assert race(headers_of_block(8, 15, 8), 8, 8, [1] * 15) == HARD
+    assert perf_counter() - began < 30  # a CPU needs four minutes for these 763 million attempts

@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, save_run
 
+import config
 import main
 import options
+import settings
+import terminal
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
 
@@ -612,3 +615,17 @@ def test_the_checker_agrees_on_a_run_with_files(
 ) -> None:
     assert run(*files, "--no-plots", "--quiet")[0] == 0
     check(check_results, tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"DIFFICULTY_TARGET": 3}, ""),
+        ({"DIFFICULTY_TARGET": 8, "CONSENSUS": "pos"}, ""),
+        ({"DIFFICULTY_TARGET": 8}, "difficulty 8: 4,294,967,296 attempts a block are expected"),
+    ],
+)
+def test_work_that_will_take_long_is_told_before_it_begins(changes: dict, told: str) -> None:
+    line = terminal.work_ahead(settings.load(config, changes))
+    assert line.startswith(told)
+    assert bool(line) == bool(told)

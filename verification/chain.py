@@ -404,31 +404,31 @@ def check_table(chain: Chain, findings: Findings) -> None:
 
 def check_race(blocks: list[Block], rules: Rules, findings: Findings, progress: Progress) -> None:
     """Mines again: no attempt before the winner's was valid. Only sound blocks can be raced."""
-    ends = itertools.accumulate(block.hashes_tried for block in blocks)
-    work = sum(block.hashes_tried for block in blocks)
-    for block, done in zip(blocks, ends, strict=True):
-        earlier = earlier_winner(block, rules)
-        if earlier:
-            won = "miner {} had won with nonce {}".format(*earlier)
-            detail = f"{won}, before miner {block.miner} with nonce {block.nonce}"
-            findings.add(f"block {block.height}", "race", detail)
-        progress("race", done / work)
+    done, work = 0, sum(block.hashes_tried for block in blocks)
+    for block in blocks:
+        for turn in range(rules.miners):
+            progress("race", (done + block.hashes_tried * turn / rules.miners) / work)
+            earlier = earlier_winner(block, rules, turn)
+            if earlier:
+                won = "miner {} had won with nonce {}".format(*earlier)
+                detail = f"{won}, before miner {block.miner} with nonce {block.nonce}"
+                findings.add(f"block {block.height}", "race", detail)
+                break
+        done += block.hashes_tried
+    progress("race", 1)
 
 
-def earlier_winner(block: Block, rules: Rules) -> tuple[int, int] | None:
-    """(miner, nonce) of a valid attempt that came before the block's own, if there was one."""
+def earlier_winner(block: Block, rules: Rules, turn: int) -> tuple[int, int] | None:
+    """(miner, nonce) of a valid attempt, of the miner at this turn, before the block's own."""
     first, weights = block.height % rules.miners, rules.weights
-    rounds = block.nonce // weights[block.miner]
     winners_turn = (block.miner - first) % rules.miners
-    below = 1 << 4 * (64 - rules.difficulty)
-    for turn in range(rules.miners):
-        miner = (first + turn) % rules.miners
-        end = (rounds + (turn < winners_turn)) * weights[miner]
-        start = header_start(block, rules.version, miner)
-        nonce = first_valid(start, block.nonce if turn == winners_turn else end, below)
-        if nonce is not None:
-            return miner, nonce
-    return None
+    miner, end = (first + turn) % rules.miners, block.nonce
+    if turn != winners_turn:
+        rounds = block.nonce // weights[block.miner] + (turn < winners_turn)
+        end = rounds * weights[miner]
+    start = header_start(block, rules.version, miner)
+    nonce = first_valid(start, end, 1 << 4 * (64 - rules.difficulty))
+    return None if nonce is None else (miner, nonce)
 
 
 def first_valid(start: bytes, end: int, below: int) -> int | None:
