@@ -1,6 +1,6 @@
 """The laws of energy and money, checked with == in every step before anything is stored.
 
-A saved folder is checked by verify.py, from its files alone.
+A saved folder is checked by the verification package, from its files alone.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def proof_command(arguments: list[str]) -> int:
         print(made, end="")
         return 0
     try:
-        options.output.write_text(made, encoding="utf-8")
+        options.output.write_text(made, encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError([f"--output {options.output}: {error.strerror or error}"]) from None
     return 0

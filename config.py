@@ -17,6 +17,7 @@ from settings import (
     Flag,
     HashPowers,
     Hours,
+    Incentive,
     Loads,
     Mechanism,
     Miners,
@@ -128,13 +129,13 @@ IMBALANCE_THRESHOLD: Threshold = 0.05
 LOCAL_MARKET_FEE: Price = 0.03
 "What the aggregator adds to the market price for buyers and takes off for sellers."
 OFFER_SHARE: Share = 0.5
-"Share of the charge above the reserve that an idle battery offers to neighbours."
+"Share of the charge above the reserve that an idle battery offers to neighbours within an hour."
 STORAGE_BID_SHARE: Share = 0.5
-"Share of the free room that a battery bids for neighbours' surplus."
+"Share of the free room that a battery bids for neighbours' surplus within an hour."
 STORAGE_MARGIN: Price = 0.005
 "What a battery wants to gain on each kWh that it stores for later."
 QUOTE_MARGIN: Share = 0.35
-"Part of the zone between the two fallback prices that a member without haste keeps for himself."
+"Part of the zone between what a kWh costs and earns outside that a member without haste keeps for himself."
 QUOTE_VARIATION: Share = 0.35
 "How much members differ in that margin: most of it by temper, for good, the rest by mood, per step."
 
@@ -142,13 +143,13 @@ QUOTE_VARIATION: Share = 0.35
 
 REGULATOR_OBJECTIVE: Objective = "maximize_renewable"
 "What the regulator steers for; each objective sets levers of its own."
-RENEWABLE_BONUS: Price = 0.02
+RENEWABLE_BONUS: Incentive = 0.02
 "Paid for each kWh of PV used in the home that made it."
-P2P_BONUS: Price = 0.01
+P2P_BONUS: Incentive = 0.01
 "Paid to both sides for each kWh traded between neighbours."
-PENALTY_FOR_MARKET: Price = 0.02
+PENALTY_FOR_MARKET: Incentive = 0.02
 "Taken for each kWh that a member trades through the local market."
-BAN_PENALTY_LIMIT: Money = 0.02
+BAN_PENALTY_LIMIT: Money = 0.002
 "Avoidable market penalties of the last 24 hours above which a ban follows."
 BAN_BONUS_LIMIT: Money = 0.4
 "Bonuses of the last 24 hours that protect from that ban."

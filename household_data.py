@@ -294,7 +294,8 @@ def _fleet_of_members(
     if "battery_kw" in owned:
         power = owned["battery_kw"].to_numpy(float)
     if "pv_kwp" in owned:
-        kwp = np.where(peak_kw > 0, owned["pv_kwp"].to_numpy(float), 0.0)
+        given = owned["pv_kwp"].to_numpy(float)
+        kwp = np.where((given > 0) & (peak_kw > 0), given, peak_kw)  # what the meter saw is there
     if "home_type" in owned:
         types = [_one_word(text) for text in owned["home_type"].fillna("").astype(str)]
     return assemble_fleet(

@@ -234,7 +234,7 @@ def _draw(folder: Path, advance: Callable[[str, int, int], None]) -> None:
 
 
 class Stopwatch:
-    """Seconds of each phase; the only wall clock of the program, for timing.json alone."""
+    """Seconds of each phase; for timing.json, never for what is simulated."""
 
     def __init__(self, began: float):
         self.began = self.last = began

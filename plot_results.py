@@ -729,7 +729,7 @@ def trade_network(data: Results) -> Figure:
     ax.scatter(x, y, s=marks, c=fill, zorder=3, ec="white", lw=0.8)
     name_places(ax, data, places, size)
     ax.set(xlim=(-1.6, 1.6), ylim=(-1.05, 1.05), aspect="equal")
-    ax.set_position((0.01, 0.03, 0.57, TOP - 0.02))
+    ax.set_position((0.005, 0.03, 0.55, TOP - 0.02))
     ax.set_axis_off()
     rank_bars(ranks, data, sold, bought)
     return fig

@@ -106,30 +106,42 @@ def _steps_of(table: pd.DataFrame, path: Path, problems: list[str]) -> pd.Series
 
 def prices_of_run(tariff: Tariff, settings: Settings, calendar: Calendar) -> Prices:
     """Prices of each step of a run (T); raises InputError where the file does not cover it."""
+    clock = make_clock(settings, calendar.steps, calendar.start_seconds)
     if tariff.by_time:
-        rows = _rows_by_time(tariff, settings, calendar)
+        begins, ends, seconds = _steps_in_file(tariff, settings, calendar)
+        means = [_means(price, seconds, begins, ends) for price in (tariff.buy, tariff.sell)]
     else:
         rows = _rows_by_step(tariff, calendar.steps)
-    clock = make_clock(settings, calendar.steps, calendar.start_seconds)
-    means = (
-        np.rint(price[rows].mean(axis=1)).astype(np.int64) for price in (tariff.buy, tariff.sell)
-    )
+        means = [tariff.buy[rows], tariff.sell[rows]]
     return given_prices(settings, clock, *means)
 
 
+def _means(price: Price, seconds: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> Price:
+    """The mean over each step (T) of a price that holds from its second on until the next one."""
+    before = np.concatenate([[0], np.cumsum(price[:-1] * np.diff(seconds))])
+
+    def summed(until: np.ndarray) -> np.ndarray:
+        row = np.searchsorted(seconds, until, side="right") - 1
+        return before[row] + price[row] * (until - seconds[row])
+
+    return np.rint((summed(ends) - summed(begins)) / (ends - begins)).astype(np.int64)
+
+
 def _rows_by_step(tariff: Tariff, steps: int) -> np.ndarray:
-    """The row of each step (T, 1)."""
+    """The row of each step (T)."""
     wanted = np.arange(steps)
     rows = np.searchsorted(tariff.begins, wanted)
     missing = wanted[~np.isin(wanted, tariff.begins)]
     if len(missing):
         told = some_of(map(str, missing.tolist()))
         stop_if([f"{tariff.path}: has no price for step {told}; the run has {steps} steps"])
-    return rows[:, None]
+    return rows
 
 
-def _rows_by_time(tariff: Tariff, settings: Settings, calendar: Calendar) -> np.ndarray:
-    """The rows that hold in each step (T, k): the last one not later than its start, and what follows."""
+def _steps_in_file(
+    tariff: Tariff, settings: Settings, calendar: Calendar
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(begin, end) of each step (T each) and begin of each price (R), in seconds of the file."""
     import pandas as pd
 
     path, stamps, times = tariff.path, pd.DatetimeIndex(tariff.begins), calendar.times
@@ -152,8 +164,9 @@ def _rows_by_time(tariff: Tariff, settings: Settings, calendar: Calendar) -> np.
             f"{path}: holds prices from {stamps[0]} to {stamps[-1]}; the run goes from {times[0]} to {last}"
         )
     stop_if(problems)
-    first = np.asarray(stamps.searchsorted(times, side="right")) - 1
-    return first[:, None] + np.arange(max(1, int(step / usual)))
+    second = pd.Timedelta(seconds=1)
+    begins = np.asarray((times - stamps[0]) // second, np.int64)
+    return begins, begins + settings.step_seconds, np.asarray((stamps - stamps[0]) // second)
 
 
 def _gaps(path: Path, stamps: Any) -> list[str]:

@@ -13,7 +13,6 @@ from records import (
     PROSUMER,
     BatteryPlan,
     Fleet,
-    Flows,
     Levers,
     Orders,
     Price,
@@ -25,6 +24,10 @@ from records import (
     number_of_accounts,
 )
 from settings import Settings, microeur, nanoeur
+
+DEAREST = 2_000_000_000
+"""Limit price in micro-euro per kWh that nobody bids, and above which no ask needs to stand."""
+
 
 # ---------------------------------------------------------------- who they are
 
@@ -158,7 +161,7 @@ def make_orders(
 
     residual_wh (N) is what self-balancing left. Banned members and those below the threshold stay out.
     """
-    offer, bid = storage_orders_wh(fleet, state, plan, residual_wh, levers)
+    offer, bid = storage_orders_wh(fleet, state, plan, residual_wh, levers, settings.step_hours)
     threshold = settings.IMBALANCE_THRESHOLD * settings.step_hours * 1000
     cap = trade_cap_wh(settings)
     energy = np.minimum(np.abs(residual_wh) + offer + bid, cap)
@@ -180,20 +183,32 @@ def make_orders(
 
 
 def storage_orders_wh(
-    fleet: Fleet, state: State, plan: BatteryPlan, residual_wh: Wh, levers: Levers
+    fleet: Fleet,
+    state: State,
+    plan: BatteryPlan,
+    residual_wh: Wh,
+    levers: Levers,
+    step_hours: float,
 ) -> tuple[Wh, Wh]:
     """What batteries offer to, and want from, the neighbours (N each); a member does not do both.
 
-    A share of what lies above the reserve, and of the room, as far as the power left allows.
+    A share, per hour, of what lies above the reserve, and of the room, as far as the power left allows.
     """
     at_rest, power = residual_wh == 0, fleet.max_power_wh
     spare = above_reserve_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
     room = room_wh(fleet, state.stored_wh) - plan.charge_wh
     offers = at_rest & (plan.charge_wh == 0) & (spare > 0)
     bids = at_rest & (plan.discharge_wh == 0) & ~offers
-    offer = np.minimum(np.floor(levers.offer_share * spare), power - plan.discharge_wh)
-    bid = np.minimum(np.floor(levers.storage_bid_share * room), power - plan.charge_wh)
+    offer_share = share_of_step(levers.offer_share, step_hours)
+    bid_share = share_of_step(levers.storage_bid_share, step_hours)
+    offer = np.minimum(np.floor(offer_share * spare), power - plan.discharge_wh)
+    bid = np.minimum(np.floor(bid_share * room), power - plan.charge_wh)
     return (offers * offer).astype(np.int64), (bids * bid).astype(np.int64)
+
+
+def share_of_step(share: float, step_hours: float) -> float:
+    """The share whose repeated taking, step after step, takes `share` in an hour."""
+    return float(1 - (1 - share) ** step_hours)
 
 
 def trade_cap_wh(settings: Settings) -> int:
@@ -214,6 +229,13 @@ def own_limits(prices: StepPrices, levers: Levers) -> tuple[int, int]:
     return buy + levers.p2p_bonus, max(sell - levers.p2p_bonus, 0)
 
 
+def zone_of_agreement(prices: StepPrices) -> int:
+    """What a kWh costs without a neighbour less what it earns, before any penalty."""
+    buy = min(prices.expected_buy, prices.grid_import)
+    sell = max(prices.expected_sell, prices.grid_export)
+    return max(buy - sell, 0)
+
+
 def quote(
     settings: Settings,
     fleet: Fleet,
@@ -227,12 +249,14 @@ def quote(
 ) -> Price:
     """The limit price of each order (K), micro-euro per kWh.
 
-    bid = B - m (B - S) + bonus, ask = S + m (B - S) - bonus: each keeps the part m of the zone between
-    the fallbacks. A battery bids at most what the energy will be worth after its losses, and asks at
-    least what refilling will cost.
+    bid = B - m zone + bonus, ask = S + m zone - bonus: each keeps the part m of the zone that the prices
+    themselves leave, and passes bonus and penalty on whole. (Kept from the penalty as well, the same part
+    would move both quotes apart as far as their owners' limits: no penalty would change a trade.) A
+    battery bids at most what the energy will be worth after its losses, and asks at least what refilling
+    will cost.
     """
     buy, sell = fallback(prices, levers)
-    zone = max(buy - sell, 0)
+    zone = zone_of_agreement(prices)
     margin = margins(settings, fleet, member, is_sale, energy_wh, levers, timestep)
     bonus = levers.p2p_bonus
     bid = buy - margin * zone + bonus
@@ -243,7 +267,7 @@ def quote(
     keep = microeur(settings.STORAGE_MARGIN)
     bid = np.where(from_storage, np.minimum(bid, worth * round_trip - keep + bonus), bid)
     ask = np.where(from_storage, np.maximum(ask, worth / round_trip + keep - bonus), ask)
-    return np.rint(np.maximum(np.where(is_sale, ask, bid), 0)).astype(np.int64)
+    return np.rint(np.clip(np.where(is_sale, ask, bid), 0, DEAREST)).astype(np.int64)
 
 
 def margins(
@@ -277,8 +301,3 @@ def accepts_market(prices: StepPrices, levers: Levers) -> tuple[bool, bool]:
         prices.expected_buy + levers.market_penalty <= prices.grid_import,
         prices.expected_sell - levers.market_penalty >= prices.grid_export,
     )
-
-
-def after_step(fleet: Fleet, state: State, flows: Flows) -> Real:
-    """What each battery holds after the step (N), in Wh."""
-    return stored_after(fleet, state.stored_wh, flows.charge_wh, flows.discharge_wh)

@@ -60,13 +60,15 @@ class History:
 
     def price(self, name: str) -> np.ndarray:
         """One settled or expected price (T), micro-euro per kWh."""
-        return np.array([getattr(result.prices, name) for result in self.run.steps])
+        return np.array([getattr(result.prices, name) for result in self.run.steps], np.int64)
 
     @cached_property
     def totals(self) -> dict[str, np.ndarray]:
         """Each flow summed over the members (T), in Wh."""
         return {
-            name: np.array([int(getattr(result.flows, name).sum()) for result in self.run.steps])
+            name: np.array(
+                [getattr(result.flows, name).sum() for result in self.run.steps], np.int64
+            )
             for name in (*FLOWS, "renewable_used_wh")
         }
 

@@ -62,6 +62,7 @@ Hours = Annotated[float, _real(0, 8760, "h")]
 EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
 Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
 Price = Annotated[float, _real(0, 1_000, "EUR/kWh")]
+Incentive = Annotated[float, _real(0, 100, "EUR/kWh")]
 Money = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
 Reward = Annotated[float, _real(0, 1_000_000, "EUR")]
 Size = Annotated[float, _real(0, 1_000_000)]
@@ -157,7 +158,7 @@ class Settings(BaseModel):
 
     def steps_of(self, hours: float) -> int:
         """How many steps cover `hours`, rounded up."""
-        return -int(-hours * 3600 // self.step_seconds)
+        return -(-round(hours * 3600) // self.step_seconds)
 
     def stream(self, purpose: str, index: int = 0) -> np.random.Generator:
         """The random stream of one purpose (and hour or step), independent of every other."""

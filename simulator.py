@@ -36,6 +36,8 @@ from records import (
 from settings import InputError, Settings
 
 MOST_NANOEUR = 2**62
+MOST_WH = 10**9
+"""Of one home in one step, as verify demands it."""
 NOBODY = (False, False)
 "(buyers, sellers) of a local market that does not take place."
 
@@ -111,18 +113,26 @@ def prepare(
 
 
 def checked(scenario: Scenario) -> Scenario:
-    """The scenario, unless its money could outgrow 64 bits; then InputError."""
+    """The scenario, unless its energy or its money could outgrow whole numbers of 64 bits; then InputError."""
     s, profiles = scenario.settings, scenario.profiles
+    most_wh = max(int(profiles.load_wh.max()), int(profiles.pv_wh.max()))
+    if most_wh > MOST_WH:
+        told = f"a home with {most_wh / 1000:,.0f} kWh in a step; allowed are {MOST_WH / 1000:,.0f} kWh"
+        raise InputError([f"{told}: use smaller roofs, loads or factors"])
     energy = float(profiles.load_wh.sum(dtype=float) + profiles.pv_wh.sum(dtype=float))
     energy += float(scenario.fleet.max_power_wh.sum(dtype=float)) * profiles.steps
     dearest = max(int(column.max()) for column in vars(profiles.prices).values())
     per_wh = dearest + 1e6 * (s.RENEWABLE_BONUS + 2 * s.P2P_BONUS + s.PENALTY_FOR_MARKET)
     wallets = abs(s.INITIAL_WALLET) * 1e9 * scenario.fleet.size
-    if 4 * energy * per_wh + wallets > MOST_NANOEUR:
+    trades = 2 * scenario.fleet.size  # of a step, at most: with neighbours and with the aggregator
+    blocks = profiles.steps * (trades / s.MAX_TRANSACTIONS_PER_BLOCK + 1) * (s.CONSENSUS != "none")
+    rewards = s.BLOCK_REWARD * 1e9 * blocks
+    if 4 * energy * per_wh + wallets + rewards > MOST_NANOEUR:
         raise InputError(
             [
-                f"energy {energy / 1000:,.0f} kWh at prices up to {dearest / 1e6:,.2f} EUR/kWh: the accounts "
-                "hold at most 4 billion EUR; use smaller values, fewer members or fewer steps"
+                f"energy {energy / 1000:,.0f} kWh at prices up to {dearest / 1e6:,.2f} EUR/kWh, and rewards of "
+                f"up to {rewards / 1e9:,.0f} EUR: the accounts hold at most 4 billion EUR; use smaller "
+                "values, fewer members or fewer steps"
             ]
         )
     return scenario
@@ -196,7 +206,9 @@ def step(
 
     after = replace(
         state,
-        stored_wh=prosumer.after_step(fleet, state, flows),
+        stored_wh=prosumer.stored_after(
+            fleet, state.stored_wh, flows.charge_wh, flows.discharge_wh
+        ),
         balance_nanoeur=state.balance_nanoeur + account_changes(moves, len(balance)),
         period=period,
         **regulator.remember(settings, state, ruling),

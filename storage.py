@@ -61,7 +61,7 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path.write_bytes((json.dumps(content, indent=1) + "\n").encode())
 
 
 def _write_table(path: Path, columns: dict[str, Sequence[str]]) -> None:
@@ -175,7 +175,7 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
         if name.endswith("_wh"):
             if isinstance(values[0], float):
                 columns[name.replace("_wh", "_kwh")] = fixed(
-                    np.rint(np.array(values) * 1000).astype(int), 6
+                    np.rint(np.array(values) * 1000).astype(np.int64), 6
                 )
             else:
                 columns[name.replace("_wh", "_kwh")] = _kwh(np.array(values))

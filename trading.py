@@ -124,7 +124,8 @@ def queue(orders: Orders, sales: bool) -> np.ndarray:
     """Rows of the sales (cheapest first) or of the bids (dearest first); the drawn tie decides equals."""
     rows = np.flatnonzero(orders.is_sale if sales else ~orders.is_sale)
     price = orders.limit_microeur_per_kwh[rows]
-    rank = (price if sales else -price) * np.int64(1 << 21) + orders.tie[rows]
+    tie = orders.tie[rows]
+    rank = (price if sales else -price) * (1 + tie.max(initial=0)) + tie
     return rows[np.argsort(rank)]
 
 

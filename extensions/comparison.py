@@ -296,5 +296,7 @@ def write(
     """Writes comparison.csv and comparison.md; returns the table."""
     table = table_of(cases)
     table.to_csv(folder / "comparison.csv", index=False, lineterminator="\n", float_format="%.9g")
-    (folder / "comparison.md").write_text(markdown(table, default, command), encoding="utf-8")
+    (folder / "comparison.md").write_text(
+        markdown(table, default, command), encoding="utf-8", newline="\n"
+    )
     return table

@@ -45,11 +45,11 @@ class BatteryClasses:
     efficiency: float
 
 
-def merge_batteries(fleet: Fleet) -> BatteryClasses:
-    """One battery for each ratio of power to capacity."""
+def merge_batteries(fleet: Fleet, step_hours: float) -> BatteryClasses:
+    """One battery for each ratio of power to capacity, to a hundredth per hour."""
     owns = fleet.battery_capacity_wh > 0
     capacity, power = fleet.battery_capacity_wh[owns], fleet.max_power_wh[owns]
-    _, build = np.unique(np.round(power / capacity, 2), return_inverse=True)
+    _, build = np.unique(np.round(power / step_hours / capacity, 2), return_inverse=True)
 
     def summed(column: np.ndarray) -> Real:
         return np.asarray(np.bincount(build, column[owns] / 1000), float)
@@ -70,7 +70,8 @@ def community_optimum(scenario: Scenario, final_stored_wh: float | None = None) 
     costs the local market's buying price and earns its selling price. Never infeasible: PV can be
     curtailed, and load can be shed at a prohibitive price.
     """
-    profiles, batteries = scenario.profiles, merge_batteries(scenario.fleet)
+    profiles = scenario.profiles
+    batteries = merge_batteries(scenario.fleet, scenario.settings.step_hours)
     final = batteries.start.sum() if final_stored_wh is None else final_stored_wh / 1000
     return solve(profiles, batteries, min(final, batteries.high.sum()))
 

@@ -551,7 +551,8 @@ def test_the_members_file_says_what_homes_own(write: Callable[..., Path]) -> Non
     """Its rows come in any order; homes that take no part and columns of the user's own are ignored."""
     told = "10,8,4,2,villa\n99,x,x,x,x\n1,0,0,0,\n2,6.4,5,4,flat\n"
     members = write(MEMBERS + "\n" + told, name="members.csv")
-    fleet = simulator.prepare(make_settings(), Files(write(rows()), members)).fleet
+    readings = [(t, home, load, "0" if home == "1" else pv) for t, home, load, pv in rows()]
+    fleet = simulator.prepare(make_settings(), Files(write(readings), members)).fleet
     assert fleet.household_id == ("2", "10", "1"), "home 1 owns nothing: a consumer, and last"
     assert fleet.kind == ("prosumer", "prosumer", "consumer")
     assert fleet.battery_capacity_wh.tolist() == [6400, 8000, 0]
@@ -573,6 +574,17 @@ def test_a_home_without_pv_in_the_readings_has_none(write: Callable[..., Path]) 
     fleet = simulator.prepare(make_settings(), Files(write(readings), members)).fleet
     assert fleet.household_id == ("1", "10", "2")
     assert fleet.pv_capacity_kw.tolist() == [4, 4, 0]
+
+
+def test_a_home_with_sun_in_its_readings_has_a_roof_whatever_the_file_says(
+    write: Callable[..., Path],
+) -> None:
+    """pv_kwp 0 beside measured PV: the strongest reading counts, and the home is no consumer."""
+    members = write("id,battery_kwh,pv_kwp\n1,0,0\n2,0,4\n10,0,4\n", name="members.csv")
+    scenario = simulator.prepare(make_settings(), Files(write(rows()), members))
+    assert scenario.fleet.kind == ("prosumer",) * 3
+    measured = scenario.profiles.pv_wh[:, 0].max() / 1000
+    assert scenario.fleet.pv_capacity_kw.tolist() == [pytest.approx(measured), 4, 4]
 
 
 def test_a_home_type_cannot_break_the_files_that_quote_it(write: Callable[..., Path]) -> None:
@@ -657,6 +669,26 @@ def test_of_prices_that_change_within_a_step_the_mean_counts(prices: Callable[..
     """(0.300 + 0.301 + 0.302 + 0.303) / 4 = 0.3015: no quarter of an hour is left out."""
     path = prices(price_rows(8, minutes=15, start=MIDNIGHT))
     assert grid_import(path, 2) == [301_500, 305_500]
+
+
+def test_a_price_counts_as_long_as_it_holds(prices: Callable[..., Path]) -> None:
+    """40-minute prices 0.300, 0.301, 0.302: the first hour is 40 minutes of one and 20 of the next."""
+    path = prices(price_rows(3, minutes=40, start=MIDNIGHT))
+    assert grid_import(path, 2) == [300_333, 301_667]
+
+
+def test_prices_may_change_within_the_hour(prices: Callable[..., Path]) -> None:
+    """Prices from half past to half past: each hour has half of one and half of the next."""
+    path = prices(price_rows(4, start=MIDNIGHT - timedelta(minutes=30)))
+    assert grid_import(path, 3) == [300_500, 301_500, 302_500]
+
+
+def test_beyond_its_end_the_last_day_of_a_price_file_repeats(prices: Callable[..., Path]) -> None:
+    """What is stored at 18 h is valued by the next 24 hours: six of this day, then the same day again."""
+    path = prices(price_rows(24, start=MIDNIGHT))
+    ahead = read_prices(path, make_settings(FORECAST_ERROR=0.0), 24).day_ahead
+    mean = (300_000 + 23 * 500 + 100_000) / 2  # of import and export price, over any 24 hours
+    assert ahead[[0, 18, 23]].tolist() == [pytest.approx(mean, abs=1)] * 3
 
 
 def test_a_synthetic_run_begins_with_the_first_midnight_of_the_file(

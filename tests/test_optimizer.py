@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import make_settings
@@ -72,6 +74,21 @@ def second_formulation(scenario: simulator.Scenario, final_kwh: float) -> float:
 def test_merging_meters_and_batteries_keeps_the_optimum(seed: int) -> None:
     scenario = scenario_of(SEED=seed, NUM_PROSUMERS=5, NUM_CONSUMERS=1, TIME_STEPS=12)
     final_wh = float(scenario.fleet.initial_stored_wh.sum()) * 0.9
+    expected = second_formulation(scenario, final_wh / 1000)
+    assert community_optimum(scenario, final_wh).cost_eur == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("hours", [1.0, 1 / 12])
+def test_batteries_of_other_builds_are_not_merged(hours: float) -> None:
+    """A slow and a quick battery of the same size: one of both would be worth more than the two."""
+    scenario = scenario_of(
+        NUM_PROSUMERS=4, HAS_BATTERY=1.0, TIME_STEP_DURATION=hours, TIME_STEPS=round(6 / hours)
+    )
+    fleet = scenario.fleet
+    kwh = fleet.battery_capacity_wh / 1000
+    power = np.floor(kwh * np.array([0.29, 0.19, 0.29, 0.19]) * hours * 1000).astype(np.int64)
+    scenario = replace(scenario, fleet=replace(fleet, max_power_wh=power))
+    final_wh = float(fleet.initial_stored_wh.sum()) * 0.4
     expected = second_formulation(scenario, final_wh / 1000)
     assert community_optimum(scenario, final_wh).cost_eur == pytest.approx(expected, abs=1e-6)
 

@@ -176,6 +176,11 @@ def test_a_residual_below_the_threshold_makes_no_order(hours: float, least: int)
     assert orders.member.tolist() == [0, 2]
 
 
+def test_an_order_of_nothing_is_no_order() -> None:
+    """Without a threshold whoever needs nothing still stays out."""
+    assert orders_of([0, 0, 400], IMBALANCE_THRESHOLD=0.0).energy_wh.tolist() == [400]
+
+
 @pytest.mark.parametrize(("hours", "most"), [(1.0, 3000), (0.25, 750), (1 / 12, 250)])
 def test_no_order_exceeds_the_trade_cap_of_the_step(hours: float, most: int) -> None:
     orders = orders_of([9000, -9000, most - 1], TIME_STEP_DURATION=hours)
@@ -210,11 +215,16 @@ def test_what_a_battery_gives_its_own_home_is_not_offered_again() -> None:
         assert orders.energy_wh.tolist() == [offered]
 
 
-def test_a_share_of_the_charge_is_offered_however_long_the_step() -> None:
-    """OFFER_SHARE counts charge, not power: 1 kWh above the reserve offers 0.487 kWh at any step length."""
-    for hours in (1.0, 0.5, 0.25):
-        orders = orders_of([0], battery_kwh=[10], stored=2000.0, TIME_STEP_DURATION=hours)
-        assert orders.energy_wh.tolist() == [487]
+@pytest.mark.parametrize("hours", [1.0, 0.5, 0.25, 1 / 12])
+def test_an_hour_offers_the_same_share_however_long_its_steps(hours: float) -> None:
+    """OFFER_SHARE of 0.36: what an hour of steps leaves, when each sells its share, is 0.64 (trap 5)."""
+    stored, left = 9500.0, []
+    for _ in range(round(1 / hours)):
+        changes = {"OFFER_SHARE": 0.36, "TIME_STEP_DURATION": hours, "MAX_TRADE_CAP": 9.0}
+        orders = orders_of([0], battery_kwh=[10], stored=stored, **changes)
+        stored -= orders.energy_wh[0] / np.sqrt(0.95)
+        left.append((stored - 1000) / 8500)
+    assert left[-1] == pytest.approx(0.64, abs=0.002)
 
 
 def test_a_charging_battery_bids_for_a_share_of_its_room_and_offers_nothing() -> None:

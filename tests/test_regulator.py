@@ -312,7 +312,9 @@ def test_a_typical_day_bans_a_handful_of_members_and_not_a_third() -> None:
 
 def test_avoidable_is_what_met_limits_would_have_spared() -> None:
     """Surplus 1 kWh and need 0.8 kWh whose limits did not meet: 0.8 kWh on either side was avoidable."""
-    settings = quick_settings(QUOTE_MARGIN=1.0, QUOTE_VARIATION=0.0, P2P_BONUS=0.0)
+    settings = quick_settings(
+        QUOTE_MARGIN=1.0, QUOTE_VARIATION=0.0, P2P_BONUS=0.0, PENALTY_FOR_MARKET=0.005
+    )
     fleet = make_homes(settings, battery_kwh=[0, 0])
     result = take_step(settings, fleet, [1000, 0], [0, 800])
     assert result.flows.market_sold_wh.tolist() == [1000, 0]

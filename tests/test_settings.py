@@ -187,6 +187,15 @@ def test_hours_become_steps_rounded_up() -> None:
     assert [quarters.steps_of(hours) for hours in (2.0, 1 / 3, 0.0)] == [8, 2, 0]
 
 
+@pytest.mark.parametrize("minutes", [5, 6, 10, 12, 15, 20, 30, 60])
+def test_hours_that_fill_whole_steps_get_no_step_more(minutes: int) -> None:
+    """2.2 hours are 22 steps of six minutes, although 2.2 * 3600 is a little more than 7,920 in floats."""
+    in_force = make_settings(TIME_STEP_DURATION=minutes / 60)
+    for steps in range(400):
+        assert in_force.steps_of(steps * minutes / 60) == steps
+        assert in_force.steps_of(round(steps * minutes / 60, 4)) in (steps, steps + 1)
+
+
 # ---------------------------------------------------------------- names
 
 
@@ -456,8 +465,9 @@ SMALL = {
     "DIFFICULTY_TARGET": 1,
 }
 STAKES = {"CONSENSUS": "pos", "NUM_MINERS": 15}
-STRICT = {"BAN_PENALTY_LIMIT": 0.0, "BAN_BONUS_LIMIT": 1000.0, "NUM_PROSUMERS": 12}
-POOR = {"BAN_BALANCE_LIMIT": 0.0, "BAN_BONUS_LIMIT": 0.0, "NUM_PROSUMERS": 12}
+PICKY = {"QUOTE_MARGIN": 0.8, "QUOTE_VARIATION": 0.8, "NUM_PROSUMERS": 30, "TIME_STEPS": 24}
+STRICT = PICKY | {"BAN_PENALTY_LIMIT": 0.0, "BAN_BONUS_LIMIT": 1000.0}
+POOR = PICKY | {"BAN_BALANCE_LIMIT": 0.0, "BAN_BONUS_LIMIT": 0.0}
 """Worlds in which a setting can matter: blocks by stake, bans for market use, bans for a low balance."""
 
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -509,7 +519,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "BAN_MARKET_HOURS": (5.0, STRICT),
     "BAN_BALANCE_LIMIT": (-1000.0, POOR),
     "BAN_BALANCE_HOURS": (6.0, POOR),
-    "BAN_COOLDOWN_HOURS": (0.0, STRICT | {"NUM_PROSUMERS": 30, "TIME_STEPS": 24}),
+    "BAN_COOLDOWN_HOURS": (0.0, STRICT | {"BAN_MARKET_HOURS": 1.0, "PENALTY_FOR_MARKET": 0.005}),
     "CONSENSUS": ("pos", {"NUM_MINERS": 15}),
     "NUM_MINERS": (4, {}),
     "MINER_HASH_POWER": ([1, 1, 50], {}),

@@ -240,6 +240,22 @@ def test_equal_orders_win_equally_often() -> None:
     assert chi_square < 20.5, f"0.1 % of fair draws are as uneven as {dict(wins)}"
 
 
+def test_ties_of_a_book_of_millions_never_outweigh_a_price() -> None:
+    """One bid is a millionth of a euro dearer than three million others: it alone is served."""
+    size = 3_000_000
+    limit = np.full(size + 1, 200_000)
+    limit[size - 1] = 200_001
+    orders = Orders(
+        member=np.arange(size + 1, dtype=np.int32),
+        is_sale=np.arange(size + 1) == size,
+        energy_wh=np.full(size + 1, 1000),
+        limit_microeur_per_kwh=limit,
+        from_storage=np.zeros(size + 1, bool),
+        tie=np.arange(size + 1),
+    )
+    assert trading.match(orders).buyer.tolist() == [size - 1]
+
+
 def test_the_tie_is_drawn_anew_in_every_step_and_from_the_seed() -> None:
     """Luck of one hour is not luck for the whole day; and the same seed has the same luck."""
 
@@ -418,30 +434,48 @@ def test_nobody_pays_more_than_without_neighbours() -> None:
                 assert seller in stored or price + levers.p2p_bonus >= worst_sale
 
 
-def test_a_higher_p2p_bonus_never_lowers_the_energy_traded_between_neighbours() -> None:
-    """Same members, same hour, only the bonus differs; on a prototype with other quotes it fell."""
+INCENTIVES = ("P2P_BONUS", "PENALTY_FOR_MARKET")
+
+
+@pytest.mark.parametrize("lever", INCENTIVES)
+def test_a_stronger_incentive_never_lowers_the_energy_traded_between_neighbours(lever: str) -> None:
+    """Same members, same hour, only the lever differs; on a prototype with other quotes it fell.
+
+    A member whose quote kept its part of the penalty too would never answer to it: both limits would
+    move apart in proportion to the zone.
+    """
+    rose = 0
     for seed in range(12):
         traded = []
-        for bonus in (0.0, 0.01, 0.02, 0.05, 0.1):
-            settings = quick_settings(SEED=seed, P2P_BONUS=bonus, NUM_PROSUMERS=40)
+        for euro in (0.0, 0.01, 0.02, 0.05, 0.1):
+            alone = dict.fromkeys(INCENTIVES, 0.0) | {lever: euro}
+            settings = quick_settings(SEED=seed, NUM_PROSUMERS=40, QUOTE_MARGIN=0.6, **alone)
             fleet = prosumer.make_fleet(settings)
             draw = np.random.default_rng(seed)
             pv, load = draw.integers(0, 3000, (2, fleet.size))
             traded.append(int(take_step(settings, fleet, pv, load).flows.p2p_sold_wh.sum()))
         assert traded == sorted(traded), f"seed {seed}: {traded}"
+        rose += traded[-1] > traded[0]
+    assert rose >= 6
 
 
-def test_over_a_day_a_higher_p2p_bonus_raises_the_energy_traded_between_neighbours() -> None:
+@pytest.mark.parametrize("lever", INCENTIVES)
+def test_over_a_day_a_stronger_incentive_raises_the_energy_traded_between_neighbours(
+    lever: str,
+) -> None:
     """Not only hour by hour: summed over days, where what was stored comes back."""
-    traded = [
-        sum(
-            int(result.flows.p2p_sold_wh.sum())
-            for seed in range(4)
-            for result in make_run(SEED=seed, P2P_BONUS=bonus).steps
+    other = dict.fromkeys(INCENTIVES, 0.0)
+    none, some = (
+        np.array(
+            [
+                sum(int(result.flows.p2p_sold_wh.sum()) for result in make_run(**changes).steps)
+                for changes in ({"SEED": seed} | other | {lever: euro} for seed in range(12))
+            ]
         )
-        for bonus in (0.0, 0.01, 0.03)
-    ]
-    assert traded == sorted(traded) and traded[0] < traded[-1], traded
+        for euro in (0.0, 0.03)
+    )
+    more = some - none
+    assert more.mean() > 2 * more.std(ddof=1) / np.sqrt(len(more)), more.tolist()
 
 
 def test_bills_name_the_right_parties() -> None:

@@ -429,3 +429,20 @@ def test_trap_30_no_member_has_an_edge_by_its_number() -> None:
         result = take_step(settings, fleet, [0] * 10 + [500], [500] * 10 + [0], timestep=step)
         first.update(buyer for _, buyer, *_, kind in rows(result.trades) if kind == TradeKind.P2P)
     assert len(first) >= 7 and max(first.values()) <= 8, first
+
+
+def test_a_day_trades_as_much_in_short_steps_as_in_long_ones() -> None:
+    """Trap 5, of a whole day: limits, shares and thresholds mean the same at 60, 15 and 5 minutes."""
+    traded = {
+        hours: sum(
+            int(result.flows.p2p_sold_wh.sum())
+            for seed in range(4)
+            for result in make_run(
+                SEED=seed, TIME_STEP_DURATION=hours, TIME_STEPS=round(24 / hours)
+            ).steps
+        )
+        for hours in (1.0, 0.25, 1 / 12)
+    }
+    assert [energy / traded[1.0] for energy in traded.values()] == pytest.approx(
+        [1.0] * 3, abs=0.03
+    )

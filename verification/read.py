@@ -1,6 +1,6 @@
 """Reading a saved results folder with suspicion: exact numbers, strict JSON, bounded memory.
 
-The ground of the second reading (verify.py): its modules import nothing from the rest of the
+The ground of the second reading (verification/verify.py): its modules import nothing from the rest of the
 project, so a mistake in the code that wrote a folder cannot hide in the code that checks it.
 Whatever the bytes are, reading ends in numbers, in a Finding, or in Unreadable.
 """

@@ -243,7 +243,8 @@ def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float, float]]:
     result["community_cost_eur"] = cash_nanoeur / 1e9, EUR_TOLERANCE
     if kwh["load_kwh"]:
         supplied = imported + max(0.0, -stored)
-        result["self_sufficiency"] = 1 - supplied / kwh["load_kwh"], SHARE_TOLERANCE
+        levels = 1e-6 * (1 + len(saved.members)) / kwh["load_kwh"]  # they are told in mWh
+        result["self_sufficiency"] = 1 - supplied / kwh["load_kwh"], SHARE_TOLERANCE + levels
     if kwh["pv_kwh"]:
         lost = exported + int(e["curtailed_wh"].sum()) / 1000
         result["self_consumption"] = 1 - lost / kwh["pv_kwh"], SHARE_TOLERANCE
