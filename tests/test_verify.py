@@ -1266,33 +1266,6 @@ def test_the_race_tells_how_far_it_is(tmp_path: Path) -> None:
     assert ("race", 1.0) in told
 
 
-# ------------------------------------------------------------------------- mechanisms with extras
-
-
-def test_the_spread_of_a_truthful_auction_may_be_paid_up_to_the_limit(tmp_path: Path) -> None:
-    run = Folder(MECHANISM="huang")
-    run.transfer(1, 2, AGGREGATOR, 500 * (121_000 - 105_500), "auction_spread")
-    run.settle()
-    run.sum_up()
-    assert verify(run.write(tmp_path / "right")).ok
-    run.transfers[-1]["amount_nanoeur"] += 1
-    run.settle()
-    run.sum_up()
-    report = verify(run.write(tmp_path / "wrong"))
-    assert has(report, "auction_spread due", "step 1, member 2"), told_by(report)
-
-
-def test_shared_bills_may_be_settled_in_the_last_step(tmp_path: Path) -> None:
-    run = Folder(MECHANISM="bill_sharing")
-    run.transfer(2, 0, 1, 1_000_000, "bill_sharing")
-    run.settle()
-    run.sum_up()
-    assert verify(run.write(tmp_path / "right")).ok
-    run.transfers[-1]["timestep"] = 1
-    report = verify(run.write(tmp_path / "wrong"))
-    assert has(report, "bill_sharing due", "step 1"), told_by(report)
-
-
 # --------------------------------------------------------------------------- what cannot be read
 
 FILES = (

@@ -73,7 +73,8 @@ class Settings:
     max_soc: float
     wallet_nanoeur: int
     chain: Rules
-    words: frozenset[str]  # all texts among the settings; one of them names the trading mechanism
+    mechanism: str  # the market rule between neighbours, "" where it is not told
+    told: dict[str, Any]  # all settings as they stand in the file
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,8 @@ def read_settings(reader: Reader) -> Settings:
         max_soc=ask.number("BATTERY_MAX_SOC", 0, 1),
         wallet_nanoeur=round(ask.number("INITIAL_WALLET", -1e9, 1e9) * 10**9),
         chain=chain,
-        words=frozenset(value for value in ask.raw.values() if type(value) is str),
+        mechanism=str(ask.raw.get("MARKET_MECHANISM", "")),
+        told=ask.raw,
     )
 
 

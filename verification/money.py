@@ -7,15 +7,21 @@ transfers.csv. Both are summed by step, payer, payee and reason, and must be equ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from verification.energy import P2P
+from verification.energy import BUYER, P2P
 from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
 from verification.read import UNKNOWN_WORD, WORDS, BoolArray, Findings, IntArray, is_number, show
+from verification.scenario import exchange_prices, inputs
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 EXACT = REASON["market_penalty"]  # the reasons before this one have one exact amount
+GRID_PRICE = {
+    "utility_import": "grid_import_price_microeur_per_kwh",
+    "utility_export": "grid_export_price_microeur_per_kwh",
+}
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,10 @@ def reward_dues(saved: Saved) -> Moves:
 
 
 def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """No market penalty above market energy times lever, from members to the regulator alone."""
+    """Market penalties are market energy times lever, from members to the regulator alone.
+
+    Where the settings name no lever of their own, a regulator may have taken less.
+    """
     moves = paid.of("market_penalty")
     wrong = (moves.payer >= len(saved.members)) | (moves.payee != saved.place_of(REGULATOR))
     words = "{} nano-euro between other parties than a member and the regulator"
@@ -189,8 +198,9 @@ def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
     lever = np.repeat(saved.community["market_penalty_microeur_per_kwh"], len(saved.members))
     most = (1 - saved.trading["is_banned"]) * market * lever
     got = by_member(saved, moves.where(~wrong), moves.where(~wrong).payer)
-    words = "{} nano-euro paid, at most {} due"
-    findings.rows(got > most, "market_penalty due", saved.row_name, words, got, most)
+    exact = "PENALTY_FOR_MARKET" in saved.settings.told
+    wrong, words = (got > most) | (exact & (got != most)), "{} nano-euro paid, {} due"
+    findings.rows(wrong, "market_penalty due", saved.row_name, words, got, most)
 
 
 def by_member(saved: Saved, moves: Moves, place: IntArray) -> IntArray:
@@ -213,18 +223,19 @@ def is_exchange(saved: Saved, moves: Moves) -> BoolArray:
 def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
     """The aggregator settles the members' net market energy, and only that, with the utility.
 
-    Its price is one of the step, between what sellers get and what buyers pay.
+    Its price is the market price of the step.
     """
     exchange = paid.where(is_exchange(saved, paid))
     net = saved.per_step(saved.energy["market_bought_wh"] - saved.energy["market_sold_wh"])
-    low = saved.community["market_sell_price_microeur_per_kwh"]
-    high = saved.community["market_buy_price_microeur_per_kwh"]
+    low, high = exchange_prices(saved)
     for reason, wh in (
         ("utility_import", np.maximum(net, 0)),
         ("utility_export", np.maximum(-net, 0)),
     ):
         moves, got = exchange.of(reason), np.zeros(saved.steps, np.int64)
         np.add.at(got, moves.step, moves.nanoeur)
+        if inputs(saved, "prices"):  # one price for each direction, whatever the market is
+            low = high = saved.community[GRID_PRICE[reason]]
         price, rest = np.divmod(got, np.maximum(wh, 1))  # energy of all members: no product fits
         wrong = (wh > 0) & ((price < low) | (price > high) | (rest != 0))
         wrong[moves.step[wh[moves.step] == 0]] = True
@@ -233,31 +244,88 @@ def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
 
 
 def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """auction_spread: a buyer pays the aggregator at most energy times (own limit - price)."""
-    moves, trades, n = paid.of("auction_spread"), saved.trades, len(saved.members)
-    allowed = "huang" in saved.settings.words
-    strange = (moves.payer >= n) | (moves.payee != saved.place_of(AGGREGATOR)) | (not allowed)
+    """auction_spread: each buyer of a step pays the aggregator the same beyond the price, for each Wh.
+
+    What that is, is the limit of a buyer who did not trade, less the price.
+    """
+    moves, n = paid.of("auction_spread"), len(saved.members)
+    huang = saved.settings.mechanism == "huang"
+    strange = (moves.payer >= n) | (moves.payee != saved.place_of(AGGREGATOR)) | (not huang)
     words = "{} nano-euro between other parties, or without the mechanism huang"
     findings.rows(strange, "auction_spread due", moves.name_step, words, moves.nanoeur)
-    bought = saved.sound_trades & (trades["trade_type"] == P2P) & (trades["buyer_id"] >= 0)
-    row = trades["timestep"][bought] * n + trades["buyer_id"][bought]
-    gap = saved.trading["limit_price_microeur_per_kwh"][row]
-    gap = np.maximum(gap - trades["price_microeur_per_kwh"][bought], 0)
-    most = np.zeros(saved.steps * n, np.int64)
-    np.add.at(most, row, gap * trades["energy_wh"][bought])
-    got = by_member(saved, moves, moves.payer)
-    words = "{} nano-euro paid, at most {} due"
-    findings.rows(got > most, "auction_spread due", saved.row_name, words, got, most)
+    if not huang:
+        return
+    bought, limit = saved.energy["p2p_bought_wh"], saved.trading["limit_price_microeur_per_kwh"]
+    got, price = by_member(saved, moves, moves.payer), spread_price(saved)
+    for t in range(saved.steps):
+        mine = slice(t * n, t * n + n)
+        wh, euro, asked = bought[mine], got[mine], limit[mine]
+        left_out = (saved.trading["role"][mine] == BUYER) & (wh == 0)
+        spread = euro.sum() // max(int(wh.sum()), 1)
+        known = not wh.any() or bool(np.isin(price[t] + spread, asked[left_out]))
+        wrong = (euro != spread * wh) | ((wh > 0) & ((price[t] + spread > asked) | (not known)))
+        words = "{} nano-euro paid beyond the price for {} Wh, which no bid left out explains"
+        place = partial(member_of_step, t)
+        findings.rows(wrong, "auction_spread due", place, words, euro, wh)
+
+
+def member_of_step(step: int, member: int) -> str:
+    return f"step {step}, member {member}"
+
+
+def spread_price(saved: Saved) -> IntArray:
+    """The price between neighbours in each step (T); under huang all trades of a step have one."""
+    trades, price = saved.trades, np.zeros(saved.steps, np.int64)
+    p2p = saved.sound_trades & (trades["trade_type"] == P2P)
+    price[trades["timestep"][p2p]] = trades["price_microeur_per_kwh"][p2p]
+    return price
 
 
 def check_sharing(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """bill_sharing: members, aggregator and utility settle in the last step, and only there."""
-    moves = paid.of("bill_sharing")
-    allowed = "bill_sharing" in saved.settings.words
-    wrong = (moves.step != saved.steps - 1) | (not allowed)
-    wrong |= np.maximum(moves.payer, moves.payee) > saved.place_of(UTILITY)
+    """bill_sharing: after the last step the community's bill and income are shared by net energy."""
+    moves, n = paid.of("bill_sharing"), len(saved.members)
+    shares = saved.settings.mechanism == "bill_sharing"
+    aggregator = saved.place_of(AGGREGATOR)
+    wrong = (moves.step != saved.steps - 1) | (not shares)
+    wrong |= (np.maximum(moves.payer, moves.payee) != aggregator) | (
+        np.minimum(moves.payer, moves.payee) >= n
+    )
     words = "{} nano-euro before the last step, between other parties, or without the mechanism"
     findings.rows(wrong, "bill_sharing due", moves.name_step, words, moves.nanoeur)
+    if not shares:
+        return
+    paid_in, paid_out = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    sound = moves.where(~wrong)
+    np.add.at(paid_in, sound.payer[sound.payer < n], sound.nanoeur[sound.payer < n])
+    np.add.at(paid_out, sound.payee[sound.payee < n], sound.nanoeur[sound.payee < n])
+    owed, words = shared_bills(saved), "member pays {} and gets {} nano-euro, owes {}"
+    wrong = (paid_in != np.maximum(owed, 0)) | (paid_out != np.maximum(-owed, 0))
+    name = partial(member_of_step, saved.steps - 1)
+    findings.rows(wrong, "bill_sharing due", name, words, paid_in, paid_out, owed)
+
+
+def shared_bills(saved: Saved) -> IntArray:
+    """What each member (N) owes beside what it has paid to the utility, negative where it gets money."""
+    e, n = saved.energy, len(saved.members)
+    owed = np.zeros(n, np.int64)
+    for sign, p2p, grid, price in (
+        (1, "p2p_bought_wh", "grid_import_wh", GRID_PRICE["utility_import"]),
+        (-1, "p2p_sold_wh", "grid_export_wh", GRID_PRICE["utility_export"]),
+    ):
+        each = e[grid] * np.repeat(saved.community[price], n)
+        settled = each.reshape(saved.steps, n).sum(axis=0)
+        energy = (e[p2p] + e[grid]).reshape(saved.steps, n).sum(axis=0)
+        owed += sign * (in_proportion(int(settled.sum()), energy.tolist()) - settled)
+    return owed
+
+
+def in_proportion(total: int, weights: list[int]) -> IntArray:
+    """`total` in whole parts: up to each member, the part reached is rounded down."""
+    whole, reached, parts = sum(weights), 0, [0]
+    for weight in weights:
+        reached += weight
+        parts.append(reached * total // whole if whole else 0)
+    return np.asarray(np.diff(np.array(parts)), np.int64)
 
 
 # --------------------------------------------------------------------------- actions and accounts

@@ -23,6 +23,7 @@ from verification.extras import check_extras
 from verification.folder import COMMUNITY, REGULATOR, Saved, read_folder, step_name
 from verification.money import check_money
 from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show, unit_of
+from verification.scenario import check_scenario
 
 __all__ = ["Finding", "Report", "Unreadable", "verify"]
 
@@ -112,6 +113,7 @@ def check_saved(saved: Saved, findings: Findings, race: bool, tell: Progress) ->
     """All rules, from the meter to the totals."""
     tell("energy and trades", 0.0)
     check_members(saved, findings)
+    check_scenario(saved, findings)
     if saved.chain:
         check_chain(saved.chain, saved.settings.chain, transactions(saved), findings, race, tell)
     tell("money", 0.0)

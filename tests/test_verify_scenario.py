@@ -1,0 +1,327 @@
+"""verify against the settings of the run: forgeries that no law of energy or money forbids.
+
+Each takes a real run, changes what an attacker would change, and must be found under the rule that it
+breaks. Other rules may find it too: the accounts of most forgeries are left as they were.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import save_run
+
+from verification import verify
+
+Row = dict[str, str]
+SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
+AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
+SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """run_of("huang") is a saved day under this rule; read only."""
+    folders: dict[str, Path] = {}
+
+    def make(rule: str) -> Path:
+        if rule not in folders:
+            folder = tmp_path_factory.mktemp(rule) / "results"
+            folders[rule] = save_run(folder, *SMALL, f"--set=MARKET_MECHANISM={rule}")
+        return folders[rule]
+
+    return make
+
+
+@pytest.fixture
+def forged(run_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., set[str]]:
+    """forged(file, change, rule) gives the rules that verify finds broken after change(rows)."""
+
+    def judge(file: str, change: Callable[[Any], Any], rule: str = "midpoint") -> set[str]:
+        folder = tmp_path / "results"
+        shutil.copytree(run_of(rule), folder)
+        path = folder / file
+        if file.endswith(".json"):
+            content = json.loads(path.read_text())
+            changed = change(content)
+            path.write_text(json.dumps(content if changed is None else changed, indent=1) + "\n")
+        else:
+            with open(path, newline="") as opened:
+                rows = list(csv.DictReader(opened))
+            names = list(rows[0])
+            changed = change(rows)
+            rows = rows if changed is None else changed
+            with open(path, "w", newline="") as opened:
+                writer = csv.DictWriter(opened, names, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+        return {finding.rule for finding in verify(folder).findings}
+
+    return judge
+
+
+def first(rows: list[Row], **wanted: str) -> Row:
+    return next(row for row in rows if all(row[name] == value for name, value in wanted.items()))
+
+
+def raised(text: str, by: float) -> str:
+    return f"{float(text) + by:.{len(text.split('.')[1])}f}"
+
+
+@pytest.mark.parametrize("rule", [*AUCTIONS, *SHARING, "none"])
+def test_a_run_under_any_rule_keeps_its_own_promises(
+    rule: str, run_of: Callable[[str], Path]
+) -> None:
+    report = verify(run_of(rule))
+    assert report.ok, report.findings[:5]
+
+
+# ---------------------------------------------------------------- members and equipment
+
+
+def test_a_member_more_or_less_than_the_settings_say(forged: Callable[..., set[str]]) -> None:
+    def change(params: dict) -> None:
+        params["NUM_CONSUMERS"] += 1
+
+    assert "members" in forged("params.json", change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("prosumer", "initial_level_kwh", 9.0),
+        ("prosumer", "battery_capacity_kwh", 100.0),
+        ("consumer", "battery_capacity_kwh", 10.0),
+    ],
+)
+def test_a_battery_that_the_settings_do_not_give(
+    kind: str, name: str, value: float, forged: Callable[..., set[str]]
+) -> None:
+    def change(members: list[dict]) -> None:
+        next(m for m in members if m["kind"] == kind)[name] = value
+
+    assert "equipment" in forged("prosumers.json", change)
+
+
+def test_a_battery_faster_than_its_rate(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        row = next(row for row in rows if float(row["battery_discharge_kwh"]) > 0)
+        row["battery_discharge_kwh"] = raised(row["battery_discharge_kwh"], 12)
+        row["load_kwh"] = raised(row["load_kwh"], 12)
+
+    assert "battery power" in forged("prosumer_energy.csv", change)
+
+
+def test_sun_and_use_beyond_the_largest_roof_and_home(forged: Callable[..., set[str]]) -> None:
+    """100 kWh of PV that the home uses at once: the energy law holds, and the bonus would be due."""
+
+    def change(rows: list[Row]) -> None:
+        for name in ("pv_kwh", "load_kwh", "renewable_used_kwh"):
+            rows[5][name] = raised(rows[5][name], 100)
+
+    assert "synthetic day" in forged("prosumer_energy.csv", change)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rule"),
+    [
+        (("grid_import_kwh", "grid_export_kwh"), "both ways"),
+        (("grid_import_kwh", "curtailed_kwh"), "curtailed"),
+    ],
+)
+def test_energy_that_only_passes_through_a_meter(
+    columns: tuple[str, str], rule: str, forged: Callable[..., set[str]]
+) -> None:
+    """In and out at once: the sum is right, and somebody pays for it."""
+
+    def change(rows: list[Row]) -> None:
+        for name in columns:
+            rows[5][name] = raised(rows[5][name], 5)
+
+    assert rule in forged("prosumer_energy.csv", change)
+
+
+def test_an_order_above_the_cap(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        first(rows, role="seller")["order_kwh"] = "2000.000"
+
+    assert "trade cap" in forged("prosumer_trading.csv", change)
+
+
+# ---------------------------------------------------------------- prices, levers, bans
+
+PRICES = [
+    ("grid_import_price_eur_per_kwh", 0.1, "utility price"),
+    ("grid_export_price_eur_per_kwh", 900.0, "utility price"),
+    ("market_buy_price_eur_per_kwh", 0.001, "market price"),
+    ("market_sell_price_eur_per_kwh", -0.001, "market price"),
+    ("renewable_bonus_eur_per_kwh", 1.0, "lever"),
+    ("p2p_bonus_eur_per_kwh", 0.01, "lever"),
+    ("market_penalty_eur_per_kwh", -0.01, "lever"),
+]
+
+
+@pytest.mark.parametrize(("name", "by", "rule"), PRICES)
+def test_a_price_or_lever_that_the_settings_do_not_set(
+    name: str, by: float, rule: str, forged: Callable[..., set[str]]
+) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[12][name] = raised(rows[12][name], by)
+
+    assert rule in forged("community_summary.csv", change)
+
+
+def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:
+    """Both prices moved alike, so that the fee is right: 0.15 * 1.3 varies by 5 %, not by 10 cents."""
+
+    def change(rows: list[Row]) -> None:
+        for name in ("market_buy_price_eur_per_kwh", "market_sell_price_eur_per_kwh"):
+            rows[12][name] = raised(rows[12][name], -0.1)
+
+    assert "market price" in forged("community_summary.csv", change)
+
+
+def test_a_ban_of_an_invented_length(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[-3] |= {"ban_steps_left": "500", "ban_reason": "excessive_market_use"}
+
+    assert "ban length" in forged("regulator_actions.csv", change)
+
+
+def test_a_ban_of_a_member_that_paid_no_penalty(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        row = next(r for r in reversed(rows) if float(r["penalty_eur"]) == 0)
+        row |= {"ban_steps_left": "2", "ban_reason": "excessive_market_use"}
+
+    assert "ban without cause" in forged("regulator_actions.csv", change)
+
+
+@pytest.mark.parametrize("name", ["MARKET_MECHANISM", "REGULATOR_OBJECTIVE"])
+def test_a_rule_or_an_objective_that_does_not_exist(
+    name: str, forged: Callable[..., set[str]]
+) -> None:
+    def change(params: dict) -> None:
+        params[name] = "nonsense"
+
+    assert {"MARKET_MECHANISM": "market rule", "REGULATOR_OBJECTIVE": "lever"}[name] in forged(
+        "params.json", change
+    )
+
+
+def test_the_name_of_a_rule_elsewhere_in_the_settings_allows_nothing(
+    forged: Callable[..., set[str]],
+) -> None:
+    """HOUSEHOLDS = "bill_sharing" must not let the utility share out money."""
+
+    def change(rows: list[Row]) -> None:
+        rows.append(
+            {"timestep": "23", "payer_id": "-1", "payee_id": "5", "amount_eur": "50.000000000", "reason": "bill_sharing"}
+        )  # fmt: skip
+
+    assert "bill_sharing due" in forged("transfers.csv", change)
+
+
+# ---------------------------------------------------------------- the market rule
+
+
+@pytest.mark.parametrize("rule", [*AUCTIONS, "mid_market_rate", "bill_sharing"])
+def test_a_price_between_neighbours_that_the_rule_does_not_make(
+    rule: str, forged: Callable[..., set[str]]
+) -> None:
+    """A millionth of a euro more in one trade."""
+
+    def change(rows: list[Row]) -> None:
+        row = first(rows, trade_type="p2p")
+        row["price_eur_per_kwh"] = raised(row["price_eur_per_kwh"], 1e-6)
+
+    assert "market rule" in forged("all_trades.csv", change, rule)
+
+
+def test_the_price_of_supply_and_demand_is_that_of_the_orders(
+    forged: Callable[..., set[str]],
+) -> None:
+    def change(rows: list[Row]) -> None:
+        row = first(rows, trade_type="p2p")
+        row["price_eur_per_kwh"] = raised(row["price_eur_per_kwh"], 0.0001)
+
+    assert "market rule" in forged("all_trades.csv", change, "supply_demand_ratio")
+
+
+def test_a_limit_taken_away_so_that_any_price_fits(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        first(rows, role="buyer")["limit_price_eur_per_kwh"] = ""
+
+    assert "limit price" in forged("prosumer_trading.csv", change)
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_a_better_order_that_was_passed_over(role: str, forged: Callable[..., set[str]]) -> None:
+    """An order that found no neighbour, with a limit that would have been served first."""
+
+    def change(rows: list[Row]) -> None:
+        busy = {r["timestep"] for r in rows if float(r["p2p_kwh"]) > 0}
+        left = (r for r in rows if r["role"] == role and float(r["p2p_kwh"]) == 0)
+        row = next(r for r in left if r["timestep"] in busy)
+        row["limit_price_eur_per_kwh"] = "0.900000" if role == "buyer" else "0.000001"
+
+    assert "priority" in forged("prosumer_trading.csv", change)
+
+
+# ---------------------------------------------------------------- money
+
+
+def of(reason: str, rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["reason"] == reason]
+
+
+@pytest.mark.parametrize(
+    ("reason", "rule"),
+    [
+        ("market_penalty", "midpoint"),
+        ("auction_spread", "huang"),
+        ("bill_sharing", "bill_sharing"),
+    ],
+)
+@pytest.mark.parametrize("left", ["none", "all but one"])
+def test_payments_that_were_due_and_are_missing(
+    reason: str, rule: str, left: str, forged: Callable[..., set[str]]
+) -> None:
+    def change(rows: list[Row]) -> list[Row]:
+        gone = of(reason, rows) if left == "none" else of(reason, rows)[:1]
+        assert gone
+        return [row for row in rows if row not in gone]
+
+    assert f"{reason} due" in forged("transfers.csv", change, rule)
+
+
+@pytest.mark.parametrize(("payer", "payee"), [("3", "-1"), ("-1", "5"), ("-2", "5"), ("3", "5")])
+def test_money_in_the_name_of_shared_bills(
+    payer: str, payee: str, forged: Callable[..., set[str]]
+) -> None:
+    """Through the aggregator, from the utility, or from member to member."""
+
+    def change(rows: list[Row]) -> None:
+        rows.append(
+            {"timestep": "23", "payer_id": payer, "payee_id": payee, "amount_eur": "50.000000000", "reason": "bill_sharing"}
+        )  # fmt: skip
+
+    assert "bill_sharing due" in forged("transfers.csv", change, "bill_sharing")
+
+
+def test_the_aggregator_settles_at_the_market_price_and_no_other(
+    forged: Callable[..., set[str]],
+) -> None:
+    """It sold to the utility at the price that buyers pay: twice the fee for each kWh."""
+
+    def change(rows: list[Row]) -> None:
+        row = next(
+            r for r in of("utility_export", rows) if (r["payer_id"], r["payee_id"]) == ("-2", "-1")
+        )
+        row["amount_eur"] = raised(row["amount_eur"], 0.03)
+
+    assert "aggregator exchange" in forged("transfers.csv", change)
