@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from options import Parser
 from settings import InputError
@@ -30,13 +32,14 @@ def verify_command(arguments: list[str]) -> int:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
     options = parser.parse_args(arguments)
+    tip = _demanded_tip(options.tip)
     import verification
 
     try:
         with progress(options.quiet) as advance:
             outcome = verification.verify(
                 options.folder,
-                tip=options.tip,
+                tip=tip,
                 race=options.race,
                 progress=lambda what, share: advance(what, round(share * 100), 100),
             )
@@ -50,7 +53,10 @@ def verify_command(arguments: list[str]) -> int:
 
 
 def proof_command(arguments: list[str]) -> int:
-    """Prints the proof of one trade, or checks one: exit code 0, or 1 with the step that failed."""
+    """Prints the proof of one trade, or checks one: exit code 0, or 1 with the step that failed.
+
+    A proof is checked before it is printed: what a chain does not prove is no proof of ours.
+    """
     parser = Parser(
         prog="python main.py proof",
         description="Show that one trade is on the chain, or check such a proof without the chain.",
@@ -71,34 +77,48 @@ def proof_command(arguments: list[str]) -> int:
         help="write the proof there, not to the terminal",
     )
     options = parser.parse_args(arguments)
+    tip = _demanded_tip(options.tip)
+    if options.check is None and (options.folder is None or options.trade is None):
+        raise InputError(["proof: needs a folder and a trade id, or --check FILE"])
     from verification import Unreadable, proof
 
     try:
         if options.check is not None:
-            return _check(options.check, options.tip)
-        if options.folder is None or options.trade is None:
-            raise InputError(["proof: needs a folder and a trade id, or --check FILE"])
-        made = json.dumps(proof.make_proof(options.folder, options.trade), indent=1) + "\n"
-    except Unreadable as error:
-        raise InputError(list(error.problems)) from None
-    if options.output is None:
-        print(made, end="")
-        return 0
-    try:
-        options.output.write_text(made, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError([f"--output {options.output}: {error.strerror or error}"]) from None
-    return 0
-
-
-def _check(path: Path, tip: str | None) -> int:
-    from verification import proof
-
-    try:
-        shown = proof.check_proof(path, tip)
+            _tell(proof.check_proof(options.check, tip), tip)
+        else:
+            _write(proof.make_proof(options.folder, options.trade, tip), options.output)
     except proof.Refuted as error:
         print(f"REFUTED at {error.step}: {error.detail}")
         return EXIT_WRONG
+    except Unreadable as error:
+        raise InputError(list(error.problems)) from None
+    return 0
+
+
+def _demanded_tip(text: str | None) -> str | None:
+    """The block hash that --tip asks for, without the blanks and capitals of a copied one."""
+    if text is None:
+        return None
+    tip = text.strip().lower()
+    if not re.fullmatch("[0-9a-f]{64}", tip):
+        raise InputError([f"--tip {ascii(text[:100])}: should be a block hash, 64 hex digits"])
+    return tip
+
+
+def _write(made: dict[str, Any], output: Path | None) -> None:
+    """A proof into a file, or onto the terminal."""
+    text = json.dumps(made, indent=1) + "\n"
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        output.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError([f"--output {output}: {error.strerror or error}"]) from None
+
+
+def _tell(shown: dict[str, Any], tip: str | None) -> None:
+    """What a proof has shown."""
     record = shown["record"]
     print(
         f"trade {record['trade_id']}: {record['seller_id']} sold {record['energy_wh'] / 1000:.3f} kWh to "
@@ -109,4 +129,3 @@ def _check(path: Path, tip: str | None) -> int:
     )
     if tip is None:
         print("compare this tip with one you noted down, or ask with --tip", file=sys.stderr)
-    return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -162,3 +163,172 @@ def test_the_command_prints_a_proof_and_checks_it(
     assert main.main(["proof", str(default_day), "1000000"]) == 2
     assert main.main(["proof", "--check", str(tmp_path / "absent.json")]) == 2
     assert main.main(["proof", str(default_day)]) == 2
+
+
+# ---------------------------------------------------------------- what a forger makes consistent
+
+
+def forged(record: dict[str, int], header: dict[str, int]) -> dict[str, Any]:
+    """A proof of one trade in one block whose hashes all fit, made without any work."""
+    numbers = {"version": 1, "height": 1, "timestep": 3, "miner": 0, "difficulty": 0} | header
+    numbers["transactions"] = 1
+    told = {"kind": 1, "timestep": 3, "trade_id": 0, "buyer_id": 4, "seller_id": 5}
+    told |= {"energy_wh": 100, "price_microeur_per_kwh": 120_000} | record
+    packed = proof.RECORD.pack(*told.values())
+    root, nonce = sha256(b"\0" + packed).digest(), numbers.pop("nonce", 0)
+    start = proof.HEADER_START.pack(*numbers.values(), bytes(32), root)
+    hashed = sha256(start + proof.NONCE.pack(nonce)).hexdigest()
+    numbers |= {"previous_hash": "0" * 64, "merkle_root": root.hex(), "nonce": nonce}
+    return {
+        "format": proof.FORMAT, "tx_id": sha256(packed).hexdigest(), "record": told, "leaf": 0,
+        "audit_path": [], "headers": [numbers | {"block_hash": hashed}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "header"),
+    [({}, {}), ({}, {"version": 2}), ({"kind": 2, "buyer_id": -1}, {}), ({"kind": 2, "seller_id": -1}, {}),
+     ({"price_microeur_per_kwh": 0}, {})],
+)  # fmt: skip
+def test_a_proof_of_what_can_be_passes(record: dict, header: dict, check: Callable) -> None:
+    assert check(forged(record, header))["headers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "header", "step"),
+    [({"kind": 0}, {}, "kind"), ({"kind": 3}, {}, "kind"), ({"energy_wh": 0}, {}, "energy"),
+     ({"energy_wh": -100}, {}, "energy"), ({"price_microeur_per_kwh": -1}, {}, "price"),
+     ({"buyer_id": 5}, {}, "parties"), ({"buyer_id": -2}, {}, "parties"),
+     ({"buyer_id": -1}, {}, "parties"), ({"kind": 2}, {}, "parties"),
+     ({"kind": 2, "buyer_id": -1, "seller_id": -1}, {}, "parties"),
+     ({}, {"height": 0}, "height"), ({}, {"version": 0}, "version"), ({}, {"version": 3}, "version"),
+     ({}, {"difficulty": 64}, "proof of work"), ({}, {"version": 2, "difficulty": 1}, "stake"),
+     ({}, {"version": 2, "nonce": 1}, "stake"), ({}, {"timestep": 4}, "timestep")],
+)  # fmt: skip
+def test_a_proof_of_what_cannot_be_is_refuted_though_its_hashes_fit(
+    record: dict, header: dict, step: str, check: Callable
+) -> None:
+    with pytest.raises(proof.Refuted) as refuted:
+        check(forged(record, header))
+    assert refuted.value.step == step
+
+
+@pytest.mark.parametrize("difficulty", [65, 2**32 - 1])
+def test_more_zeros_than_a_hash_has_digits_are_refused(difficulty: int, check: Callable) -> None:
+    """Four thousand million zeros as a text would take the memory of the reader."""
+    with pytest.raises(Unreadable, match="headers"):
+        check(forged({}, {"difficulty": difficulty}))
+
+
+# ---------------------------------------------------------------- chains that prove nothing
+
+
+@pytest.fixture
+def told(default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable:
+    """told(change) is what `proof DIR 17` says of a changed chain: exit code, output, error lines."""
+
+    def run(change: Callable[[dict], Any], *more: str) -> tuple[int, str, list[str]]:
+        chain = json.loads((default_day / "blockchain.json").read_text())
+        change(chain)
+        (tmp_path / "blockchain.json").write_text(json.dumps(chain))
+        code = main.main(["proof", str(tmp_path), "17", *more])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err.splitlines()
+
+    return run
+
+
+def block_of(chain: dict) -> dict:
+    """The block that holds trade 17."""
+    return next(
+        block for block in chain["blocks"] if 17 in [tx["trade_id"] for tx in block["transactions"]]
+    )
+
+
+def trade_of(chain: dict) -> dict:
+    return next(tx for tx in block_of(chain)["transactions"] if tx["trade_id"] == 17)
+
+
+WRONG: dict[str, tuple[Callable[[dict], Any], str]] = {
+    "energy": (lambda c: trade_of(c).update(energy_wh=1), "tx_id"),
+    "tx_id": (lambda c: trade_of(c).update(tx_id="ab" * 32), "tx_id"),
+    "step": (lambda c: block_of(c).update(timestep=9), "timestep"),
+    "energy of a neighbour": (
+        lambda c: block_of(c)["transactions"][0].update(energy_wh=1), "audit path"
+    ),
+    "root": (lambda c: block_of(c).update(merkle_root="ab" * 32), "audit path"),
+    "nonce": (lambda c: block_of(c).update(nonce=2**63), "block hash"),
+    "height": (lambda c: c["blocks"][-1].update(height=7), "height"),
+    "version": (lambda c: c.update(version=2), "block hash"),
+    "two trades 17": (lambda c: c["blocks"][-1]["transactions"][-1].update(trade_id=17), "trade once"),
+    "a block left out": (lambda c: c["blocks"].pop(-2), "link"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_chain_does_not_prove_is_not_printed(name: str, told: Callable) -> None:
+    change, step = WRONG[name]
+    code, out, _ = told(change)
+    assert code == 1
+    assert out.startswith(f"REFUTED at {step}: ")
+    assert out.count("\n") == 1
+
+
+def test_a_proof_is_printed_only_up_to_the_tip_that_is_asked_for(
+    default_day: Path, told: Callable
+) -> None:
+    assert told(lambda chain: None, "--tip", chain_tip(default_day))[0] == 0
+    assert told(lambda chain: None, "--tip", "ab" * 32)[1].startswith("REFUTED at tip")
+
+
+@pytest.mark.parametrize(
+    "name", ["energy_wh", "buyer_id", "trade_id", "kind", "price_microeur_per_kwh"]
+)
+@pytest.mark.parametrize(
+    "value", ["abc", 1.5, 0.0, None, [], {}, True, 2**64, -(2**63) - 1, math.nan]
+)
+def test_a_transaction_that_is_none_is_one_problem(name: str, value: Any, told: Callable) -> None:
+    """Any transaction of the block: its hash is needed for the path of the others."""
+    others = lambda c: [tx for tx in block_of(c)["transactions"] if tx["trade_id"] != 17]  # noqa: E731
+    code, out, problems = told(lambda c: others(c)[0].update({name: value}))
+    assert (code, out) == (2, "")
+    assert len(problems) == 2
+    assert problems[1].startswith("  blockchain.json: ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda c: block_of(c).update(nonce=math.nan), lambda c: block_of(c).update(height="x"),
+     lambda c: block_of(c).pop("timestep"), lambda c: block_of(c).update(merkle_root=5),
+     lambda c: block_of(c).update(transactions={}), lambda c: c.update(blocks={}),
+     lambda c: c.update(version=1.0), lambda c: c.update(version=2**32),
+     lambda c: block_of(c).update(merkle_root="AB" * 32), lambda c: block_of(c).update(difficulty=2**32 - 1),
+     lambda c: block_of(c).update(nonce=9 * 10**4299), lambda c: c["blocks"].append(None)],
+)  # fmt: skip
+def test_a_chain_that_is_none_is_one_problem(change: Callable, told: Callable) -> None:
+    code, out, problems = told(change)
+    assert (code, out, len(problems)) == (2, "", 2)
+
+
+def test_a_key_that_stands_twice_is_refused(default_day: Path, tmp_path: Path) -> None:
+    """Of two heights one would be hidden."""
+    text = (default_day / "blockchain.json").read_text()
+    (tmp_path / "blockchain.json").write_text(text.replace('"height"', '"height": 5, "height"', 1))
+    with pytest.raises(Unreadable, match="stands twice"):
+        proof.make_proof(tmp_path, 17)
+
+
+def test_a_tip_is_read_alike_by_verify_and_proof(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, tip = tmp_path / "trade.json", chain_tip(default_day)
+    assert main.main(["proof", str(default_day), "17", "-o", str(path)]) == 0
+    commands = ["verify", str(default_day)], ["proof", "--check", str(path)]
+    for command in commands:
+        for text in (tip, f" {tip}\n", tip.upper()):
+            assert main.main([*command, "--tip", text]) == 0
+        assert main.main([*command, "--tip", "ab" * 32]) == 1
+        capsys.readouterr()
+        for text in ("", "000a", tip[:-1], tip + "0", "xy" * 32, "\u0663" * 64, "\ud800"):
+            assert main.main([*command, "--tip", text]) == 2
+            assert "should be a block hash, 64 hex digits" in capsys.readouterr().err

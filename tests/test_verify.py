@@ -1437,6 +1437,69 @@ def test_problems_of_all_files_are_told_together_and_not_endlessly(folder: Path)
     assert "prosumers.json: 3980 more problems" in problems
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".csv")])
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(lambda text: text[:-1], "the last line does not end with a line feed"),
+     (lambda text: text.replace("\n", ",1\n").replace(",1\n", "\n", 1), "line 2 has"),
+     (lambda text: text.replace("\n", "\n\n", 2), "line 2 has 1 fields"),
+     (lambda text: text.split("\n")[0], "the header does not end with a line feed"),
+     (lambda text: "", "is empty")],
+    ids=["line cut", "field too many", "empty line", "header alone", "nothing"],
+)  # fmt: skip
+def test_every_table_is_cut_into_rows_as_strictly(
+    name: str, spoil: Callable[[str], str], why: str, folder: Path
+) -> None:
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(spoil(text), encoding="utf-8", newline="\n")
+    (problem,) = problems_of(folder)
+    assert problem.startswith(f"{name}: {why}")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".csv")])
+def test_rows_without_end_are_one_problem(name: str, folder: Path) -> None:
+    """Well-formed rows as well: nobody reads thousands of findings about one file."""
+    if name == "blocks.csv":
+        pytest.skip("its size is bounded by that of all_trades.csv")
+    header, *rows = (folder / name).read_text(encoding="utf-8").splitlines()
+    more = [rows[i % len(rows)] for i in range(25_000)]
+    (folder / name).write_text("\n".join([header, *more]) + "\n", encoding="utf-8")
+    (problem,) = problems_of(folder)
+    assert problem.endswith(("rows, so many cannot belong here", "can belong here"))
+    assert problem.startswith(f"{name}: has ")
+
+
+@pytest.mark.parametrize("limit", ["-0.000001", "-1.000000", "-2000.000001"])
+def test_no_limit_price_passes_for_none(limit: str, folder: Path) -> None:
+    """Member 2 is banned in step 2 and has no limit: nothing that a file says may read as that."""
+    path = folder / "prosumer_trading.csv"
+    text = path.read_text(encoding="utf-8")
+    assert ",banned,True,0.000,," in text
+    path.write_text(text.replace(",banned,True,0.000,,", f",banned,True,0.000,{limit},"))
+    assert f"limit_price_eur_per_kwh is '{limit}'" in problems_of(folder)[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["height", "timestep", "miner", "difficulty", "nonce", "hashes_tried"]
+)
+@pytest.mark.parametrize("value", [9 * 10**4299, -9 * 10**4298, 2**64, -1], ids=int.bit_length)
+def test_a_number_that_no_field_holds_is_found(name: str, value: int, tmp_path: Path) -> None:
+    """Two of 4,300 digits have a sum of 4,301, which Python turns into no text."""
+    run = Folder()
+    for block in run.chain["blocks"][1:3]:
+        block[name] = value
+    report = verify(run.write(tmp_path))
+    assert has(report, "number range", "block 1"), told_by(report)
+    assert has(report, "number range", "block 2")
+
+
+@pytest.mark.parametrize("digits", [10**101, 17 * 10**307, 10**4000], ids=int.bit_length)
+def test_figures_of_hundreds_of_digits_are_found(digits: int, tmp_path: Path) -> None:
+    run = Folder()
+    run.summary |= {"net_cost_alone_eur": digits, "net_cost_eur": -digits, "savings_eur": 0.0}
+    assert has(verify(run.write(tmp_path)), "summary", "summary.json")
+
+
 def test_quoted_fields_and_extra_columns_are_welcome(folder: Path) -> None:
     for name in ("regulator_actions.csv", "transfers.csv"):
         lines = (folder / name).read_text(encoding="utf-8").splitlines()

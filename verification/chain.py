@@ -6,7 +6,6 @@ format and not shared with the code that mined the chain.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 import struct
@@ -18,7 +17,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
-from verification.read import Findings, Reader, places, reason_of, show, strict_object, text_of
+from verification.read import Findings, Reader, show, strict_object
 
 Progress = Callable[[str, float], None]
 
@@ -80,7 +79,7 @@ class Chain:
 
     head: dict[str, Any]
     blocks: list[Block]
-    table: list[list[str]]  # blocks.csv, the promised columns in their order
+    table: list[tuple[str, ...]]  # blocks.csv, the promised columns in their order
 
     @property
     def tip(self) -> str:
@@ -91,19 +90,29 @@ class Chain:
 
 
 def read_chain(reader: Reader, trades_bytes: int) -> Chain:
-    """The chain of a folder; what is not in its shape goes to the reader's problems.
+    """The chain of a folder; what is not in its shape goes to the reader's problems."""
+    largest = largest_chain(trades_bytes)
+    head, blocks = read_blocks(reader, largest)
+    return Chain(head, blocks, read_table(reader, largest))
 
-    On the chain a trade takes less than 16 times the bytes of its row in all_trades.csv, so a file
-    that cannot belong to these trades is refused before it fills the memory.
+
+def largest_chain(trades_bytes: int) -> int:
+    """Bytes of a chain that can belong to an all_trades.csv of this size.
+
+    On the chain a trade takes less than 16 times the bytes of its row there, so another file is refused
+    before it fills the memory.
     """
-    largest = 2**20 + 16 * trades_bytes
-    raw = reader.json("blockchain.json", largest, transaction_or_object)
-    table = read_table(reader, largest)
+    return 2**20 + 16 * trades_bytes
+
+
+def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], list[Block]]:
+    """blockchain.json: what stands beside the blocks, and the blocks."""
+    raw = reader.json("blockchain.json", largest_bytes, transaction_or_object)
     if raw is None:
-        return Chain({}, [], table)
+        return {}, []
     head = members(reader, raw, "the chain", HEAD)
     blocks = [read_block(reader, i, block) for i, block in enumerate(head.pop("blocks", []))]
-    return Chain(head, [block for block in blocks if block], table)
+    return head, [block for block in blocks if block]
 
 
 def transaction_or_object(pairs: list[tuple[str, Any]]) -> Any:
@@ -148,21 +157,15 @@ def read_transaction(reader: Reader, where: str, raw: Any) -> Transaction:
     return tuple(fields.get(name) for name in TRANSACTION)
 
 
-def read_table(reader: Reader, largest_bytes: int) -> list[list[str]]:
+def read_table(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:
     """The promised columns of blocks.csv as texts: they are compared with the chain as they are."""
-    data = reader.content("blocks.csv", largest_bytes)
-    if data is None:
-        return []
-    try:
-        rows = list(csv.reader(text_of(data).split("\n")[:-1], strict=True))
-        names = BLOCKS_CSV.split(",")
-        place = places(rows[0] if rows else [], names)
-        return [[row[place[name]] for name in names] for row in rows[1:]]
-    except IndexError:
-        reader.problem("blocks.csv", "a row has fewer fields than the header")
-    except (ValueError, csv.Error) as error:  # not UTF-8, a column missing, a broken quote
-        reader.problem("blocks.csv", reason_of(error))
-    return []
+    rows: list[tuple[str, ...]] = []
+    names = BLOCKS_CSV.split(",")
+    if reader.fits("blocks.csv", largest_bytes):
+        with reader.telling("blocks.csv"):
+            for columns in reader.columns("blocks.csv", names):
+                rows.extend(zip(*(columns[name] for name in names), strict=True))
+    return rows
 
 
 # ------------------------------------------------------------------------------------- hashing
@@ -310,6 +313,10 @@ def check_hashes(height: int, block: Block, version: int, findings: Findings) ->
     if height > 0:  # the genesis has the hash of the settings in its place
         root = merkle_root(leaves).hex()
         findings.differ(where, "merkle root", "merkle_root", block.merkle_root, root)
+    if (
+        not 0 <= block.hashes_tried < 2**64
+    ):  # stands beside the header, and is bounded like its nonce
+        findings.add(where, "number range", f"hashes_tried is {show(block.hashes_tried)}")
     malformed = [name for name in HASHES if not HASH_TEXT.fullmatch(getattr(block, name))]
     for name in malformed:
         detail = f"{name} is {show(getattr(block, name))}, expected 64 lower-case hex digits"

@@ -34,6 +34,9 @@ AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
 MOST_NANOEUR = 9 * 10**18  # what int64 can add up
 SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
+LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
+ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
+SLACK_ROWS = 10_000  # what a table may have too many and still be judged row by row
 
 ENERGY = (
     "timestep,hour,prosumer_id,home_type,pv_kwh,load_kwh,battery_charge_kwh,battery_discharge_kwh,"
@@ -169,6 +172,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
 
     A file out of proportion is refused unread: prosumer_energy.csv, which is read in pieces, has
     90 bytes or more for each step and member, and so bounds what other files can say about them.
+    A table with far too many rows is not read further: so many findings would help nobody.
     """
     tell("reading", 0.0)
     reader = Reader(folder, findings)
@@ -176,20 +180,25 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         raise Unreadable([f"{show(str(folder))}: no such folder"])
     size = reader.size("prosumer_energy.csv") or SLACK_BYTES
 
-    def table(name: str, header: str, times: int, of_one_member: bool = True) -> Table:
-        return reader.table(name, header, SLACK_BYTES + times * size, of_one_member)
+    def table(name: str, header: str, times: int, due: int, of_one_member: bool = True) -> Table:
+        most_rows = ROWS_AT_MOST if reader.problems else SLACK_ROWS + 2 * due
+        return reader.table(name, header, SLACK_BYTES + times * size, most_rows, of_one_member)
 
     settings = read_settings(reader)
     members = read_members(reader, SLACK_BYTES + 16 * size)
-    energy = table("prosumer_energy.csv", ENERGY, 1)
+    steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
+    community = table("community_summary.csv", COMMUNITY, 16, steps, of_one_member=False)
+    by_member = community.rows * len(members)
+    energy = table("prosumer_energy.csv", ENERGY, 1, by_member)
     tell("reading", 0.3)
-    trading = table("prosumer_trading.csv", TRADING, 2)
-    actions = table("regulator_actions.csv", ACTIONS, 8)
-    community = table("community_summary.csv", COMMUNITY, 16, of_one_member=False)
+    trading = table("prosumer_trading.csv", TRADING, 2, by_member)
+    actions = table("regulator_actions.csv", ACTIONS, 8, by_member)
     tell("reading", 0.5)
-    trades = table("all_trades.csv", TRADES, 64)
-    transfers = table("transfers.csv", TRANSFERS, 64)
-    accounts = table("accounts.csv", ACCOUNTS, 16)
+    trades = table("all_trades.csv", TRADES, 64, trades_told(community))
+    moves = 2 * trades.rows + 8 * (by_member + 2 * community.rows)
+    transfers = table("transfers.csv", TRANSFERS, 64, moves)
+    parties = len(members) + len(INSTITUTIONS) + settings.chain.miners
+    accounts = table("accounts.csv", ACCOUNTS, 16, parties)
     tell("reading", 0.8)
     summary = Fields(reader, "summary.json", "", reader.json("summary.json", 2**24))
     Fields(reader, "timing.json", "", reader.json("timing.json", 2**24))
@@ -220,6 +229,12 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         log=log,
         chain=chain,
     )
+
+
+def trades_told(community: Table) -> int:
+    """The number of trades that community_summary.csv tells, no step's beyond reason."""
+    told = community["p2p_trades"], community["market_trades"]
+    return sum(int(np.clip(column, 0, 2**31).sum()) for column in told)
 
 
 def check_sizes(

@@ -6,19 +6,35 @@ section 2.1.1; check names the first step that fails.
 
 from __future__ import annotations
 
-import json
+import struct
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from verification.chain import HASH_TEXT, HEADER_START, NONCE, RECORD, TRANSACTION, merkle_root
-from verification.read import Unreadable, strict_object
+from verification.chain import (
+    HASH_TEXT,
+    HEADER_START,
+    NONCE,
+    RECORD,
+    TRADE_KINDS,
+    TRANSACTION,
+    Block,
+    largest_chain,
+    merkle_root,
+    read_blocks,
+)
+from verification.read import Findings, Reader, Unreadable, show
 
 FORMAT = "proof of a trade, 1"
-LARGEST_BYTES = 1 << 28
+MOST_HEADERS = 2**18
+LARGEST_BYTES = 512 * MOST_HEADERS  # a header takes less, with every number at its longest
+LARGEST_LONE_CHAIN = 2**28  # bytes of a blockchain.json that has no all_trades.csv beside it
+MOST_ZEROS = 64  # hexadecimal digits of a hash
+AGGREGATOR = -1
 HEADER_NUMBERS = ("version", "height", "timestep", "miner", "difficulty", "transactions")
-HEADER_KEYS = {*HEADER_NUMBERS, "previous_hash", "merkle_root", "nonce", "block_hash"}
+HEADER_HASHES = ("previous_hash", "merkle_root", "block_hash")
+HEADER_KEYS = {*HEADER_NUMBERS, *HEADER_HASHES, "nonce"}
 PROOF_KEYS = {"format", "tx_id", "record", "leaf", "audit_path", "headers"}
 RECORD_KEYS = TRANSACTION[1:]
 
@@ -34,39 +50,67 @@ class Refuted(Exception):
 # ---------------------------------------------------------------- make
 
 
-def make_proof(folder: Path, trade_id: int) -> dict[str, Any]:
-    """The proof for one trade of a saved folder; Unreadable where there is no such trade."""
-    chain = _read_json(folder / "blockchain.json", 1 << 34)
-    try:
-        blocks, version = chain["blocks"], chain["version"]
-        for height, block in enumerate(blocks):
-            ids = [transaction["trade_id"] for transaction in block["transactions"]]
-            if trade_id in ids:
-                return _proof_of(blocks[height:], version, ids.index(trade_id))
-        count = sum(len(block["transactions"]) for block in blocks)
-    except (KeyError, TypeError, IndexError, AttributeError):
-        raise Unreadable([f"{folder / 'blockchain.json'}: does not read as a chain"]) from None
-    raise Unreadable([f"trade {trade_id} is not on the chain of {folder}; it holds {count} trades"])
+def make_proof(folder: Path, trade_id: int, tip: str | None = None) -> dict[str, Any]:
+    """The proof for one trade of a saved folder; raises Refuted where it would not pass its check.
+
+    Unreadable where the chain does not read as one, or has no such trade.
+    """
+    version, blocks = _read_chain(Path(folder))
+    found = [
+        (height, leaf)
+        for height, block in enumerate(blocks)
+        for leaf, transaction in enumerate(block.transactions)
+        if transaction[TRANSACTION.index("trade_id")] == trade_id
+    ]
+    if not found:
+        count = sum(len(block.transactions) for block in blocks)
+        told = f"trade {trade_id} is not on the chain of {folder}; it holds {count} trades"
+        raise Unreadable([told])
+    _demand(len(found) == 1, "trade once", f"stands on the chain {len(found)} times")
+    height, leaf = found[0]
+    proof = _proof_of(blocks[height:], version, leaf)
+    _demand_form(f"{folder}: trade {trade_id}", proof)
+    _demand_steps(proof, tip)
+    return proof
 
 
-def _proof_of(blocks: Sequence[dict[str, Any]], version: int, leaf: int) -> dict[str, Any]:
-    transactions = blocks[0]["transactions"]
-    leaves = [sha256(b"\x00" + _record(transaction)).digest() for transaction in transactions]
+def _read_chain(folder: Path) -> tuple[int, list[Block]]:
+    """The version of a folder's chain and its blocks, read as strictly as verify reads them."""
+    reader = Reader(folder, Findings())
+    if not reader.is_folder():
+        raise Unreadable([f"{show(str(folder))}: no such folder"])
+    trades_bytes = reader.size("all_trades.csv")
+    largest = largest_chain(trades_bytes) if trades_bytes else LARGEST_LONE_CHAIN
+    head, blocks = read_blocks(reader, largest)
+    reader.raise_problems()
+    return head["version"], blocks
+
+
+def _proof_of(blocks: Sequence[Block], version: int, leaf: int) -> dict[str, Any]:
+    """The proof for one transaction of the first of these blocks; they reach to the tip."""
+    transactions = blocks[0].transactions
+    leaves = []
+    for transaction in transactions:
+        try:
+            record = RECORD.pack(*transaction[1:])
+        except struct.error:
+            told = f"no record of 37 bytes holds {show(transaction[1:])}"
+            raise Unreadable([f"blockchain.json: block {blocks[0].height}: {told}"]) from None
+        leaves.append(sha256(b"\x00" + record).digest())
     return {
         "format": FORMAT,
-        "tx_id": transactions[leaf]["tx_id"],
-        "record": {name: transactions[leaf][name] for name in RECORD_KEYS},
+        "tx_id": transactions[leaf][0],
+        "record": dict(zip(RECORD_KEYS, transactions[leaf][1:], strict=True)),
         "leaf": leaf,
         "audit_path": [node.hex() for node in audit_path(leaves, leaf)],
         "headers": [_header(block, version) for block in blocks],
     }
 
 
-def _header(block: dict[str, Any], version: int) -> dict[str, Any]:
-    header = {"version": version, "transactions": len(block["transactions"])}
-    return {
-        name: header.get(name, block.get(name)) for name in (*HEADER_NUMBERS, "previous_hash")
-    } | {name: block[name] for name in ("merkle_root", "nonce", "block_hash")}
+def _header(block: Block, version: int) -> dict[str, Any]:
+    beside = {"version": version, "transactions": len(block.transactions)}
+    names = (*HEADER_NUMBERS, "previous_hash", "merkle_root", "nonce", "block_hash")
+    return {name: beside[name] if name in beside else getattr(block, name) for name in names}
 
 
 def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
@@ -84,34 +128,49 @@ def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def check_proof(path: Path, tip: str | None = None) -> dict[str, Any]:
     """What the proof shows, after every step has passed; raises Refuted, or Unreadable for the file."""
-    proof = _read_json(path, LARGEST_BYTES)
-    _demand_form(path, proof)
-    record, headers = proof["record"], proof["headers"]
-    packed = _record(record)
+    reader = Reader(Path(), Findings())
+    proof = reader.json(str(path), LARGEST_BYTES)
+    reader.raise_problems()
+    _demand_form(str(path), proof)
+    return _demand_steps(proof, tip)
+
+
+def _demand_steps(proof: dict[str, Any], tip: str | None) -> dict[str, Any]:
+    """What a proof in its form shows; raises Refuted at the first step that fails."""
+    record, leaf, headers = proof["record"], proof["leaf"], proof["headers"]
+    first, packed = headers[0], _record(record)
     _demand(sha256(packed).hexdigest() == proof["tx_id"], "tx_id", "the record has another hash")
-    first = headers[0]
+    _demand_trade(record)
     _demand(record["timestep"] == first["timestep"], "timestep", "the block is of another step")
-    _demand(
-        0 <= proof["leaf"] < first["transactions"],
-        "leaf",
-        f"{proof['leaf']} of {first['transactions']}",
-    )
+    _demand(first["height"] > 0, "height", "block 0 holds no trades")
+    size = first["transactions"]
+    _demand(0 <= leaf < size, "leaf", f"{show(leaf)} of {size}")
     nodes = [bytes.fromhex(node) for node in proof["audit_path"]]
-    root = root_of_path(packed, proof["leaf"], first["transactions"], nodes)
-    _demand(
-        root == first["merkle_root"],
-        "audit path",
-        f"leads to {root}, the header says {first['merkle_root']}",
-    )
+    root, told = root_of_path(packed, leaf, size, nodes), first["merkle_root"]
+    _demand(root == told, "audit path", f"leads to {root or 'no root'}, the header says {told}")
     for before, header in zip([None, *headers], headers, strict=False):
-        _check_header(before, header)
+        _demand_link(before, header)
+        _demand_seal(header)
     found = headers[-1]["block_hash"]
-    _demand(
-        tip is None or tip.lower() == found, "tip", f"the proof ends at {found}, asked for {tip}"
-    )
+    asked = found if tip is None else tip.strip().lower()
+    _demand(asked == found, "tip", f"the proof ends at {found}, asked for {show(asked)}")
     return {"record": record, "height": first["height"], "headers": len(headers), "tip": found} | {
         "difficulty": min(header["difficulty"] for header in headers)
     }
+
+
+def _demand_trade(record: dict[str, Any]) -> None:
+    """The record is one of a trade: something is sold, by somebody to somebody else."""
+    kind, energy, price = (record[name] for name in ("kind", *RECORD_KEYS[-2:]))
+    parties = record["buyer_id"], record["seller_id"]
+    _demand(kind in TRADE_KINDS.values(), "kind", f"{kind} is none of a trade")
+    _demand(energy > 0, "energy", f"is {energy} Wh")
+    _demand(price >= 0, "price", f"is {price} micro-euro per kWh")
+    members = sum(party > AGGREGATOR for party in parties)
+    aggregators = kind == TRADE_KINDS["local_market"]
+    known = min(parties) >= AGGREGATOR and members == 2 - aggregators
+    told = "buyer {} and seller {} cannot trade so".format(*parties)
+    _demand(known and parties[0] != parties[1], "parties", told)
 
 
 def root_of_path(record: bytes, index: int, size: int, path: Sequence[bytes]) -> str:
@@ -130,26 +189,29 @@ def root_of_path(record: bytes, index: int, size: int, path: Sequence[bytes]) ->
     return node.hex() if last == 0 else ""
 
 
-def _check_header(before: dict[str, Any] | None, header: dict[str, Any]) -> None:
+def _demand_link(before: dict[str, Any] | None, header: dict[str, Any]) -> None:
+    """A header follows the one before."""
+    if before is None:
+        return
     where = f"block {header['height']}"
-    if before is not None:
-        _demand(
-            header["previous_hash"] == before["block_hash"],
-            "link",
-            f"{where} does not follow its predecessor",
-        )
-        _demand(
-            header["height"] == before["height"] + 1,
-            "height",
-            f"{where} after block {before['height']}",
-        )
-        for name in ("version", "difficulty"):
-            _demand(
-                header[name] == before[name],
-                name,
-                f"{where} has another {name} than the block before",
-            )
-        _demand(header["timestep"] >= before["timestep"], "timestep", f"{where} goes back in time")
+    linked = header["previous_hash"] == before["block_hash"]
+    _demand(linked, "link", f"{where} does not follow its predecessor")
+    higher = header["height"] == before["height"] + 1
+    _demand(higher, "height", f"{where} after block {before['height']}")
+    for name in ("version", "difficulty"):
+        told = f"{where} has another {name} than the block before"
+        _demand(header[name] == before[name], name, told)
+    _demand(header["timestep"] >= before["timestep"], "timestep", f"{where} goes back in time")
+
+
+def _demand_seal(header: dict[str, Any]) -> None:
+    """A header has the hash that it says, and the work that its version demands."""
+    where, version, difficulty = (
+        f"block {header['height']}",
+        header["version"],
+        header["difficulty"],
+    )
+    _demand(version in (1, 2), "version", f"{where} has version {version}")
     start = HEADER_START.pack(
         *(header[name] for name in HEADER_NUMBERS),
         bytes.fromhex(header["previous_hash"]),
@@ -157,12 +219,12 @@ def _check_header(before: dict[str, Any] | None, header: dict[str, Any]) -> None
     )
     found = sha256(start + NONCE.pack(header["nonce"])).hexdigest()
     _demand(found == header["block_hash"], "block hash", f"{where} hashes to {found}")
-    zeros = "0" * header["difficulty"]
-    _demand(
-        found.startswith(zeros),
-        "proof of work",
-        f"{where} lacks its {header['difficulty']} zero digits",
-    )
+    if version == 1:
+        told = f"{where} lacks its {difficulty} zero digits"
+        _demand(found.startswith("0" * difficulty), "proof of work", told)
+    else:
+        told = f"{where} has difficulty {difficulty} and nonce {header['nonce']}, expected 0"
+        _demand(difficulty == 0 and header["nonce"] == 0, "stake", told)
 
 
 def _demand(holds: bool, step: str, detail: str) -> None:
@@ -173,42 +235,37 @@ def _demand(holds: bool, step: str, detail: str) -> None:
 # ---------------------------------------------------------------- form
 
 
-def _demand_form(path: Path, proof: Any) -> None:
-    """Raises Unreadable unless the file has the members of a proof, of their types and ranges."""
+def _demand_form(where: str, proof: Any) -> None:
+    """Raises Unreadable unless this has the members of a proof, of their types and ranges."""
+    if type(proof) is not dict or set(proof) != PROOF_KEYS or proof["format"] != FORMAT:
+        raise Unreadable([f"{where}: is not a proof as `python main.py proof` prints it"])
+    record, headers, nodes = proof["record"], proof["headers"], proof["audit_path"]
     problems = []
-    if not isinstance(proof, dict) or set(proof) != PROOF_KEYS or proof["format"] != FORMAT:
-        raise Unreadable([f"{path}: is not a proof as `python main.py proof` prints it"])
-    record, headers = proof["record"], proof["headers"]
-    if (
-        not isinstance(record, dict)
-        or set(record) != set(RECORD_KEYS)
-        or not _packs(_record, record)
-    ):
-        problems.append(f"{path}: its record is not that of a trade")
-    if not isinstance(headers, list) or not headers or not all(map(_is_header, headers)):
-        problems.append(f"{path}: its headers are not those of blocks")
-    if not isinstance(proof["audit_path"], list) or not all(map(_is_hash, proof["audit_path"])):
-        problems.append(f"{path}: its audit_path is not a list of hashes")
+    if type(record) is not dict or set(record) != set(RECORD_KEYS) or not _packs(record):
+        problems.append(f"{where}: its record is not that of a trade")
+    if type(headers) is not list or not headers or not all(map(_is_header, headers)):
+        problems.append(f"{where}: its headers are not those of blocks")
+    elif len(headers) > MOST_HEADERS:
+        problems.append(f"{where}: {len(headers):,} headers, a proof has at most {MOST_HEADERS:,}")
+    if type(nodes) is not list or not all(map(_is_hash, nodes)):
+        problems.append(f"{where}: its audit_path is not a list of hashes")
     if type(proof["leaf"]) is not int or not _is_hash(proof["tx_id"]):
-        problems.append(f"{path}: its leaf or tx_id is not what it should be")
+        problems.append(f"{where}: its leaf or tx_id is not what it should be")
     if problems:
         raise Unreadable(problems)
 
 
 def _is_hash(text: Any) -> bool:
-    return isinstance(text, str) and HASH_TEXT.fullmatch(text) is not None
+    return type(text) is str and HASH_TEXT.fullmatch(text) is not None
 
 
 def _is_header(header: Any) -> bool:
-    if not isinstance(header, dict) or set(header) != HEADER_KEYS:
+    if type(header) is not dict or set(header) != HEADER_KEYS:
         return False
-    numbers = [header[name] for name in HEADER_NUMBERS]
-    if not all(type(value) is int and 0 <= value < 2**32 for value in numbers):
-        return False
-    hashes = ("previous_hash", "merkle_root", "block_hash")
-    nonce = header["nonce"]
-    return (
-        all(_is_hash(header[name]) for name in hashes) and type(nonce) is int and 0 <= nonce < 2**64
+    limits = dict.fromkeys(HEADER_NUMBERS, 2**32) | {"difficulty": MOST_ZEROS + 1, "nonce": 2**64}
+    numbers = [(header[name], limit) for name, limit in limits.items()]
+    return all(_is_hash(header[name]) for name in HEADER_HASHES) and all(
+        type(value) is int and 0 <= value < limit for value, limit in numbers
     )
 
 
@@ -216,20 +273,10 @@ def _record(transaction: dict[str, Any]) -> bytes:
     return RECORD.pack(*(transaction[name] for name in RECORD_KEYS))
 
 
-def _packs(pack: Any, record: dict[str, Any]) -> bool:
+def _packs(record: dict[str, Any]) -> bool:
+    """Whether 37 bytes hold these numbers; True is none."""
     try:
-        pack(record)
-    except Exception:  # struct raises kinds of its own for numbers out of range
+        _record(record)
+    except struct.error:
         return False
     return all(type(value) is int for value in record.values())
-
-
-def _read_json(path: Path, largest: int) -> Any:
-    try:
-        if path.stat().st_size > largest:
-            raise Unreadable([f"{path}: {path.stat().st_size:,} bytes; allowed are {largest:,}"])
-        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=strict_object)
-    except OSError as error:
-        raise Unreadable([f"{path}: {error.strerror or error}"]) from None
-    except (ValueError, RecursionError) as error:
-        raise Unreadable([f"{path}: is not JSON ({error})"]) from None

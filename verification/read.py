@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
@@ -57,7 +57,8 @@ WORDS = {
     ),
 }
 UNKNOWN_WORD = -1
-NO_LIMIT = -1  # stands for an empty limit price
+NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
+LARGEST_FLOAT = 1e100  # sums and products of a few such numbers are finite
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
 
@@ -128,7 +129,12 @@ class Unreadable(Exception):
 
 def show(value: object) -> str:
     """`value` for a message: ASCII whatever it holds, and short."""
-    text = ascii(value)
+    try:
+        text = ascii(value[:100] if type(value) is str else value)
+    except ValueError:  # the digits of an int that Python turns into no text
+        text = "a number of thousands of digits"
+    except RecursionError:
+        text = "something nested deeply"
     return text if len(text) <= 100 else text[:97] + "..."
 
 
@@ -209,7 +215,12 @@ def numbers(column: str, texts: Sequence[str], of_one_member: bool) -> IntArray:
         beyond = np.flatnonzero(np.abs(units) > LARGEST)
         if beyond.size:
             raise BadField(int(beyond[0]), f"is beyond {LARGEST // 10**decimals:,}")
-    return units if filled is texts else np.where(np.array(texts) == "", NO_LIMIT, units)
+    if filled is texts:
+        return units
+    negative = np.flatnonzero(units < 0)
+    if negative.size:
+        raise BadField(int(negative[0]), "should not be negative")
+    return np.where(np.array(texts) == "", NO_LIMIT, units)
 
 
 def places(header: list[str], wanted: list[str]) -> dict[str, int]:
@@ -300,7 +311,10 @@ class Reader:
             return 0
 
     def fits(self, name: str, largest_bytes: int) -> bool:
-        """Whether there is such a file, no larger than that: asked before a byte of it is read."""
+        """Whether there is such a file, no larger than that: asked before a byte of it is read.
+
+        A pipe or a device has no end; what has no bytes (some files of the system say so) may wait for ever.
+        """
         try:
             if not (self.folder / name).is_file():
                 self.problem(name, "is not a file" if self.exists(name) else "missing")
@@ -309,15 +323,18 @@ class Reader:
             self.problem(name, f"cannot be read ({reason_of(error)})")
             return False
         size = self.size(name)
+        if size == 0:
+            self.problem(name, "is empty")
         if size > largest_bytes:
             self.problem(name, f"has {size:,} bytes, at most {largest_bytes:,} can belong here")
-        return size <= largest_bytes
+        return 0 < size <= largest_bytes
 
     def content(self, name: str, largest_bytes: int) -> bytes | None:
         if not self.fits(name, largest_bytes):
             return None
         try:
-            return (self.folder / name).read_bytes()
+            with (self.folder / name).open("rb") as file:
+                return file.read(self.size(name))  # no more, should it grow meanwhile
         except OSError as error:
             self.problem(name, f"cannot be read ({reason_of(error)})")
             return None
@@ -345,8 +362,44 @@ class Reader:
             self.problem(name, f"is not readable JSON ({reason_of(error)})")
         return None
 
+    @contextmanager
+    def telling(self, name: str) -> Iterator[None]:
+        """Makes a problem of what ends the reading of a table."""
+        try:
+            yield
+        except (OSError, ValueError, csv.Error) as error:
+            self.problem(name, reason_of(error))
+
+    def columns(
+        self, name: str, wanted: list[str], most_rows: int | None = None
+    ) -> Iterator[dict[str, list[str]]]:
+        """The wanted columns of a CSV file as texts, piece by piece.
+
+        ValueError where it is no such table, or one with more rows than can belong there.
+        """
+        rows = 0
+        with (self.folder / name).open("rb") as file:
+            header = text_of(file.readline(LONGEST_LINE))
+            if not header.endswith("\n"):
+                raise ValueError("the header does not end with a line feed")
+            names = header[:-1].split(",")
+            place = places(names, wanted)
+            for piece in pieces(file):
+                columns = cut(piece, len(names), rows + 2)
+                rows += len(columns[0])
+                if most_rows is not None and rows > most_rows:
+                    raise ValueError(
+                        f"has more than {most_rows:,} rows, so many cannot belong here"
+                    )
+                yield {column: columns[i] for column, i in place.items()}
+
     def table(
-        self, name: str, header: str, largest_bytes: int, of_one_member: bool = True
+        self,
+        name: str,
+        header: str,
+        largest_bytes: int,
+        most_rows: int | None = None,
+        of_one_member: bool = True,
     ) -> Table:
         """The promised columns of a CSV file, empty where it cannot be read."""
         wanted = header.split(",")
@@ -355,15 +408,9 @@ class Reader:
         }
         table = Table(0, {}, [])
         if self.fits(name, largest_bytes):
-            try:
-                with (self.folder / name).open("rb") as file:
-                    found = text_of(file.readline(LONGEST_LINE)).rstrip("\n").split(",")
-                    place = places(found, wanted)
-                    for piece in pieces(file):
-                        columns = cut(piece, len(found), table.rows + 2)
-                        self.take(name, table, parts, place, columns, of_one_member)
-            except (OSError, ValueError, csv.Error) as error:
-                self.problem(name, reason_of(error))
+            with self.telling(name):
+                for columns in self.columns(name, wanted, most_rows):
+                    self.take(name, table, parts, columns, of_one_member)
         empty = np.zeros(0, dtype=np.int64)
         for column, part in parts.items():
             table.columns[unit_of(column)[0]] = np.concatenate(part) if part else empty
@@ -374,14 +421,13 @@ class Reader:
         name: str,
         table: Table,
         parts: dict[str, list[IntArray]],
-        place: dict[str, int],
-        columns: list[list[str]],
+        columns: dict[str, list[str]],
         of_one_member: bool,
     ) -> None:
         """Appends a piece of a table; ValueError once the bad fields of its columns are told."""
         first_line, known = table.rows + 2, len(self.problems)
         for column, part in parts.items():
-            texts = columns[place[column]]
+            texts = columns[column]
             try:
                 if column in WORDS:
                     part.append(self.codes(name, column, texts, first_line))
@@ -392,9 +438,8 @@ class Reader:
                 self.problem(name, f"{line}: {column} is {show(texts[bad.row])}, {bad.why}")
         if len(self.problems) > known:
             raise ValueError("not read further")
-        if "tx_id" in place:
-            table.tx_ids.extend(columns[place["tx_id"]])
-        table.rows += len(columns[0])
+        table.tx_ids.extend(columns.get("tx_id", []))
+        table.rows += len(next(iter(columns.values())))
 
     def codes(self, name: str, column: str, texts: Sequence[str], first_line: int) -> IntArray:
         """Words as their place in WORDS; an unknown one is a finding, since it can be read."""
@@ -424,8 +469,5 @@ def no_constant(word: str) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether this is a finite int or float; true is none, nor is 1e999."""
-    try:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
-    except OverflowError:  # an int that no float can hold
-        return False
+    """Whether this is an int or float to reckon with; true is none, nor are 1e999 and 10**400."""
+    return type(value) in (int, float) and abs(value) <= LARGEST_FLOAT  # type: ignore[arg-type]

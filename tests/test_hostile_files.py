@@ -1,0 +1,195 @@
+"""Files that nobody's run left behind: a clear message and exit code 2, soon, and without much memory.
+
+Each command runs in a program of its own that may take 4 GB of addresses and 60 seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import main
+
+resource = pytest.importorskip("resource")  # what bounds the memory of a program
+
+TABLES = ("prosumer_energy.csv", "all_trades.csv", "blocks.csv")
+TARGETS = {
+    **{f"verify {name}": ("results", name, ["verify", "results", "--quiet"]) for name in TABLES},
+    "verify params.json": ("results", "params.json", ["verify", "results", "--quiet"]),
+    "verify blockchain.json": ("results", "blockchain.json", ["verify", "results", "--quiet"]),
+    "proof of a trade": ("results", "blockchain.json", ["proof", "results", "17"]),
+    "check of a proof": (".", "trade.json", ["proof", "--check", "trade.json"]),
+}
+
+
+def fifo(path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes with a name")
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    if not Path("/dev/zero").exists():
+        pytest.skip("this system has no /dev/zero")
+    path.symlink_to("/dev/zero")
+
+
+def file_that_waits(path: Path) -> None:
+    if not Path("/proc/kmsg").is_file():
+        pytest.skip("this system has no /proc/kmsg, a file of no bytes that waits for more")
+    path.symlink_to("/proc/kmsg")
+
+
+def unreadable(path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    path.write_text("{}")
+    path.chmod(0)
+
+
+def gigabyte(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b" " * 2**20)
+        file.truncate(2**30)
+
+
+NOTHING_TO_READ: dict[str, Callable[[Path], object]] = {
+    "pipe": fifo,
+    "device": device,
+    "file that waits": file_that_waits,
+    "link to nothing": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "folder": Path.mkdir,
+    "unreadable": unreadable,
+    "empty": Path.touch,
+    "missing": lambda path: None,
+}
+CONTENTS = {
+    "nested": b"[" * 100_000,
+    "nested objects": b'{"blocks":' * 100_000,
+    "nested to the last level": b"[" * 970 + b"]" * 970,
+    "number of a million digits": b"9" * 10**6,
+    "number of 4,300 digits": b"9" * 4_300,
+    "half": b'{"version": 1, "blocks": [',
+    "NaN": b'{"version": NaN}',
+    "Infinity": b"-Infinity",
+    "key twice": b'{"version": 1, "version": 1}',
+    "not UTF-8": b'{"version": "\xff"}',
+    "lone surrogate": b'"\\ud800"',
+    "long text": b'"' + b"\x7f" * 10**6 + b'"',
+}
+
+
+@pytest.fixture
+def spoilt(default_day: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """spoilt(target) is the path of a file that is to be spoilt, in a copy of the default day."""
+
+    def make(target: str) -> Path:
+        folder, name, _ = TARGETS[target]
+        (tmp_path / "results").mkdir()
+        for file in default_day.iterdir():
+            if file.is_file() and file.name != name:
+                (tmp_path / "results" / file.name).symlink_to(file)
+        return tmp_path / folder / name
+
+    return make
+
+
+def bound_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+
+
+def run(target: str, folder: Path) -> None:
+    """Runs the command of a target: one problem, about the file, and exit code 2."""
+    _, name, command = TARGETS[target]
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "main.py"), *command],
+        cwd=folder,
+        preexec_fn=bound_memory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each has a large stack of its own
+    )
+    first, *problems = done.stderr.splitlines()
+    assert (done.returncode, first) == (2, "error: 1 problem in the input"), done.stderr
+    assert problems[0].startswith(f"  {name}: ") and len(problems[0]) < 200
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ["pipe", "device", "file that waits"])
+def test_what_never_ends_is_not_read(
+    target: str, kind: str, spoilt: Callable, tmp_path: Path
+) -> None:
+    NOTHING_TO_READ[kind](spoilt(target))
+    run(target, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [target for target in TARGETS if "energy" not in target])
+def test_a_gigabyte_is_refused_before_it_is_read(
+    target: str, spoilt: Callable, tmp_path: Path
+) -> None:
+    gigabyte(spoilt(target))
+    run(target, tmp_path)
+
+
+def problem_of(
+    target: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What the command of a target tells, in the program that runs the tests."""
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    assert main.main(TARGETS[target][2]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", [kind for kind in NOTHING_TO_READ if kind not in
+                                  ("pipe", "device", "file that waits")])  # fmt: skip
+def test_what_is_no_file_to_read_is_one_problem(
+    target: str,
+    kind: str,
+    spoilt: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    NOTHING_TO_READ[kind](spoilt(target))
+    told = problem_of(target, tmp_path, monkeypatch, capsys)
+    assert told.startswith(f"error: 1 problem in the input\n  {TARGETS[target][1]}: ")
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if "csv" not in target])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_what_is_no_such_json_is_named_and_not_quoted_at_length(
+    target: str,
+    kind: str,
+    spoilt: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoilt(target).write_bytes(CONTENTS[kind])
+    _, *problems = problem_of(target, tmp_path, monkeypatch, capsys).splitlines()
+    assert all(line.startswith(f"  {TARGETS[target][1]}: ") for line in problems)
+    assert all(len(line) < 300 for line in problems)
+
+
+def test_a_folder_that_is_none_is_one_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for name in ("nowhere", "file", "x" * 5_000, "\0"):
+        assert main.main(["proof", str(tmp_path / name), "17"]) == 2
+        assert capsys.readouterr().err.rstrip().endswith("no such folder")
