@@ -8,6 +8,7 @@ deficit pro rata at the community's sell price, the rest meets the utility at re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -45,13 +46,13 @@ def pay_as_bid(orders: Orders, _: StepPrices) -> Clearing:
     return Clearing(p2p_trades(orders, buying, selling, energy_wh, price))
 
 
-def huang(orders: Orders, __: StepPrices) -> Clearing:
+def huang(orders: Orders, _: StepPrices) -> Clearing:
     """Truthful double auction by trade reduction (Huang, Scheller-Wolf, Sycara 2002; after McAfee 1992).
 
     The marginal bid and ask set the two prices and do not trade; the longer side is cut by equal amounts.
     What lies between the prices goes to the aggregator.
     """
-    buying, selling, _ = crossing(orders)
+    buying, selling, _wh = crossing(orders)
     bids, asks = queue(orders, sales=False), queue(orders, sales=True)
     last_bid = int(np.flatnonzero(bids == buying[-1])[0]) if len(buying) else 0
     last_ask = int(np.flatnonzero(asks == selling[-1])[0]) if len(selling) else 0
@@ -182,14 +183,18 @@ def no_orders() -> Orders:
     )
 
 
-def _sharing(name: str, clear: object, **more: object) -> Mechanism:
+def _sharing(
+    name: str,
+    clear: Callable[[Orders, StepPrices], Clearing],
+    settle_period: Callable[[State], Transfers] | None = None,
+) -> Mechanism:
     return Mechanism(
         name,
-        clear,  # type: ignore[arg-type]
+        clear,
         admit=residuals_without_limits,
         has_limits=False,
         market_follows=False,
-        **more,  # type: ignore[arg-type]
+        settle_period=settle_period,
     )
 
 
@@ -201,7 +206,7 @@ MECHANISMS: dict[str, Mechanism] = {
         Mechanism("pay_as_bid", pay_as_bid),
         _sharing("mid_market_rate", mid_market_rate),
         _sharing("supply_demand_ratio", supply_demand_ratio),
-        _sharing("bill_sharing", bill_sharing, settle_period=share_bills),
+        _sharing("bill_sharing", bill_sharing, share_bills),
         Mechanism("huang", huang),
         Mechanism("none", clear_midpoint, admit=nobody, has_limits=False, market_follows=False),
     )

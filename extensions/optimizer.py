@@ -24,9 +24,6 @@ class Optimum:
     """The cheapest plan of the merged community: EUR, and kWh per step (T) or per class and step (C, T)."""
 
     cost_eur: float
-    import_kwh: Real
-    export_kwh: Real
-    curtailed_kwh: Real
     shed_kwh: Real
     charge_kwh: Real
     discharge_kwh: Real
@@ -135,4 +132,4 @@ def solve(profiles: Profiles, batteries: BatteryClasses, final_kwh: float) -> Op
     x = np.split(found.x, np.cumsum([steps] * 4 + [classes * steps] * 2))
     charge, discharge, held = (part.reshape(classes, steps) for part in x[4:])
     stored_kwh = np.concatenate([batteries.start[:, None], held], axis=1)
-    return Optimum(float(found.fun), x[0], x[1], x[2], x[3], charge, discharge, stored_kwh)
+    return Optimum(float(found.fun), x[3], charge, discharge, stored_kwh)
