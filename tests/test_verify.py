@@ -160,7 +160,7 @@ class Folder:
     # ------------------------------------------------------------------------- energy and trades
 
     def energy_row(self, t: int, i: int) -> Row:
-        row = {"timestep": t, "hour": 11 + t, "prosumer_id": i}
+        row = {"timestep": t, "hour": t, "prosumer_id": i}
         row |= {"home_type": MEMBERS[i]["home_type"]}
         row |= dict(zip(FLOW_NAMES, FLOWS[t][i], strict=True))
         used = min(row["pv_wh"], row["load_wh"] + row["battery_charge_wh"])
@@ -180,7 +180,7 @@ class Folder:
         self, n: int, t: int, kind: str, buyer: int, seller: int, wh: int, price: int
     ) -> Row:
         return {
-            "trade_id": n, "timestep": t, "hour": 11 + t, "trade_type": kind, "buyer_id": buyer,
+            "trade_id": n, "timestep": t, "hour": t, "trade_type": kind, "buyer_id": buyer,
             "seller_id": seller, "energy_wh": wh, "price_microeur_per_kwh": price,
             "amount_nanoeur": wh * price, "block_height": -1, "tx_id": "",
         }  # fmt: skip
@@ -190,7 +190,7 @@ class Folder:
         e = self.at(t, i)
         p2p = [x for x in TRADES if x[0] == t and x[1] == "p2p" and i in (x[2], x[3])]
         return {
-            "timestep": t, "hour": 11 + t, "prosumer_id": i, "role": role,
+            "timestep": t, "hour": t, "prosumer_id": i, "role": role,
             "is_banned": role == "banned", "order_wh": order,
             "limit_price_microeur_per_kwh": limit,
             "p2p_wh": e["p2p_bought_wh"] + e["p2p_sold_wh"], "p2p_trades": len(p2p),
@@ -347,11 +347,12 @@ class Folder:
             penalty = [x for x in mine if x["payer_id"] == i and x["reason"] == "market_penalty"]
             left = BAN_STEPS_LEFT.get((t, i), 0)
             self.actions.append({
-                "timestep": t, "hour": 11 + t, "prosumer_id": i,
+                "timestep": t, "hour": t, "prosumer_id": i,
                 "bonus_nanoeur": sum(x["amount_nanoeur"] for x in bonus),
                 "penalty_nanoeur": sum(x["amount_nanoeur"] for x in penalty),
                 "is_banned": row["is_banned"], "ban_steps_left": left,
-                "ban_reason": "excessive_market_use" if left else "",
+                "ban_reason": "excessive_market_use" if left or row["is_banned"] else "",
+                "avoidable_penalty_nanoeur": 0,
             })  # fmt: skip
 
     def settle(self) -> None:
@@ -394,6 +395,10 @@ class Folder:
             if {x["payer_id"], x["payee_id"]} & {AGGREGATOR, UTILITY}
         )
         value = stored * sum(WHOLESALE) / 3 / 1e6
+        for member in self.members:
+            mine = [e for e in self.energy if e["prosumer_id"] == member["prosumer_id"]]
+            for name in (*FLOW_NAMES, "curtailed_wh"):
+                member[name.replace("_wh", "_kwh")] = sum(e[name] for e in mine) / 1000
         blocks = self.chain["blocks"]
         names = ("pv", "load", "p2p", "market", "grid_import", "grid_export")
         regulator = next(a for a in self.accounts if a["account_id"] == REGULATOR)
@@ -408,6 +413,7 @@ class Folder:
             "stored_change_value_eur": value, "net_cost_eur": cost / 1e9 - value,
             "blocks": len(blocks), "hashes": sum(b["hashes_tried"] for b in blocks),
             "chain_tip": blocks[-1]["block_hash"] if blocks else "", "banned_ever": 1,
+            "cost_alone_eur": 1.25, "net_cost_alone_eur": 1.0, "versions": {"python": "3"},
             "regulator_balance_eur": regulator["balance_nanoeur"] / 1e9,
         }  # fmt: skip
 
@@ -422,7 +428,7 @@ class Folder:
         needed = -(-len(trades) // self.params["MAX_TRANSACTIONS_PER_BLOCK"])
         price = {name: column[t] for name, column in PRICES.items()}
         return {
-            "timestep": t, "hour": 11 + t,
+            "timestep": t, "hour": t,
             "price_forecast_microeur_per_kwh": price.pop("price_forecast_microeur_per_kwh"),
             "pv_wh": sums["pv_wh"], "load_wh": sums["load_wh"],
             "surplus_wh": sum(max(gap, 0) for gap in gaps),
@@ -433,7 +439,9 @@ class Folder:
             "grid_import_wh": sums["grid_import_wh"], "grid_export_wh": sums["grid_export_wh"],
             "active_buyers": roles["buyer"], "active_sellers": roles["seller"],
             "banned_prosumers": roles["banned"], "blocks_mined": needed if self.ledger else 0,
-            **price,
+            **price, "market_price_microeur_per_kwh": WHOLESALE[t],
+            "net_wh": sums["market_bought_wh"] + sums["grid_import_wh"]
+            - sums["market_sold_wh"] - sums["grid_export_wh"],
         }  # fmt: skip
 
     def block_rows(self) -> list[Row]:
@@ -672,7 +680,7 @@ def trade_moved_to_a_block_of_another_step(run: Folder) -> None:
 
 @attack("trades and flows", "step 0, member 2")
 def trade_moved_to_another_step_everywhere_but_in_the_meters(run: Folder) -> None:
-    run.trades[2] |= {"timestep": 1, "hour": 12}
+    run.trades[2] |= {"timestep": 1, "hour": 1}
     run.trades[2], run.trades[3] = run.trades[3] | {"trade_id": 2}, run.trades[2] | {"trade_id": 3}
     run.derive()
 

@@ -1,4 +1,4 @@
-"""Figures beyond the contract that the other files determine, checked wherever they are told."""
+"""Figures beyond the contract that settings and tables determine, checked wherever they are told."""
 
 from __future__ import annotations
 
@@ -8,33 +8,57 @@ import numpy as np
 
 from verification.energy import P2P
 from verification.folder import Saved
-from verification.read import Findings, is_number, show
+from verification.read import WORDS, Findings, IntArray, is_number
+from verification.steps import MARKET_PRICE, step_seconds
+from verification.told import SUMMARY, check_figure
 
 AGGREGATOR, UTILITY, MINT = -1, -2, -4
-TOLERANCE = {"_eur": 2e-9, "_kwh": 2e-6, "_kwh_price": 6e-7}
+OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
+TOLERANCE = {"_eur": 2e-9, "_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
 
 
 def check_extras(saved: Saved, findings: Findings) -> None:
     """summary.json and prosumers.json, key by key, where they tell more than they must."""
+    told, where, rule = saved.summary, "summary.json", "summary"
     for name, due in summary_extras(saved).items():
-        _compare(findings, "summary.json", "summary", name, saved.summary, due)
-    for name, values in member_extras(saved).items():
+        if name in told:
+            check_figure(findings, where, rule, told, name, due, tolerance_of(name))
+    for name, (value, tolerance) in comparisons(saved).items():
+        if name in told or name in SUMMARY:
+            check_figure(findings, where, rule, told, name, value, tolerance)
+    for name, column in member_extras(saved).items():
+        values = column.tolist()
         for i, member in enumerate(saved.members):
-            _compare(findings, f"member {i}", "prosumers.json", name, member.told, values[i])
+            if name in member.told:
+                where, rule, told = f"member {i}", "prosumers.json", member.told
+                check_figure(findings, where, rule, told, name, values[i], tolerance_of(name))
+
+
+def tolerance_of(name: str) -> float:
+    """What rounding leaves of a figure with this unit."""
+    ending = "_per_kwh" if name.endswith("_per_kwh") else name[name.rfind("_") :]
+    return TOLERANCE.get(ending, 0.0)
+
+
+# ------------------------------------------------------------------------------------- summary
 
 
 def summary_extras(saved: Saved) -> dict[str, Any]:
-    """Totals of the run that its tables determine."""
-    actions, told = saved.actions, saved.summary
-    kinds = [member.told.get("kind") for member in saved.members]
+    """Totals of the run that its settings and tables determine."""
+    actions, kinds = saved.actions, [member.kind for member in saved.members]
     due: dict[str, Any] = {
+        "mechanism": saved.settings.told.get("MARKET_MECHANISM"),
+        "objective": saved.settings.told.get("REGULATOR_OBJECTIVE"),
         "steps": saved.steps,
+        "step_hours": step_seconds(saved) / 3600,
         "members": len(saved.members),
         "prosumers": kinds.count("prosumer"),
         "consumers": kinds.count("consumer"),
+        "market_price_eur_per_kwh": float(saved.community[MARKET_PRICE].mean()) / 1e6,
         "banned_member_steps": int((actions["is_banned"] > 0).sum()),
         "bonuses_eur": int(actions["bonus_nanoeur"].sum()) / 1e9,
         "penalties_eur": int(actions["penalty_nanoeur"].sum()) / 1e9,
+        "avoidable_penalties_eur": int(actions["avoidable_penalty_nanoeur"].sum()) / 1e9,
         "curtailed_kwh": int(saved.energy["curtailed_wh"].sum()) / 1e3,
     }
     accounts = saved.accounts
@@ -47,46 +71,67 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
     }.items():
         due[f"{name}_balance_eur"] = int(balance[rows].sum()) / 1e9
     p2p = saved.trades["trade_type"] == P2P
-    energy = int(saved.trades["energy_wh"][p2p].sum())
-    if energy:
-        amount = int(saved.trades["amount_nanoeur"][p2p].sum())
-        due["p2p_price_eur_per_kwh"] = amount / energy / 1e6
-    alone, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
-    if is_number(alone) and is_number(here):
-        due["savings_eur"] = alone - here
+    energy, amount = (int(saved.trades[c][p2p].sum()) for c in ("energy_wh", "amount_nanoeur"))
+    due["p2p_price_eur_per_kwh"] = amount / energy / 1e6 if energy else None
     return due
 
 
+def comparisons(saved: Saved) -> dict[str, tuple[float | None, float]]:
+    """Savings and the bills alone, with tolerances, from other told figures."""
+    told, due = saved.summary, dict[str, tuple[float | None, float]]()
+    alone, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
+    if is_number(alone) and is_number(here):
+        alone, savings = float(alone), float(alone) - float(here)
+        tolerance = 2e-9 + 1e-12 * abs(alone)
+        due["savings_eur"] = savings, tolerance
+        if alone > 1e-9:  # nearer to 0 its rounding decides
+            share = savings / alone
+            due["savings_share"] = share, 1e-6 + tolerance * (1 + abs(share)) / alone
+        elif alone < 0:
+            due["savings_share"] = None, 0.0
+    for name, part, tolerance in (
+        ("cost_alone_eur", "alone_eur", 2e-9),
+        ("stored_change_alone_kwh", "stored_change_alone_kwh", 1e-6 * (1 + len(saved.members))),
+    ):
+        parts = [member.told.get(part) for member in saved.members]
+        values = [float(value) for value in parts if is_number(value)]
+        if len(values) == len(parts):
+            rounding = 1e-12 * sum(map(abs, values))
+            due[name] = sum(values), tolerance + rounding
+    return due
+
+
+# ------------------------------------------------------------------------------------- members
+
+
 def member_extras(saved: Saved) -> dict[str, Any]:
-    """Totals of each member (N) that the tables determine."""
+    """Figures of each member (N) that the tables determine."""
     n = len(saved.members)
 
     def total(column: Any) -> Any:
         return column.reshape(saved.steps, n).sum(axis=0)
 
-    trades, between = saved.trades, np.zeros(n, np.int64)
-    p2p = trades["trade_type"] == P2P
-    for party, sign in (("buyer_id", 1), ("seller_id", -1)):
-        inside = p2p & (trades[party] >= 0) & (trades[party] < n)
-        np.add.at(between, trades[party][inside], sign * trades["amount_nanoeur"][inside])
+    energy, actions = saved.energy, saved.actions
     start = np.array([member.initial_kwh for member in saved.members])
     return {
-        "charge_kwh": total(saved.energy["battery_charge_wh"]) / 1e3,
-        "discharge_kwh": total(saved.energy["battery_discharge_wh"]) / 1e3,
-        "stored_change_kwh": saved.energy["battery_level_milliwh"][-n:] / 1e6 - start,
-        "bonus_eur": total(saved.actions["bonus_nanoeur"]) / 1e9,
-        "penalty_eur": total(saved.actions["penalty_nanoeur"]) / 1e9,
-        "p2p_eur": between / 1e9,
-        "banned_steps": total(saved.actions["is_banned"] > 0),
+        "charge_kwh": total(energy["battery_charge_wh"]) / 1e3,
+        "discharge_kwh": total(energy["battery_discharge_wh"]) / 1e3,
+        "stored_change_kwh": energy["battery_level_milliwh"][-n:] / 1e6 - start,
+        "outside_eur": net_paid(saved, OUTSIDE) / 1e9,
+        "p2p_eur": net_paid(saved, ("p2p",)) / 1e9,
+        "bonus_eur": total(actions["bonus_nanoeur"]) / 1e9,
+        "penalty_eur": total(actions["penalty_nanoeur"]) / 1e9,
+        "avoidable_eur": total(actions["avoidable_penalty_nanoeur"]) / 1e9,
+        "banned_steps": total(actions["is_banned"] > 0),
     }
 
 
-def _compare(
-    findings: Findings, where: str, rule: str, name: str, told: dict[str, Any], due: Any
-) -> None:
-    if name not in told:
-        return
-    value = told[name]
-    ending = "_kwh_price" if name.endswith("_per_kwh") else name[name.rfind("_") :]
-    if not is_number(value) or abs(value - due) > TOLERANCE.get(ending, 0) + 1e-12 * abs(due):
-        findings.add(where, rule, f"{name} is {show(value)}, expected {due}")
+def net_paid(saved: Saved, reasons: tuple[str, ...]) -> IntArray:
+    """What each member (N) paid less what it got for these reasons, in nano-euro."""
+    moves, n = saved.transfers, len(saved.members)
+    wanted = np.isin(moves["reason"], [WORDS["reason"].index(word) for word in reasons])
+    paid = np.zeros(n, np.int64)
+    for party, sign in (("payer_id", 1), ("payee_id", -1)):
+        rows = wanted & (moves[party] >= 0) & (moves[party] < n)
+        np.add.at(paid, moves[party][rows], sign * moves["amount_nanoeur"][rows])
+    return paid

@@ -51,13 +51,17 @@ TRADES = (
     "trade_id,timestep,hour,trade_type,buyer_id,seller_id,energy_kwh,price_eur_per_kwh,amount_eur,"
     "block_height,tx_id"
 )
-ACTIONS = "timestep,hour,prosumer_id,bonus_eur,penalty_eur,is_banned,ban_steps_left,ban_reason"
+ACTIONS = (
+    "timestep,hour,prosumer_id,bonus_eur,penalty_eur,is_banned,ban_steps_left,ban_reason,"
+    "avoidable_penalty_eur"
+)
 COMMUNITY = (
     "timestep,hour,price_forecast_eur_per_kwh,pv_kwh,load_kwh,surplus_kwh,deficit_kwh,p2p_kwh,"
     "p2p_trades,market_kwh,market_trades,grid_import_kwh,grid_export_kwh,active_buyers,"
     "active_sellers,banned_prosumers,blocks_mined,market_buy_price_eur_per_kwh,"
     "market_sell_price_eur_per_kwh,grid_import_price_eur_per_kwh,grid_export_price_eur_per_kwh,"
-    "renewable_bonus_eur_per_kwh,p2p_bonus_eur_per_kwh,market_penalty_eur_per_kwh"
+    "renewable_bonus_eur_per_kwh,p2p_bonus_eur_per_kwh,market_penalty_eur_per_kwh,"
+    "market_price_eur_per_kwh,net_kwh"
 )
 TRANSFERS = "timestep,payer_id,payee_id,amount_eur,reason"
 ACCOUNTS = "account_id,kind,opening_eur,balance_eur"

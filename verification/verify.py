@@ -3,7 +3,8 @@
 `verify(folder)` reads what a run left behind, computes what each file must say if the others are
 true, and reports every place where it says something else. It shares no code with the simulation.
 read.py reads one file, folder.py the folder; energy.py judges meters, trades and bans,
-chain.py the chain, money.py transfers and accounts, this module the totals.
+chain.py the chain, money.py transfers and accounts, steps.py the figures of single steps,
+this module and extras.py the totals, as told.py compares them.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ import numpy as np
 from verification.chain import Progress, check_chain
 from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
 from verification.extras import check_extras
-from verification.folder import COMMUNITY, REGULATOR, Saved, read_folder, step_name
+from verification.folder import REGULATOR, Saved, read_folder, step_name
 from verification.money import check_money
-from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show, unit_of
+from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show
 from verification.scenario import check_scenario
+from verification.steps import MARKET_PRICE, Own, check_steps, read_own
+from verification.told import PROMISED_TOTALS, check_figure, check_promised
 
 __all__ = ["Finding", "Report", "Unreadable", "verify"]
 
-KWH_TOLERANCE = 1e-5  # totals of whole Wh, told as floats
-EUR_TOLERANCE = 1e-6
+KWH_TOLERANCE = 2e-6  # totals are told with 6 decimals, as levels are
+EUR_TOLERANCE = 2e-9  # sums of whole nano-euro, told as floats
 SHARE_TOLERANCE = 1e-6
 LEVERS = tuple(
     f"{name}_microeur_per_kwh" for name in ("renewable_bonus", "p2p_bonus", "market_penalty")
@@ -73,7 +76,7 @@ def verify(
         saved = read_folder(Path(folder), findings, tell)
         check_extent(saved, findings)
         if saved.steps:
-            check_saved(saved, findings, race, tell)
+            check_saved(saved, read_own(Path(folder)), findings, race, tell)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
         findings.add("chain", "tip", f"the chain ends with {show(found)}, expected {show(tip)}")
@@ -109,7 +112,7 @@ def check_extent(saved: Saved, findings: Findings) -> None:
         findings.add("params.json", "number of steps", detail)
 
 
-def check_saved(saved: Saved, findings: Findings, race: bool, tell: Progress) -> None:
+def check_saved(saved: Saved, own: Own, findings: Findings, race: bool, tell: Progress) -> None:
     """All rules, from the meter to the totals."""
     tell("energy and trades", 0.0)
     check_members(saved, findings)
@@ -120,13 +123,14 @@ def check_saved(saved: Saved, findings: Findings, race: bool, tell: Progress) ->
     cash_nanoeur = check_money(saved, findings)
     tell("totals", 0.0)
     check_community(saved, findings)
-    check_log(saved, findings)
+    check_steps(saved, own, findings)
+    check_promised(saved, findings)
     check_totals(saved, findings)
     check_summary(saved, cash_nanoeur, findings)
     check_extras(saved, findings)
 
 
-# ------------------------------------------------------------------------------- community, log
+# ------------------------------------------------------------------- community, members' totals
 
 
 def check_community(saved: Saved, findings: Findings) -> None:
@@ -135,7 +139,7 @@ def check_community(saved: Saved, findings: Findings) -> None:
     for name, due in community(saved).items():
         findings.compare("community_summary", step_name, name, c[name], due)
     for name, column in c.columns.items():
-        if name.endswith("_wh"):
+        if name.endswith("_wh") and name != "net_wh":
             findings.rows(column < 0, "negative flow", step_name, name + " is {}", column)
         if name.endswith("_price_microeur_per_kwh") or name in LEVERS:
             findings.rows(column < 0, "negative price", step_name, name + " is {}", column)
@@ -169,37 +173,18 @@ def check_totals(saved: Saved, findings: Findings) -> None:
     n, level = len(saved.members), saved.energy["battery_level_milliwh"]
     due = {f"{name[:-3]}_kwh": column_sum(saved, name) / 1e3 for name in FLOWS}
     due["final_level_kwh"] = level[-n:] / 1e6
-    for name, values in due.items():
+    for name, column in due.items():
+        values = column.tolist()
         for i, member in enumerate(saved.members):
-            if name in member.told and not near(member.told[name], values[i], KWH_TOLERANCE):
-                detail = f"{name} is {show(member.told[name])}, expected {values[i]}"
-                findings.add(f"member {i}", "prosumers.json", detail)
+            if name in PROMISED_TOTALS or name in member.told:
+                where, rule = f"member {i}", "prosumers.json"
+                check_figure(findings, where, rule, member.told, name, values[i], KWH_TOLERANCE)
 
 
 def column_sum(saved: Saved, name: str) -> IntArray:
     """Sums over steps (N) of a column by step and member."""
     by_step = saved.energy[name].reshape(saved.steps, len(saved.members))
     return np.asarray(by_step.sum(axis=0))
-
-
-def check_log(saved: Saved, findings: Findings) -> None:
-    """simulation_log.json tells the same community figures, step by step."""
-    rule, columns = "simulation_log", [(name, *unit_of(name)) for name in COMMUNITY.split(",")]
-    findings.differ("simulation_log.json", rule, "number of steps", len(saved.log), saved.steps)
-    for step, told in enumerate(saved.log[: saved.steps]):
-        if type(told) is not dict:
-            findings.add(step_name(step), rule, f"is {show(told)}, expected an object")
-            continue
-        for column, unit, decimals in columns:
-            due = int(saved.community[unit][step]) / 10**decimals
-            if not near(told.get(column), due, 0.01 / 10**decimals):
-                detail = f"{column} is {show(told.get(column))}, community_summary.csv says {due}"
-                findings.add(step_name(step), rule, detail)
-
-
-def near(told: object, due: float, tolerance: float) -> bool:
-    """Whether a JSON value is this number; no text, no truth value, nothing infinite."""
-    return is_number(told) and abs(told - due) <= tolerance + 1e-12 * abs(due)
 
 
 # ------------------------------------------------------------------------------------- summary
@@ -209,44 +194,44 @@ def check_summary(saved: Saved, cash_nanoeur: int, findings: Findings) -> None:
     """summary.json: every total that the other files determine."""
     told, where, rule = saved.summary, "summary.json", "summary"
     for name, value in counted(saved).items():
-        findings.differ(where, rule, name, told.get(name), value)
-    if saved.chain or told.get("chain_tip"):
-        tip = saved.chain.tip if saved.chain else None
-        findings.differ(where, rule, "chain_tip", told.get("chain_tip"), tip)
+        check_figure(findings, where, rule, told, name, value)
     for name, (due, tolerance) in measured(saved, cash_nanoeur).items():
-        if not near(told.get(name), due, tolerance):
-            findings.add(where, rule, f"{name} is {show(told.get(name))}, expected {due}")
+        check_figure(findings, where, rule, told, name, due, tolerance)
     check_bans_ever(saved, findings)
-    check_net_cost(saved, findings)
+    for name, (due, tolerance) in net_costs(saved).items():
+        check_figure(findings, where, rule, told, name, due, tolerance)
 
 
 def counted(saved: Saved) -> dict[str, Any]:
-    """The totals that are whole numbers."""
+    """The totals that are whole numbers, and the hash that the chain ends with."""
     return {
         "seed": saved.settings.seed,
         "p2p_trades": int(saved.community["p2p_trades"].sum()),
         "market_trades": int(saved.community["market_trades"].sum()),
         "blocks": len(saved.blocks),
         "hashes": sum(block.hashes_tried for block in saved.blocks),
+        "chain_tip": saved.chain.tip if saved.chain else "",
     }
 
 
-def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float, float]]:
-    """The totals that are real numbers, each with its tolerance."""
+def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | None, float]]:
+    """The totals that are real numbers, each with its tolerance; None is a share of nothing."""
     e, totals = saved.energy, ("pv", "load", "p2p", "market", "grid_import", "grid_export")
     kwh = {f"{name}_kwh": int(saved.community[f"{name}_wh"].sum()) / 1000 for name in totals}
     net_wh = e["market_bought_wh"] + e["grid_import_wh"] - e["market_sold_wh"] - e["grid_export_wh"]
     net_wh = saved.per_step(net_wh)
     imported = kwh["community_import_kwh"] = int(np.maximum(net_wh, 0).sum()) / 1000
     exported = kwh["community_export_kwh"] = int(np.maximum(-net_wh, 0).sum()) / 1000
-    result = {name: (value, KWH_TOLERANCE) for name, value in kwh.items()}
-    stored = stored_change_kwh(saved)
-    result["stored_change_kwh"] = stored, 1e-6 * (1 + len(saved.members))
+    result: dict[str, tuple[float | None, float]] = {}
+    result |= {name: (value, KWH_TOLERANCE) for name, value in kwh.items()}
+    stored, stored_tolerance = stored_change_kwh(saved), 1e-6 * (1 + len(saved.members))
+    result["stored_change_kwh"] = stored, stored_tolerance
     result["community_cost_eur"] = cash_nanoeur / 1e9, EUR_TOLERANCE
+    result["self_sufficiency"] = result["self_consumption"] = None, 0.0
     if kwh["load_kwh"]:
         supplied = imported + max(0.0, -stored)
-        levels = 1e-6 * (1 + len(saved.members)) / kwh["load_kwh"]  # they are told in mWh
-        result["self_sufficiency"] = 1 - supplied / kwh["load_kwh"], SHARE_TOLERANCE + levels
+        tolerance = SHARE_TOLERANCE + stored_tolerance / kwh["load_kwh"]
+        result["self_sufficiency"] = 1 - supplied / kwh["load_kwh"], tolerance
     if kwh["pv_kwh"]:
         lost = exported + int(e["curtailed_wh"].sum()) / 1000
         result["self_consumption"] = 1 - lost / kwh["pv_kwh"], SHARE_TOLERANCE
@@ -267,24 +252,29 @@ def check_bans_ever(saved: Saved, findings: Findings) -> None:
     n = len(saved.members)
     banned = (saved.actions["is_banned"] > 0).reshape(-1, n).any(axis=0)
     decided = (saved.actions["ban_steps_left"] > 0).reshape(-1, n).any(axis=0)
-    told, least, most = saved.summary.get("banned_ever"), banned.sum(), (banned | decided).sum()
+    told = saved.summary.get("banned_ever")
+    least, most = int(banned.sum()), int((banned | decided).sum())
     if type(told) is not int or not least <= told <= most:
         detail = f"banned_ever is {show(told)}, expected {least} to {most}"
         findings.add("summary.json", "summary", detail)
 
 
-def check_net_cost(saved: Saved, findings: Findings) -> None:
-    """Stored energy is valued at a mean price between sellers' and buyers', and taken off cost."""
-    names = ("stored_change_value_eur", "community_cost_eur", "net_cost_eur")
-    value, cost, net = (saved.summary.get(name) for name in names)
-    if not (is_number(value) and is_number(cost) and is_number(net)):
-        detail = f"{', '.join(names)} are {show((value, cost, net))}, expected numbers"
-        findings.add("summary.json", "summary", detail)
-        return
-    means = [float(saved.community[name].mean()) / 1e6 for name in MARKET_PRICES]
-    low, high = sorted(stored_change_kwh(saved) * mean for mean in means)
-    if not low - 1e-3 <= value <= high + 1e-3:
-        detail = f"stored_change_value_eur is {value}, expected {low:.6f} to {high:.6f}"
-        findings.add("summary.json", "summary", detail)
-    if not near(net, cost - value, 2 * EUR_TOLERANCE):
-        findings.add("summary.json", "summary", f"net_cost_eur is {net}, expected {cost - value}")
+def net_costs(saved: Saved) -> dict[str, tuple[float, float]]:
+    """What stored energy is worth at the mean market price, and cost less that, with tolerances.
+
+    Both follow from figures that are told: those were compared with the tables, and every one of them
+    is rounded. The same holds for the members alone, as far as that is told.
+    """
+    told, mean = saved.summary, float(saved.community[MARKET_PRICE].mean()) / 1e6
+    due: dict[str, tuple[float, float]] = {}
+    stored = told.get("stored_change_kwh")
+    if is_number(stored):
+        due["stored_change_value_eur"] = stored * mean, 0.6e-6 * mean + EUR_TOLERANCE
+    cost, value = told.get("community_cost_eur"), told.get("stored_change_value_eur")
+    if is_number(cost) and is_number(value):
+        due["net_cost_eur"] = float(cost) - float(value), EUR_TOLERANCE + 1e-12 * abs(float(cost))
+    cost, stored = told.get("cost_alone_eur"), told.get("stored_change_alone_kwh")
+    if is_number(cost) and is_number(stored):
+        tolerance = 0.6e-6 * mean + EUR_TOLERANCE + 1e-12 * abs(float(cost))
+        due["net_cost_alone_eur"] = float(cost) - stored * mean, tolerance
+    return due

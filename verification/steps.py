@@ -1,0 +1,281 @@
+"""Figures of single steps beyond sums over members: the clock, residuals, prices, bans, and the log.
+
+Columns that may be empty or hold words are read here once more, as texts: they can be judged only
+beside the numbers of other files.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verification.energy import P2P
+from verification.folder import COMMUNITY, Saved, step_name
+from verification.read import (
+    LONGEST_LINE,
+    BadField,
+    Findings,
+    IntArray,
+    Reader,
+    Unreadable,
+    cut,
+    pieces,
+    reason_of,
+    show,
+    text_of,
+    unit_of,
+    whole_units,
+)
+from verification.scenario import inputs, microeur, number
+from verification.told import close, shown
+
+BAN_REASONS = ("", "excessive_market_use", "low_balance")
+SECONDS_PER_DAY = 86_400
+LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
+MARKET_PRICE = "market_price_microeur_per_kwh"
+SELL_PRICE, BUY_PRICE = "market_sell_price_microeur_per_kwh", "market_buy_price_microeur_per_kwh"
+P2P_PRICE = "p2p_price_eur_per_kwh"
+OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")  # of community_summary.csv
+
+
+@dataclass(frozen=True)
+class Own:
+    """The columns of texts, as they stand."""
+
+    community: dict[str, list[str]]  # those of OPTIONAL that are there (T each)
+    ban_reason: IntArray  # (T * N) place in BAN_REASONS, -1 for another word
+
+
+def read_own(folder: Path) -> Own:
+    """What read_folder leaves out, of a folder that it could read."""
+    reader = Reader(folder, Findings())
+    community: dict[str, list[str]] = {}
+    reasons = [np.zeros(0, np.int64)]
+    code = {word: i for i, word in enumerate(BAN_REASONS)}
+    for piece in texts(reader, "community_summary.csv", OPTIONAL):
+        for name, column in piece.items():
+            community.setdefault(name, []).extend(column)
+    for piece in texts(reader, "regulator_actions.csv", ("ban_reason",)):
+        reasons.append(np.array([code.get(word, -1) for word in piece["ban_reason"]], np.int64))
+    return Own(community, np.concatenate(reasons))
+
+
+def texts(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[dict[str, list[str]]]:
+    """Those wanted columns that a table has, piece by piece, as they stand."""
+    try:
+        with (reader.folder / name).open("rb") as file:
+            header = text_of(file.readline(LONGEST_LINE)).rstrip("\n").split(",")
+            place = {column: header.index(column) for column in wanted if column in header}
+            for piece in pieces(file):
+                yield {column: fields(piece, i, len(header)) for column, i in place.items()}
+    except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
+        raise Unreadable([f"{name}: {reason_of(error)}"]) from None
+
+
+def fields(piece: str, column: int, width: int) -> list[str]:
+    """One column of lines that have been read once: the fields beside it are not cut, which costs."""
+    if '"' in piece:
+        return cut(piece, width, 2)[column]
+    behind = width - column
+    return [line.rsplit(",", behind)[-behind] for line in piece.split("\n")]
+
+
+def check_steps(saved: Saved, own: Own, findings: Findings) -> None:
+    """All rules of this module."""
+    check_clock(saved, own, findings)
+    check_residuals(saved, findings)
+    check_market_price(saved, findings)
+    check_avoidable(saved, findings)
+    if not findings.totals["rows"]:  # else texts do not stand beside their numbers
+        check_ban_reasons(saved, own, findings)
+        check_told_columns(saved, own, findings)
+    check_log(saved, own, findings)
+
+
+# ------------------------------------------------------------------------------------- the clock
+
+
+def check_clock(saved: Saved, own: Own, findings: Findings) -> None:
+    """hour follows from the step, its length and the start: midnight, or that of the data file."""
+    start = 0
+    if inputs(saved, "data"):
+        begin = check_timestamps(saved, own, findings)
+        if begin is None:
+            return
+        start = begin.hour * 3600 + begin.minute * 60 + begin.second
+    elif "timestamp" in own.community:
+        findings.add("community_summary.csv", "timestamp", "is told, but no data file gave a date")
+    seconds = start + step_seconds(saved) * np.arange(saved.steps, dtype=np.int64)
+    due = seconds % SECONDS_PER_DAY // 3600
+    findings.compare("hour", step_name, "hour", saved.community["hour"], due)
+
+
+def step_seconds(saved: Saved) -> int:
+    """Length of a step; settings hold it in hours."""
+    return round(saved.settings.told["TIME_STEP_DURATION"] * 3600)
+
+
+def check_timestamps(saved: Saved, own: Own, findings: Findings) -> datetime | None:
+    """Steps of a data file begin one step length after another; gives the first begin."""
+    told = own.community.get("timestamp", [])
+    step = timedelta(seconds=step_seconds(saved))
+    try:
+        begin = datetime.strptime(told[0], "%Y-%m-%d %H:%M:%S")
+        due = [(begin + t * step).isoformat(" ") for t in range(len(told))]
+    except (IndexError, ValueError, OverflowError):
+        found = show(told[0]) if told else "missing"
+        detail = f"timestamp is {found}, should be the begin of the data: 2017-06-05 13:00:00"
+        findings.add("step 0", "timestamp", detail)
+        return None
+    for t, text in enumerate(told):
+        if text != due[t]:
+            findings.add(step_name(t), "timestamp", f"timestamp is {show(text)}, expected {due[t]}")
+    return begin
+
+
+# ---------------------------------------------------------------------- residuals, prices, bans
+
+
+def check_residuals(saved: Saved, findings: Findings) -> None:
+    """surplus, deficit and net of each step, from its meters.
+
+    The residual is what a home leaves after its own battery. A battery that trades for itself does so
+    only where the residual is 0, and a home with a deficit does not charge, nor one with a surplus
+    discharge: so who charges and bought from neighbours bought for the battery, and who discharges
+    and sold to them sold from it.
+    """
+    e, c = saved.energy, saved.community
+    charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
+    own_charge = charge - np.where(charge > 0, e["p2p_bought_wh"], 0)
+    own_discharge = discharge - np.where(discharge > 0, e["p2p_sold_wh"], 0)
+    residual = e["pv_wh"] + own_discharge - e["load_wh"] - own_charge
+    net = e["market_bought_wh"] + e["grid_import_wh"] - e["market_sold_wh"] - e["grid_export_wh"]
+    for name, due in (
+        ("surplus_wh", saved.per_step(np.maximum(residual, 0))),
+        ("deficit_wh", saved.per_step(np.maximum(-residual, 0))),
+        ("net_wh", saved.per_step(net)),
+    ):
+        findings.compare("community_summary", step_name, name, c[name], due)
+
+
+def check_market_price(saved: Saved, findings: Findings) -> None:
+    """The market price lies a fee below what buyers pay and a fee above what sellers get.
+
+    The fee is cut where the utility would be the better choice; beside a price file there is none, and
+    the market price is the mean of import and export price.
+    """
+    c = saved.community
+    price, sell, buy = c[MARKET_PRICE], c[SELL_PRICE], c[BUY_PRICE]
+    words = "market_price {}, sellers get {}, buyers pay {} (micro-euro per kWh)"
+    wrong = (price < sell) | (price > buy)
+    fee = number(saved, "LOCAL_MARKET_FEE")
+    if inputs(saved, "prices"):
+        wrong |= price != (buy + sell) // 2
+    elif fee is not None and 0 <= fee <= 1e6:
+        fee_microeur = microeur(fee)
+        retail, feed_in = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+        wrong |= buy != np.minimum(price + fee_microeur, retail)
+        wrong |= sell != np.maximum(price - fee_microeur, feed_in)
+    findings.rows(wrong, "market price", step_name, words, price, sell, buy)
+
+
+def check_avoidable(saved: Saved, findings: Findings) -> None:
+    """The avoidable penalty is a part of the penalty: whole Wh times the lever."""
+    a, lever = saved.actions, saved.community["market_penalty_microeur_per_kwh"]
+    avoidable, penalty = a["avoidable_penalty_nanoeur"], a["penalty_nanoeur"]
+    lever = np.repeat(lever, len(saved.members))
+    wrong = (avoidable < 0) | (avoidable > penalty) | (avoidable % np.maximum(lever, 1) != 0)
+    words = "avoidable {} nano-euro of a penalty of {}, lever {}"
+    findings.rows(wrong, "avoidable penalty", saved.row_name, words, avoidable, penalty, lever)
+
+
+def check_ban_reasons(saved: Saved, own: Own, findings: Findings) -> None:
+    """A ban has a known reason, and keeps it while it lasts."""
+    n, reason, left = len(saved.members), own.ban_reason, saved.actions["ban_steps_left"]
+    words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
+    findings.rows(reason < 0, "ban reason", saved.row_name, words)
+    before = np.concatenate([reason[:n], reason])[: len(reason)]
+    lasts = np.concatenate([np.zeros(n, np.int64), left])[: len(left)] > 0
+    changed = lasts & (reason != before) & (reason >= 0) & (before >= 0)
+    name = np.array(BAN_REASONS)
+    words = "reason '{}' while the ban for '{}' lasts"
+    findings.rows(changed, "ban reason", saved.row_name, words, name[reason], name[before])
+
+
+# ----------------------------------------------------------------- columns told beyond the contract
+
+
+def check_told_columns(saved: Saved, own: Own, findings: Findings) -> None:
+    """stored_kwh and the mean price between neighbours, where community_summary.csv tells them."""
+    n, rule = len(saved.members), "community_summary"
+    if "stored_kwh" in own.community:
+        try:
+            stored = whole_units(own.community["stored_kwh"], 6)
+        except BadField as bad:
+            detail = f"stored_kwh is {show(own.community['stored_kwh'][bad.row])}, {bad.why}"
+            findings.add(step_name(bad.row), rule, detail)
+        else:
+            due = saved.per_step(saved.energy["battery_level_milliwh"])
+            wrong = np.abs(stored - due) > 1 + n / 2  # each level is rounded by itself
+            words = "stored {} milli-Wh, expected {}"
+            findings.rows(wrong, rule, step_name, words, stored, due)
+    prices = [f"{price:.6f}" if price is not None else "" for price in p2p_prices(saved)]
+    for t, told in enumerate(own.community.get(P2P_PRICE, [])):
+        if told != prices[t]:
+            detail = f"{P2P_PRICE} is {show(told)}, expected {show(prices[t])}"
+            findings.add(step_name(t), rule, detail)
+
+
+def p2p_prices(saved: Saved) -> list[float | None]:
+    """Mean price between neighbours in each step (T), whole micro-euro cut off; None without trades."""
+    trades, wh, nanoeur = saved.trades, *np.zeros((2, saved.steps), np.int64)
+    p2p = saved.sound_trades & (trades["trade_type"] == P2P)
+    np.add.at(wh, trades["timestep"][p2p], trades["energy_wh"][p2p])
+    np.add.at(nanoeur, trades["timestep"][p2p], trades["amount_nanoeur"][p2p])
+    prices = (nanoeur // np.maximum(wh, 1)).tolist()
+    return [price / 1e6 if some else None for price, some in zip(prices, wh > 0, strict=True)]
+
+
+# ------------------------------------------------------------------------------------- the log
+
+
+def check_log(saved: Saved, own: Own, findings: Findings) -> None:
+    """simulation_log.json tells the same community figures, step by step."""
+    rule = "simulation_log"
+    findings.differ("simulation_log.json", rule, "number of steps", len(saved.log), saved.steps)
+    columns = log_columns(saved, own)
+    for step, told in enumerate(saved.log[: saved.steps]):
+        if type(told) is not dict:
+            findings.add(step_name(step), rule, f"is {show(told)}, expected an object")
+            continue
+        for name, values, tolerance in columns:
+            due, value = values[step], told.get(name)
+            if value == due and type(value) is type(due):
+                continue  # as nearly always; a name that is not told is None
+            if not (type(due) is float and close(value, due, tolerance)):
+                detail = f"{name} is {shown(told, name)}, community_summary.csv says {show(due)}"
+                findings.add(step_name(step), rule, detail)
+
+
+def log_columns(saved: Saved, own: Own) -> list[tuple[str, list[Any], float]]:
+    """(name, value in each step, tolerance) of every column of community_summary.csv."""
+    columns: list[tuple[str, list[Any], float]] = []
+    for name in COMMUNITY.split(","):
+        unit, decimals = unit_of(name)
+        values = saved.community[unit]
+        due = (values / 10**decimals if decimals else values).tolist()
+        columns.append((name, due, LOG_TOLERANCE))
+    if "stored_kwh" in own.community:
+        stored = saved.per_step(saved.energy["battery_level_milliwh"]) / 1e6
+        columns.append(("stored_kwh", stored.tolist(), 1e-6 * (1 + len(saved.members))))
+    if P2P_PRICE in own.community:
+        columns.append((P2P_PRICE, p2p_prices(saved), LOG_TOLERANCE))
+    if len(own.community.get("timestamp", [])) == saved.steps:
+        columns.append(("timestamp", own.community["timestamp"], 0.0))
+    return columns

@@ -1,0 +1,96 @@
+"""What the JSON files tell: the promised keys are there, of their type, and compared with what is due.
+
+A value of JSON can be anything, a whole number of 300 digits too. So numbers are compared as floats,
+and only once it is known that they are numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from verification.folder import Saved
+from verification.read import Findings, is_number, show
+
+PROMISED_TOTALS = (
+    *("pv_kwh", "load_kwh", "p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh"),
+    *("market_sold_kwh", "grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
+)
+"""What prosumers.json tells of every member; what it tells beyond is checked where it is told."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value has to be: a test, and its words."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+NUMBER = Kind(is_number, "a number")
+SIZE = Kind(lambda v: is_number(v) and v >= 0, "a number from 0 on")
+TEXT = Kind(lambda v: type(v) is str, "a text")
+VERSIONS = Kind(
+    lambda v: type(v) is dict and v != {} and all(type(text) is str for text in v.values()),
+    "names of programs, each with a text",
+)
+MEMBER = {"home_type": TEXT, "pv_capacity_kw": SIZE, "final_balance_eur": NUMBER}
+SUMMARY = {
+    "stored_change_value_eur": NUMBER,
+    "net_cost_eur": NUMBER,
+    "cost_alone_eur": NUMBER,
+    "net_cost_alone_eur": NUMBER,
+    "versions": VERSIONS,
+}
+"""What is promised, and follows from tables not at all or from other told figures only; the rest is
+demanded with its value."""
+
+
+def check_promised(saved: Saved, findings: Findings) -> None:
+    """What summary.json and each member of prosumers.json promise is there, and of its type."""
+    check_kinds(findings, "summary.json", "summary", saved.summary, SUMMARY)
+    for i, member in enumerate(saved.members):
+        check_kinds(findings, f"member {i}", "prosumers.json", member.told, MEMBER)
+
+
+def check_kinds(
+    findings: Findings,
+    where: str,
+    rule: str,
+    told: Mapping[str, Any],
+    promised: Mapping[str, Kind],
+) -> None:
+    for name, kind in promised.items():
+        if not kind.holds(told.get(name)):
+            findings.add(where, rule, f"{name} is {shown(told, name)}, should be {kind.words}")
+
+
+def check_figure(
+    findings: Findings,
+    where: str,
+    rule: str,
+    told: Mapping[str, Any],
+    name: str,
+    due: object,
+    tolerance: float = 0.0,
+) -> None:
+    """A finding unless the told figure is the one that is due: a float nearly, all else exactly."""
+    value = told.get(name)
+    if isinstance(due, float):
+        right = close(value, due, tolerance)
+    else:
+        right = name in told and type(value) is type(due) and value == due
+    if not right:
+        findings.add(where, rule, f"{name} is {shown(told, name)}, expected {show(due)}")
+
+
+def shown(told: Mapping[str, Any], name: str) -> str:
+    return show(told[name]) if name in told else "missing"
+
+
+def close(told: object, due: float, tolerance: float) -> bool:
+    """Whether a JSON value is this number; no text, no truth value, nothing infinite."""
+    if not (is_number(told) and is_number(due)):
+        return False
+    return abs(float(told) - due) <= tolerance + 1e-12 * abs(due)
