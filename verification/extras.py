@@ -8,6 +8,7 @@ import numpy as np
 
 from verification.energy import P2P
 from verification.folder import Saved
+from verification.homes import Alone, alone
 from verification.read import WORDS, Findings, IntArray, is_number
 from verification.steps import MARKET_PRICE, step_seconds
 from verification.told import SUMMARY, check_figure
@@ -23,10 +24,11 @@ def check_extras(saved: Saved, findings: Findings) -> None:
     for name, due in summary_extras(saved).items():
         if name in told:
             check_figure(findings, where, rule, told, name, due, tolerance_of(name))
-    for name, (value, tolerance) in comparisons(saved).items():
+    without = alone(saved)
+    for name, (value, tolerance) in comparisons(saved, without).items():
         if name in told or name in SUMMARY:
             check_figure(findings, where, rule, told, name, value, tolerance)
-    for name, column in member_extras(saved).items():
+    for name, column in (member_extras(saved) | members_alone(without)).items():
         values = column.tolist()
         for i, member in enumerate(saved.members):
             if name in member.told:
@@ -76,8 +78,8 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
     return due
 
 
-def comparisons(saved: Saved) -> dict[str, tuple[float | None, float]]:
-    """Savings and the bills alone, with tolerances, from other told figures."""
+def comparisons(saved: Saved, without: Alone | None) -> dict[str, tuple[float | None, float]]:
+    """Savings and the bills alone, with tolerances: from other told figures, or from the run again."""
     told, due = saved.summary, dict[str, tuple[float | None, float]]()
     alone, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
     if is_number(alone) and is_number(here):
@@ -98,10 +100,26 @@ def comparisons(saved: Saved) -> dict[str, tuple[float | None, float]]:
         if len(values) == len(parts):
             rounding = 1e-12 * sum(map(abs, values))
             due[name] = sum(values), tolerance + rounding
+    if without is not None:
+        cost, stored = int(without.cost_nanoeur.sum()) / 1e9, without.stored_change_wh.sum() / 1e3
+        due["cost_alone_eur"] = cost, 2e-9
+        due["stored_change_alone_kwh"] = float(stored), 2e-6
+        mean = float(saved.community[MARKET_PRICE].mean()) / 1e6
+        due["net_cost_alone_eur"] = cost - float(stored) * mean, 2e-9 + 1e-12 * abs(cost)
     return due
 
 
 # ------------------------------------------------------------------------------------- members
+
+
+def members_alone(without: Alone | None) -> dict[str, Any]:
+    """What each member (N) would have paid and stored without the community, where that is known."""
+    if without is None:
+        return {}
+    return {
+        "alone_eur": without.cost_nanoeur / 1e9,
+        "stored_change_alone_kwh": without.stored_change_wh / 1e3,
+    }
 
 
 def member_extras(saved: Saved) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from verification.chain import Progress, check_chain
 from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
 from verification.extras import check_extras
 from verification.folder import REGULATOR, Saved, read_folder, step_name
+from verification.homes import check_homes
 from verification.money import check_money
 from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show
 from verification.scenario import check_scenario
@@ -125,6 +126,7 @@ def check_saved(saved: Saved, own: Own, findings: Findings, race: bool, tell: Pr
     check_community(saved, findings)
     check_steps(saved, own, findings)
     check_promised(saved, findings)
+    check_homes(saved, findings)
     check_totals(saved, findings)
     check_summary(saved, cash_nanoeur, findings)
     check_extras(saved, findings)
