@@ -129,7 +129,7 @@ def merkle(leaves: list[bytes]) -> bytes:
 
 
 class Folder:
-    """A run before it is written: rows in whole units, so that a test can change any of them."""
+    """A run before it is written, by the contract alone: rows in whole units that a test can change."""
 
     def __init__(self, **params: Any) -> None:
         self.params: Row = PARAMS | params
@@ -352,7 +352,6 @@ class Folder:
                 "penalty_nanoeur": sum(x["amount_nanoeur"] for x in penalty),
                 "is_banned": row["is_banned"], "ban_steps_left": left,
                 "ban_reason": "excessive_market_use" if left or row["is_banned"] else "",
-                "avoidable_penalty_nanoeur": 0,
             })  # fmt: skip
 
     def settle(self) -> None:
@@ -439,9 +438,7 @@ class Folder:
             "grid_import_wh": sums["grid_import_wh"], "grid_export_wh": sums["grid_export_wh"],
             "active_buyers": roles["buyer"], "active_sellers": roles["seller"],
             "banned_prosumers": roles["banned"], "blocks_mined": needed if self.ledger else 0,
-            **price, "market_price_microeur_per_kwh": WHOLESALE[t],
-            "net_wh": sums["market_bought_wh"] + sums["grid_import_wh"]
-            - sums["market_sold_wh"] - sums["grid_export_wh"],
+            **price,
         }  # fmt: skip
 
     def block_rows(self) -> list[Row]:

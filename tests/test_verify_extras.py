@@ -406,3 +406,23 @@ def test_nothing_is_found_in_a_run_of_given_prices(tmp_path: Path) -> None:
     assert report.ok, told_by(report)
     Files(folder).set("community_summary.csv", 5, "market_price_eur_per_kwh", "0.140000")
     assert has(verify(folder), "market price", "step 5")
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("community_summary.csv", "market_price_eur_per_kwh"),
+        ("regulator_actions.csv", "avoidable_penalty_eur"),
+    ],
+)
+def test_a_column_that_our_own_runs_promise_cannot_be_left_out(
+    name: str, column: str, default_day: Path, tmp_path: Path
+) -> None:
+    """Without it the rule that reads it would be silent; a folder by the contract alone has none."""
+    copy = tmp_path / "results"
+    shutil.copytree(default_day, copy)
+    header, rest = (copy / name).read_text().split("\n", 1)
+    (copy / name).write_text(header.replace(column, "another_" + column) + "\n" + rest)
+    with pytest.raises(Unreadable) as raised:
+        verify(copy)
+    assert raised.value.problems == [f"{name}: columns missing: {column}"]

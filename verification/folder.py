@@ -51,18 +51,17 @@ TRADES = (
     "trade_id,timestep,hour,trade_type,buyer_id,seller_id,energy_kwh,price_eur_per_kwh,amount_eur,"
     "block_height,tx_id"
 )
-ACTIONS = (
-    "timestep,hour,prosumer_id,bonus_eur,penalty_eur,is_banned,ban_steps_left,ban_reason,"
-    "avoidable_penalty_eur"
-)
+ACTIONS = "timestep,hour,prosumer_id,bonus_eur,penalty_eur,is_banned,ban_steps_left,ban_reason"
 COMMUNITY = (
     "timestep,hour,price_forecast_eur_per_kwh,pv_kwh,load_kwh,surplus_kwh,deficit_kwh,p2p_kwh,"
     "p2p_trades,market_kwh,market_trades,grid_import_kwh,grid_export_kwh,active_buyers,"
     "active_sellers,banned_prosumers,blocks_mined,market_buy_price_eur_per_kwh,"
     "market_sell_price_eur_per_kwh,grid_import_price_eur_per_kwh,grid_export_price_eur_per_kwh,"
-    "renewable_bonus_eur_per_kwh,p2p_bonus_eur_per_kwh,market_penalty_eur_per_kwh,"
-    "market_price_eur_per_kwh,net_kwh"
+    "renewable_bonus_eur_per_kwh,p2p_bonus_eur_per_kwh,market_penalty_eur_per_kwh"
 )
+OUR_ACTIONS = ",avoidable_penalty_eur"
+OUR_COMMUNITY = ",market_price_eur_per_kwh,net_kwh"
+"""Columns beyond the contract, which this program promises of its own runs."""
 TRANSFERS = "timestep,payer_id,payee_id,amount_eur,reason"
 ACCOUNTS = "account_id,kind,opening_eur,balance_eur"
 
@@ -82,6 +81,11 @@ class Settings:
     chain: Rules
     mechanism: str  # the market rule between neighbours, "" where it is not told
     told: dict[str, Any]  # all settings as they stand in the file
+
+    @property
+    def ours(self) -> bool:
+        """Whether a run of this program wrote them: then it promises more than the contract does."""
+        return "MARKET_MECHANISM" in self.told
 
 
 @dataclass(frozen=True)
@@ -191,12 +195,14 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     settings = read_settings(reader)
     members = read_members(reader, SLACK_BYTES + 16 * size)
     steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
-    community = table("community_summary.csv", COMMUNITY, 16, steps, of_one_member=False)
+    of_steps = community_columns(settings)
+    community = table("community_summary.csv", of_steps, 16, steps, of_one_member=False)
     by_member = community.rows * len(members)
     energy = table("prosumer_energy.csv", ENERGY, 1, by_member)
     tell("reading", 0.3)
     trading = table("prosumer_trading.csv", TRADING, 2, by_member)
-    actions = table("regulator_actions.csv", ACTIONS, 8, by_member)
+    of_regulator = ACTIONS + OUR_ACTIONS * settings.ours
+    actions = table("regulator_actions.csv", of_regulator, 8, by_member)
     tell("reading", 0.5)
     trades = table("all_trades.csv", TRADES, 64, trades_told(community))
     moves = 2 * trades.rows + 8 * (by_member + 2 * community.rows)
@@ -239,6 +245,11 @@ def trades_told(community: Table) -> int:
     """The number of trades that community_summary.csv tells, no step's beyond reason."""
     told = community["p2p_trades"], community["market_trades"]
     return sum(int(np.clip(column, 0, 2**31).sum()) for column in told)
+
+
+def community_columns(settings: Settings) -> str:
+    """The columns that community_summary.csv promises."""
+    return COMMUNITY + OUR_COMMUNITY * settings.ours
 
 
 def check_sizes(

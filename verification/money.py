@@ -14,7 +14,7 @@ import numpy as np
 from verification.energy import BUYER, P2P
 from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
 from verification.read import UNKNOWN_WORD, WORDS, BoolArray, Findings, IntArray, is_number, show
-from verification.scenario import exchange_prices, inputs
+from verification.scenario import MARKET_PRICE, inputs
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 EXACT = REASON["market_penalty"]  # the reasons before this one have one exact amount
@@ -188,7 +188,7 @@ def reward_dues(saved: Saved) -> Moves:
 def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
     """Market penalties are market energy times lever, from members to the regulator alone.
 
-    Where the settings name no lever of their own, a regulator may have taken less.
+    The contract lets another program's regulator take less.
     """
     moves = paid.of("market_penalty")
     wrong = (moves.payer >= len(saved.members)) | (moves.payee != saved.place_of(REGULATOR))
@@ -198,8 +198,8 @@ def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
     lever = np.repeat(saved.community["market_penalty_microeur_per_kwh"], len(saved.members))
     most = (1 - saved.trading["is_banned"]) * market * lever
     got = by_member(saved, moves.where(~wrong), moves.where(~wrong).payer)
-    exact = "PENALTY_FOR_MARKET" in saved.settings.told
-    wrong, words = (got > most) | (exact & (got != most)), "{} nano-euro paid, {} due"
+    wrong = got != most if saved.settings.ours else got > most
+    words = "{} nano-euro paid, {} due"
     findings.rows(wrong, "market_penalty due", saved.row_name, words, got, most)
 
 
@@ -223,11 +223,15 @@ def is_exchange(saved: Saved, moves: Moves) -> BoolArray:
 def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
     """The aggregator settles the members' net market energy, and only that, with the utility.
 
-    Its price is the market price of the step.
+    Its price is the market price of the step: where no column tells it, one between what sellers get
+    and buyers pay.
     """
     exchange = paid.where(is_exchange(saved, paid))
     net = saved.per_step(saved.energy["market_bought_wh"] - saved.energy["market_sold_wh"])
-    low, high = exchange_prices(saved)
+    low = saved.community["market_sell_price_microeur_per_kwh"]
+    high = saved.community["market_buy_price_microeur_per_kwh"]
+    if saved.settings.ours:
+        low = high = saved.community[MARKET_PRICE]
     for reason, wh in (
         ("utility_import", np.maximum(net, 0)),
         ("utility_export", np.maximum(-net, 0)),

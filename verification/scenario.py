@@ -25,7 +25,7 @@ OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 DOUBLED = {"maximize_p2p": ("p2p_bonus", "market_penalty")}
 """Money levers that an objective sets to twice their setting; chaos draws up to that."""
 ROUNDED_WH = 1
-PRICE_SETTINGS = ("LOCAL_MARKET_FEE", "RETAIL_PRICE", "FEED_IN_PRICE")
+MARKET_PRICE = "market_price_microeur_per_kwh"
 
 
 def check_scenario(saved: Saved, findings: Findings) -> None:
@@ -135,7 +135,7 @@ def check_synthetic_day(saved: Saved, findings: Findings) -> None:
 
 def check_meters_and_orders(saved: Saved, findings: Findings) -> None:
     """Nobody buys from the utility while selling to it; nothing is curtailed; no order exceeds the cap."""
-    if "MARKET_MECHANISM" not in saved.settings.told:
+    if not saved.settings.ours:
         return
     e, order, name = saved.energy, saved.trading["order_wh"], saved.row_name
     taken, given = e["grid_import_wh"], e["grid_export_wh"]
@@ -164,43 +164,24 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
         if euro is not None:
             due = np.full(saved.steps, microeur(euro))
             findings.compare("utility price", step_name, setting, c[name(grid)], due)
-    check_market_price(saved, findings)
+    if saved.settings.ours:
+        check_price_of_the_hour(saved, findings)
 
 
-def check_market_price(saved: Saved, findings: Findings) -> None:
-    """Sellers get, and buyers pay, the fee below and above one price that this hour can have."""
-    told = all_numbers(saved, *PRICE_SETTINGS, "BASE_PRICE", "PRICE_VARIATION")
-    pattern = numbers(saved, "PRICE_PATTERN")
+def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
+    """The market price varies around that of its hour as much as the settings say."""
+    told, pattern = (
+        all_numbers(saved, "BASE_PRICE", "PRICE_VARIATION"),
+        numbers(saved, "PRICE_PATTERN"),
+    )
     if not told or len(pattern) != 24:
         return
-    fee, retail, feed_in = map(microeur, told[:3])
-    base, width = told[3:]
-    buy = saved.community["market_buy_price_microeur_per_kwh"]
-    sell = saved.community["market_sell_price_microeur_per_kwh"]
+    base, width = told
+    price = saved.community[MARKET_PRICE]
     usual = base * 1e6 * np.array(pattern)[np.clip(saved.community["hour"], 0, 23)]
-    low, high = np.floor(usual * (1 - width)), np.ceil(usual * (1 + width))
-    wrong = (buy < np.minimum(low + fee, retail)) | (buy > np.minimum(high + fee, retail))
-    wrong |= (sell < np.maximum(low - fee, feed_in)) | (sell > np.maximum(high - fee, feed_in))
-    wrong |= (buy < retail) & (sell > feed_in) & (buy - sell != 2 * fee)
-    words = "sellers get {}, buyers pay {}, which no market price of this hour explains"
-    findings.rows(wrong, "market price", step_name, words, sell, buy)
-
-
-def exchange_prices(saved: Saved) -> tuple[IntArray, IntArray]:
-    """(least, most) that the aggregator settles with the utility for in each step (T): mostly the same.
-
-    Where the fee is cut at both of the utility's prices, or the settings do not tell, all between what
-    sellers get and buyers pay is possible.
-    """
-    c = saved.community
-    buy, sell = c["market_buy_price_microeur_per_kwh"], c["market_sell_price_microeur_per_kwh"]
-    told = all_numbers(saved, *PRICE_SETTINGS)
-    if inputs(saved, "prices") or not told:
-        return sell, buy
-    fee, retail, feed_in = map(microeur, told)
-    price = np.where(buy < retail, buy - fee, sell + fee)
-    known = (buy < retail) | (sell > feed_in)
-    return np.where(known, price, sell), np.where(known, price, buy)
+    wrong = (price < np.floor(usual * (1 - width))) | (price > np.ceil(usual * (1 + width)))
+    words = "market price {}, usual at this hour {:.0f} micro-euro per kWh"
+    findings.rows(wrong, "market price", step_name, words, price, usual)
 
 
 def check_levers(saved: Saved, findings: Findings) -> None:
@@ -244,7 +225,7 @@ def check_length_of_bans(saved: Saved, findings: Findings) -> None:
 def check_market_rule(saved: Saved, findings: Findings) -> None:
     """Prices between neighbours are those that MARKET_MECHANISM makes of the limits."""
     mechanism = saved.settings.mechanism
-    if "MARKET_MECHANISM" not in saved.settings.told:
+    if not saved.settings.ours:
         return
     if mechanism not in MECHANISMS:
         words = f"MARKET_MECHANISM is {show(mechanism)}, expected one of {', '.join(MECHANISMS)}"

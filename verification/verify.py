@@ -178,7 +178,7 @@ def check_totals(saved: Saved, findings: Findings) -> None:
     for name, column in due.items():
         values = column.tolist()
         for i, member in enumerate(saved.members):
-            if name in PROMISED_TOTALS or name in member.told:
+            if (name in PROMISED_TOTALS and saved.settings.ours) or name in member.told:
                 where, rule = f"member {i}", "prosumers.json"
                 check_figure(findings, where, rule, member.told, name, values[i], KWH_TOLERANCE)
 
@@ -267,16 +267,26 @@ def net_costs(saved: Saved) -> dict[str, tuple[float, float]]:
     Both follow from figures that are told: those were compared with the tables, and every one of them
     is rounded. The same holds for the members alone, as far as that is told.
     """
-    told, mean = saved.summary, float(saved.community[MARKET_PRICE].mean()) / 1e6
+    told, (mean, width) = saved.summary, mean_market_price(saved)
     due: dict[str, tuple[float, float]] = {}
     stored = told.get("stored_change_kwh")
     if is_number(stored):
-        due["stored_change_value_eur"] = stored * mean, 0.6e-6 * mean + EUR_TOLERANCE
+        tolerance = width * abs(float(stored)) + 0.6e-6 * mean + EUR_TOLERANCE
+        due["stored_change_value_eur"] = float(stored) * mean, tolerance
     cost, value = told.get("community_cost_eur"), told.get("stored_change_value_eur")
     if is_number(cost) and is_number(value):
         due["net_cost_eur"] = float(cost) - float(value), EUR_TOLERANCE + 1e-12 * abs(float(cost))
     cost, stored = told.get("cost_alone_eur"), told.get("stored_change_alone_kwh")
     if is_number(cost) and is_number(stored):
-        tolerance = 0.6e-6 * mean + EUR_TOLERANCE + 1e-12 * abs(float(cost))
-        due["net_cost_alone_eur"] = float(cost) - stored * mean, tolerance
+        tolerance = width * abs(float(stored)) + 0.6e-6 * mean + EUR_TOLERANCE
+        tolerance += 1e-12 * abs(float(cost))
+        due["net_cost_alone_eur"] = float(cost) - float(stored) * mean, tolerance
     return due
+
+
+def mean_market_price(saved: Saved) -> tuple[float, float]:
+    """(EUR/kWh, plus or minus): exact where the table tells it, else between sellers' and buyers'."""
+    if saved.settings.ours:
+        return float(saved.community[MARKET_PRICE].mean()) / 1e6, 0.0
+    low, high = sorted(float(saved.community[name].mean()) / 1e6 for name in MARKET_PRICES)
+    return (low + high) / 2, (high - low) / 2
