@@ -11,7 +11,7 @@ from extensions.comparison import Case, compare, markdown, table_of, write
 from extensions.mechanisms import MECHANISMS
 from options import Parser, add_output_option, add_scenario_options, read_scenario
 from regulator import STRATEGIES
-from results_folder import replacing
+from results_folder import pictures, replacing
 from settings import InputError
 from terminal import progress
 
@@ -52,7 +52,9 @@ def command(arguments: list[str], config: ModuleType) -> int:
     return 0
 
 
-NAMES = ("comparison.csv", "comparison.md", "plots")
+FIGURES = ("winners", "radar", "savings_per_member", "lorenz_curves", "price_by_hour")
+"""Those of comparison_plots.py, named here because importing it loads matplotlib."""
+NAMES = ("comparison.csv", "comparison.md", *pictures(FIGURES))
 
 
 def _parser() -> Parser:
