@@ -21,11 +21,10 @@ import difflib
 import importlib
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,17 +35,17 @@ from audit import LawBroken
 from blockchain import Race, race_of_miners
 from options import Parser, add_output_option, add_scenario_options, read_scenario
 from settings import InputError, Settings, gather
+from stopping import STOPS, stop_no_more, stoppable
 from terminal import print_summary, progress, work_ahead
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
     _demand_little_of_the_terminal()
-    with _stoppable():
+    with stoppable():
         try:
             return _command(sys.argv[1:] if arguments is None else arguments)
         except InputError as error:
@@ -60,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(told, file=sys.stderr)
             return EXIT_WRONG
         except KeyboardInterrupt:
+            stop_no_more()
             print("\nstopped; earlier results are as they were", file=sys.stderr)
             return EXIT_STOPPED
         except MemoryError:
@@ -99,36 +99,7 @@ def read_config() -> ModuleType:
     raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
 
 
-# ---------------------------------------------------------------- stopping, printing
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C, a polite kill and a closed terminal end a command alike, as KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in STOPS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(*_: Any) -> None:
-    _stop_no_more()
-    raise KeyboardInterrupt
-
-
-def _stop_no_more() -> None:
-    """From here on the command ends by itself, in a moment: clearing up, or a finished run moving in."""
-    if threading.current_thread() is threading.main_thread():
-        for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
+# ---------------------------------------------------------------- printing
 
 
 def _demand_little_of_the_terminal() -> None:
@@ -172,7 +143,6 @@ def run_command(arguments: list[str]) -> int:
             clock.lap("figures")
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
-        _stop_no_more()
     if not options.quiet:
         print_summary(scenario.settings, figures, timing, options.output, not options.no_plots)
     return 0
@@ -301,5 +271,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 if __name__ == "__main__":
     exit_code = main()
-    _stop_no_more()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(exit_code)

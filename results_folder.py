@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from settings import InputError
+from stopping import stop_if_asked, stop_no_more
 
 FILES = (
     "params.json",
@@ -110,6 +111,8 @@ def replacing(
         goal.parent.mkdir(parents=True, exist_ok=True)
         fresh = _fresh_folder(goal)
         yield fresh
+        stop_no_more()
+        stop_if_asked()
         _swap(fresh, goal, names)
     except BrokenPipeError:
         raise
@@ -118,6 +121,7 @@ def replacing(
             [f"--output {folder}: cannot be written ({error.strerror or error})"]
         ) from None
     finally:
+        stop_no_more()
         if fresh:
             shutil.rmtree(fresh, ignore_errors=True)
         for parent in made:

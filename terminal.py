@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from settings import Settings
+from stopping import stop_if_asked
 
 HASHES_PER_SECOND = 3e6
 """Of a CPU, roughly: benchmarks/run.py measures it."""
@@ -15,9 +16,9 @@ HASHES_PER_SECOND = 3e6
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function (phase, done, total) that moves the progress bar."""
+    """A function (phase, done, total) that moves the progress bar, and stops where that was asked for."""
     if quiet:
-        yield lambda phase, done, total: None
+        yield lambda phase, done, total: stop_if_asked()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,6 +33,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
         def advance(phase: str, done: int, total: int) -> None:
+            stop_if_asked()
             if phase not in tasks:
                 tasks[phase] = bar.add_task(phase, total=total)
             bar.update(tasks[phase], completed=done)

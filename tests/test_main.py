@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY, save_run
@@ -19,6 +20,7 @@ import config
 import main
 import options
 import settings
+import stopping
 import terminal
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
@@ -462,12 +464,78 @@ def test_a_killed_run_leaves_the_earlier_results_and_the_next_one_works(tmp_path
     assert contents(folder) != before
 
 
+class Raising:
+    """Python drops what a destructor raises: a Ctrl-C that comes within one is lost."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@posix
+@pytest.mark.parametrize("phase", ["simulator.run", "plot_results.plot_all"])
+def test_a_stop_that_python_dropped_is_raised_again_before_results_are_replaced(
+    phase: str,
+    run: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run(*SMALL, "--quiet")[0] == 0
+    before = contents(tmp_path / "results")
+    simulate = main.simulator.run
+
+    def interrupted(*arguments: Any, **_: object) -> object:
+        Raising()
+        return simulate(*arguments) if phase == "simulator.run" else []
+
+    monkeypatch.setattr(phase, interrupted)
+    words = [word for word in SMALL if word != "--no-plots"]
+    code, out, err = run(*words, "--seed", "7", "--quiet")
+    assert (code, out) == (130, "")
+    assert err == "\nstopped; earlier results are as they were\n", "and no traceback"
+    assert contents(tmp_path / "results") == before
+    assert os.listdir(tmp_path) == ["results"]
+
+
+@posix
+def test_a_second_stop_counts_when_the_first_was_dropped() -> None:
+    with stopping.stoppable():
+        Raising()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    stopping.stop_if_asked()  # and the next command begins without it
+
+
+@posix
+def test_progress_raises_a_dropped_stop_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (True, False):
+        with stopping.stoppable(), terminal.progress(quiet) as advance:
+            Raising()
+            with pytest.raises(KeyboardInterrupt):
+                advance("drawing", 1, 2)
+
+
+@posix
+def test_clearing_up_and_moving_in_cannot_be_stopped(tmp_path: Path) -> None:
+    """From the failure, or the finished run, on: the second Ctrl-C of an impatient user."""
+    before = signal.getsignal(signal.SIGINT)
+    with stopping.stoppable():
+        with pytest.raises(KeyboardInterrupt), main.storage.replacing(tmp_path / "r"):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is before
+    with main.storage.replacing(tmp_path / "r"):
+        pass
+    assert signal.getsignal(signal.SIGINT) is before, (
+        "whoever writes a folder himself keeps his own way"
+    )
+
+
 def test_signals_are_as_before_after_a_command(run: Callable[..., tuple[int, str, str]]) -> None:
     """A notebook that calls main keeps its own way to stop."""
-    before = [signal.getsignal(number) for number in main.STOPS]
+    before = [signal.getsignal(number) for number in stopping.STOPS]
     assert run(*SMALL, "--quiet")[0] == 0
     assert run("--sed")[0] == 2
-    assert [signal.getsignal(number) for number in main.STOPS] == before
+    assert [signal.getsignal(number) for number in stopping.STOPS] == before
 
 
 def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:
