@@ -91,12 +91,21 @@ def read_config() -> ModuleType:
     """config.py; raises InputError where an edit broke it."""
     try:
         return importlib.import_module("config")
+    except ModuleNotFoundError as error:
+        if error.name == "config":
+            raise InputError(
+                ["config.py: is missing; put it back beside main.py (git checkout config.py)"]
+            ) from None
+        lines, told = _lines(error), str(error)
     except SyntaxError as error:
         lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
     except Exception as error:  # whatever an edited line may raise
-        lines = [str(f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-        told = str(error)
+        lines, told = _lines(error), str(error)
     raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
+
+
+def _lines(error: Exception) -> list[str]:
+    return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
 
 
 # ---------------------------------------------------------------- printing

@@ -300,6 +300,18 @@ def test_a_config_that_does_not_load_is_named_with_its_line(
     assert problem.endswith("; a line reads NAME: Type = value")
 
 
+def test_a_config_that_is_missing_is_told_as_such(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        sys, "path", [path for path in sys.path if path not in ("", str(REPOSITORY))]
+    )
+    monkeypatch.delitem(sys.modules, "config")
+    code, _, err = run(*SMALL)
+    told = "config.py: is missing; put it back beside main.py (git checkout config.py)"
+    assert (code, problems(err)) == (2, [told])
+
+
 def test_an_id_with_a_line_break_does_not_break_the_list(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
