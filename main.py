@@ -33,10 +33,16 @@ import simulator
 import storage
 from audit import LawBroken
 from blockchain import Race, race_of_miners
-from options import Parser, add_output_option, add_scenario_options, read_scenario
+from options import (
+    Parser,
+    add_output_option,
+    add_scenario_options,
+    read_scenario,
+    unit_hints,
+)
 from settings import InputError, Settings, gather
 from stopping import STOPS, stop_no_more, stoppable
-from terminal import print_summary, progress, work_ahead
+from terminal import print_summary, print_warnings, progress, work_ahead
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
@@ -134,6 +140,8 @@ def run_command(arguments: list[str]) -> int:
     problems: list[str] = []
     gather(problems, lambda: storage.refuse_unless_ours(options.output))
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
+    if not options.quiet:
+        print_warnings(unit_hints(scenario, options))
     clock = Stopwatch(began)
     clock.lap("prepare")
     race = _find_race(scenario.settings, options.use_gpu, options.quiet)

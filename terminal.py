@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,11 @@ def work_ahead(settings: Settings) -> str:
     took = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
     told = f"difficulty {settings.DIFFICULTY_TARGET}: {attempts:,} attempts a block are expected"
     return f"{told}, {took} each on a CPU"
+
+
+def print_warnings(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def print_summary(

@@ -45,15 +45,17 @@ def command(arguments: list[str], config: ModuleType) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV file for the trades")
     options = parser.parse_args(arguments)
     with progress(quiet=not _on_a_terminal()) as advance:
-        advance("reading", 0, 3)
+        advance("reading", 0, 1)
         in_force, orders, names = _read(options, config)
         rule = MECHANISMS[options.mechanism]
         outside = backstop(microeur(in_force.RETAIL_PRICE), microeur(in_force.FEED_IN_PRICE))
-        advance("clearing", 1, 3)
+        advance("reading", 1, 1)
+        advance("clearing", 0, 1)
         cleared = rule.clear(rule.admit(orders), outside)
         found = figures(orders, cleared)
+        advance("clearing", 1, 1)
         if options.output is not None:
-            advance("writing", 2, 3)
+            advance("writing", 0, 1)
             write_trades(options.output, cleared, names)
     for key, value in found.items():
         print(f"{key}: {value}")
