@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from conftest import make_settings
 
 import main
 import simulator
+from extensions import compare_command
 from extensions import comparison as c
 
 SMALL = {"NUM_PROSUMERS": 12, "TIME_STEPS": 24, "CONSENSUS": "none"}
@@ -105,6 +107,27 @@ def test_the_command_writes_tables_and_figures(
     assert "Differences against midpoint" in text
     assert "python main.py compare --mechanisms midpoint,uniform" in text
     assert len(list((folder / "plots").glob("*.png"))) == 5
+    told = capsys.readouterr().out
+    assert max(map(len, told.replace(str(folder), "comparison").splitlines())) <= 80
+    mean, half = c.interval(pd.DataFrame(rows).astype({"savings_eur": float})[::2]["savings_eur"])
+    assert re.search(rf"midpoint .* {mean:.1f} ± {half:.1f} ", told)
+    for name in ("comparison.md", "comparison.csv", "plots"):
+        assert f"\n  {name}: " in told
+
+
+def test_the_table_in_the_terminal_fits_into_80_columns(
+    cases: list[c.Case], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all rules and regulators, and intervals as wide as few seeds make them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    table = c.table_of(cases)
+    wide = pd.concat([table, table.assign(objective="chaos", net_cost_eur=-1234.5, seed=99)])
+    compare_command.print_means(wide)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines), "nothing is cut off"
+    for rule in set(table["mechanism"]):
+        assert any(line.startswith(rule) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +137,8 @@ def test_the_command_writes_tables_and_figures(
         ["--objectives", "x"],
         ["--runs", "0"],
         ["--runs", "a"],
+        ["--runs", "10001"],
+        ["--runs", "1.5"],
     ],
 )
 def test_bad_input_names_what_is_allowed(
@@ -123,6 +148,24 @@ def test_bad_input_names_what_is_allowed(
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert not (tmp_path / "c").exists()
+
+
+def test_all_problems_of_a_comparison_come_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    words = "--mechanisms foo --objectives x --runs x --set FOO=1 --data absent.csv"
+    assert main.main(["compare", *words.split(), "-o", str(tmp_path / "file")]) == 2
+    headline, *told = capsys.readouterr().err.strip().splitlines()
+    assert headline == "error: 6 problems in the input"
+    assert [line.strip().partition(":")[0] for line in told] == [
+        "--mechanisms foo",
+        "--objectives x",
+        "--runs x",
+        f"--output {tmp_path / 'file'}",
+        "FOO",
+        "--data absent.csv",
+    ]
 
 
 @pytest.mark.slow

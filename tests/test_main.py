@@ -172,6 +172,10 @@ def test_every_command_explains_itself_with_an_example(
         (["--set", "SEED=1", "--set", "SEED=2"], "SEED: set to both 1 and 2; set it once"),
         (["--seed", "1", "--set", "SEED=2"], "SEED: set to both 2 and 1; set it once"),
         (["--steps", "1", "--set", "TIME_STEPS=2"], "TIME_STEPS: set to both 2 and 1; set it once"),
+        (["--seed", "1", "--seed", "2"], "--seed: given as both 1 and 2; give it once"),
+        (["--data", "a", "--data", "b"], "--data: given as both a and b; give it once"),
+        (["-o", "a", "--output", "b"], "--output: given as both a and b; give it once"),
+        (["compare", "--runs", "1", "--runs", "2"], "--runs: given as both 1 and 2; give it once"),
         (["--members", "m.csv"], "--members: describes the homes of a data file; give it with --data"),
         (["--households", "1"], "HOUSEHOLDS: picks homes of a data file; give it with --data"),
         (["--prices", "p.csv"], "--prices p.csv: no such file"),
@@ -191,7 +195,7 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(
 
 
 def test_the_same_value_twice_is_no_contradiction(run: Callable[..., tuple[int, str, str]]) -> None:
-    assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7")[0] == 0
+    assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7", "--seed", "7")[0] == 0
 
 
 def test_the_problems_of_all_options_come_together(
@@ -373,6 +377,30 @@ def test_steps_cut_a_data_file_and_config_does_not(
         easy = ["--config", "mine.json", "--set", "CONSENSUS=none", "--no-plots", "--quiet"]
         assert run(*files, *words, *easy)[0] == 0
         assert json.loads((tmp_path / "results" / "params.json").read_text())["TIME_STEPS"] == steps
+
+
+def test_numbers_that_look_like_another_unit_are_told_once_and_taken_as_they_are(
+    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Five minutes at 9 kWh are 108 kW; who meant Wh, or ct instead of EUR, sees it at once."""
+    few = ["--steps", "2", "--set", "CONSENSUS=none", "--no-plots"]
+    assert "warning" not in run(*files, *few)[2]
+    text = (tmp_path / "homes.csv").read_text().replace("flat 2,0.07", "flat 2,9.0")
+    (tmp_path / "homes.csv").write_text(text)
+    (tmp_path / "prices.csv").write_text(
+        (tmp_path / "prices.csv").read_text().replace("0.3,0.1", "30,10")
+    )
+    expected = [
+        "warning: --data homes.csv: household flat 2 uses 108 kWh an hour on average; "
+        "loads look like Wh, kWh per step are expected",
+        "warning: --prices prices.csv: a kWh costs up to 30.00 EUR; "
+        "prices look like ct or EUR per MWh, EUR/kWh are expected",
+    ]
+    code, _, err = run(*files, *few)
+    assert (code, err.split("\n")[:2]) == (0, expected)
+    assert run(*files, *few, "--quiet") == (0, "", "")
+    code, _, err = run("compare", *files, *few[:2], "--runs", "2", "--no-plots")
+    assert (code, [line for line in err.splitlines() if line]) == (0, expected)
 
 
 @pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])
