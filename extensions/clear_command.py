@@ -32,7 +32,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     parser = Parser(
         prog="python main.py clear",
         description="Clear an order book (side, participant, energy_kwh, price_eur_per_kwh) by one market rule.",
-        epilog="example: python main.py clear book.csv --mechanism uniform --output trades.csv",
+        epilog="example: python main.py clear examples/book.csv --mechanism uniform --output trades.csv",
         allow_abbrev=False,
     )
     parser.add_argument("book", type=Path, metavar="BOOK")
