@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import output_file
 from options import Parser
 from settings import InputError
 from terminal import progress
@@ -111,10 +112,7 @@ def _write(made: dict[str, Any], output: Path | None) -> None:
     if output is None:
         print(text, end="")
         return
-    try:
-        output.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError([f"--output {output}: {error.strerror or error}"]) from None
+    output_file.replace(output, text, '{\n "format": "proof of a trade', "a proof")
 
 
 def _tell(shown: dict[str, Any], tip: str | None) -> None:

@@ -207,8 +207,14 @@ def choose_households(settings: Settings, known: list[str]) -> list[str]:
     if not settings.HOUSEHOLDS.strip():
         return known
     chosen: set[str] = set()
-    problems = []
-    for item in dict.fromkeys(part.strip() for part in settings.HOUSEHOLDS.split(",")):
+    items = [part.strip() for part in settings.HOUSEHOLDS.split(",")]
+    wishes = [item if item in known else item.rpartition(":")[0] or item for item in items]
+    problems = [
+        f"--households: {wish!r} is named {wishes.count(wish)} times; name it once"
+        for wish in dict.fromkeys(wishes)
+        if wish and wishes.count(wish) > 1
+    ]
+    for item in dict.fromkeys(items):
         prefix, colon, number = item.rpartition(":")
         if item in known:
             chosen.add(item)

@@ -21,11 +21,10 @@ import difflib
 import importlib
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,19 +33,25 @@ import simulator
 import storage
 from audit import LawBroken
 from blockchain import Race, race_of_miners
-from options import Parser, add_output_option, add_scenario_options, read_scenario
+from options import (
+    Parser,
+    add_output_option,
+    add_scenario_options,
+    read_scenario,
+    unit_hints,
+)
 from settings import InputError, Settings, gather
-from terminal import print_summary, progress, work_ahead
+from stopping import STOPS, stop_no_more, stoppable
+from terminal import print_summary, print_warnings, progress, work_ahead
 from trading import MIDPOINT, Mechanism
 
 EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
     _demand_little_of_the_terminal()
-    with _stoppable():
+    with stoppable():
         try:
             return _command(sys.argv[1:] if arguments is None else arguments)
         except InputError as error:
@@ -60,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(told, file=sys.stderr)
             return EXIT_WRONG
         except KeyboardInterrupt:
+            stop_no_more()
             print("\nstopped; earlier results are as they were", file=sys.stderr)
             return EXIT_STOPPED
         except MemoryError:
@@ -91,44 +97,24 @@ def read_config() -> ModuleType:
     """config.py; raises InputError where an edit broke it."""
     try:
         return importlib.import_module("config")
+    except ModuleNotFoundError as error:
+        if error.name == "config":
+            raise InputError(
+                ["config.py: is missing; put it back beside main.py (git checkout config.py)"]
+            ) from None
+        lines, told = _lines(error), str(error)
     except SyntaxError as error:
         lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
     except Exception as error:  # whatever an edited line may raise
-        lines = [str(f.lineno) for f in traceback.extract_tb(error.__traceback__)]
-        told = str(error)
+        lines, told = _lines(error), str(error)
     raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
 
 
-# ---------------------------------------------------------------- stopping, printing
+def _lines(error: Exception) -> list[str]:
+    return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C, a polite kill and a closed terminal end a command alike, as KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in STOPS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(*_: Any) -> None:
-    _stop_no_more()
-    raise KeyboardInterrupt
-
-
-def _stop_no_more() -> None:
-    """From here on the command ends by itself, in a moment: clearing up, or a finished run moving in."""
-    if threading.current_thread() is threading.main_thread():
-        for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
+# ---------------------------------------------------------------- printing
 
 
 def _demand_little_of_the_terminal() -> None:
@@ -154,6 +140,8 @@ def run_command(arguments: list[str]) -> int:
     problems: list[str] = []
     gather(problems, lambda: storage.refuse_unless_ours(options.output))
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
+    if not options.quiet:
+        print_warnings(unit_hints(scenario, options))
     clock = Stopwatch(began)
     clock.lap("prepare")
     race = _find_race(scenario.settings, options.use_gpu, options.quiet)
@@ -172,7 +160,6 @@ def run_command(arguments: list[str]) -> int:
             clock.lap("figures")
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
-        _stop_no_more()
     if not options.quiet:
         print_summary(scenario.settings, figures, timing, options.output, not options.no_plots)
     return 0
@@ -301,5 +288,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 if __name__ == "__main__":
     exit_code = main()
-    _stop_no_more()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(exit_code)

@@ -22,9 +22,32 @@ from trading import Mechanism
 BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
 """What a run that keeps and saves every step needs at its peak; measured."""
 
+UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH = 100, 5
+
+
+class Once(argparse.Action):
+    """Stores a value, but not a second one that differs: the last would win without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given", {})
+        if option and given.setdefault(self.dest, value) != value:
+            told = f"{option}: given as both {given[self.dest]} and {value}; give it once"
+            raise InputError([told])
+        setattr(namespace, self.dest, value)
+
 
 class Parser(argparse.ArgumentParser):
     """argparse, but its complaints are InputErrors like all others, with a guess at what was meant."""
+
+    def __init__(self, **wishes: Any):
+        super().__init__(**wishes)
+        self.register("action", None, Once)
 
     def error(self, message: str) -> NoReturn:
         known = list(self._option_string_actions)
@@ -63,7 +86,11 @@ def add_scenario_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--prices", type=Path, metavar="FILE", help="timestep or timestamp, import and export price"
     )
-    add("--households", metavar="LIST", help="homes of the data to take: 1,5,9 or flat:3,house:2")
+    add(
+        "--households",
+        metavar="LIST",
+        help="homes of the data to take: ids, 1,5,9, or so many by prefix of the id, flat:3,house:2",
+    )
 
 
 def add_output_option(parser: argparse.ArgumentParser, default: str = "results") -> None:
@@ -109,6 +136,23 @@ def read_scenario(
     assert asked is not None
     rule = find_mechanism(asked.MARKET_MECHANISM)
     return simulator.prepare(asked, files, steps, rule)
+
+
+def unit_hints(scenario: simulator.Scenario, options: argparse.Namespace) -> list[str]:
+    """One line for each file whose numbers look like another unit; they are taken as they are."""
+    hints, profiles = [], scenario.profiles
+    if options.data:
+        per_hour = profiles.load_wh.mean(axis=0) / 1000 / scenario.settings.step_hours
+        most = int(per_hour.argmax())
+        if per_hour[most] > UNLIKELY_KWH_PER_HOUR:
+            home = f"household {scenario.fleet.household_id[most]} uses {per_hour[most]:,.0f} kWh"
+            told = "an hour on average; loads look like Wh, kWh per step are expected"
+            hints.append(f"--data {options.data}: {home} {told}")
+    dearest = int(profiles.prices.grid_import.max()) / 1e6
+    if options.prices and dearest > UNLIKELY_EUR_PER_KWH:
+        told = f"a kWh costs up to {dearest:,.2f} EUR; prices look like ct or EUR per MWh"
+        hints.append(f"--prices {options.prices}: {told}, EUR/kWh are expected")
+    return [f"warning: {hint}" for hint in hints]
 
 
 def _assigned(options: argparse.Namespace, problems: list[str]) -> dict[str, Any]:

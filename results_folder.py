@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from settings import InputError
+from stopping import stop_if_asked, stop_no_more
 
 FILES = (
     "params.json",
@@ -28,7 +29,22 @@ FILES = (
     "timing.json",
     "blockchain.json",
 )
-PLOTS = "plots"
+FIGURES = (
+    *("energy_balance", "energy_by_source", "community_net_power", "battery_usage"),
+    *("soc_heatmap", "renewable_usage", "price_forecast", "price_dynamics", "trading_activity"),
+    *("p2p_vs_market", "trade_volume_analysis", "merit_order", "trade_network"),
+    *("home_type_analysis", "balance_distribution", "bill_before_after", "top_prosumers"),
+    *("prosumer_performance", "prosumer_day", "lorenz_fairness", "regulator_impact"),
+    *("ban_timeline", "money_by_party", "blockchain_growth", "mining_race", "hashes_per_block"),
+)
+"""Those of plot_results.py, named here because importing it loads matplotlib."""
+
+
+def pictures(figures: Iterable[str]) -> tuple[str, ...]:
+    """The files of these figures; whatever else lies in plots/ is the user's."""
+    return tuple(f"plots/{name}.png" for name in figures)
+
+
 HARMLESS = {".gitkeep", ".gitignore", ".DS_Store"}
 UNFINISHED = ".new"
 """How a run is called that is not yet complete; one that was killed may be deleted."""
@@ -64,18 +80,29 @@ def _has_foreign_files(folder: Path) -> bool:
     return any(not (name.startswith(".") and name.endswith(UNFINISHED)) for name in names)
 
 
+def _refuse_what_is_in_the_way(folder: Path, names: tuple[str, ...]) -> None:
+    """Raises InputError where a file has the name of one of our folders, or a folder that of a file."""
+    homes = dict.fromkeys(path for name in names if (path := (folder / name).parent) != folder)
+    problems = [f"{path}: is a file, where figures belong" for path in homes if path.is_file()]
+    taken = [folder / name for name in names if (folder / name).is_dir()]
+    problems += [f"{path}: is a folder, where a file of the results belongs" for path in taken]
+    if problems:
+        raise InputError([f"--output {problem}; move it away" for problem in problems])
+
+
 @contextmanager
 def replacing(
     folder: Path,
-    names: tuple[str, ...] = (*FILES, PLOTS),
+    names: tuple[str, ...] = (*FILES, *pictures(FIGURES)),
     is_ours: Callable[[Path], bool] = _is_a_run,
 ) -> Iterator[Path]:
     """A fresh folder beside `folder`; when the block ends well its files take the old ones' place.
 
-    `names` are the files and folders that a run owns. A run that fails or is stopped leaves the
-    earlier ones as they were. What else lies in `folder` survives. Raises InputError where nothing can be written.
+    `names` are the files that a run owns. A run that fails or is stopped leaves the earlier ones as
+    they were. What else lies in `folder` survives. Raises InputError where nothing can be written.
     """
     refuse_unless_ours(folder, is_ours)
+    _refuse_what_is_in_the_way(folder, names)
     made: list[Path] = []
     fresh = None
     try:
@@ -84,6 +111,8 @@ def replacing(
         goal.parent.mkdir(parents=True, exist_ok=True)
         fresh = _fresh_folder(goal)
         yield fresh
+        stop_no_more()
+        stop_if_asked()
         _swap(fresh, goal, names)
     except BrokenPipeError:
         raise
@@ -92,6 +121,7 @@ def replacing(
             [f"--output {folder}: cannot be written ({error.strerror or error})"]
         ) from None
     finally:
+        stop_no_more()
         if fresh:
             shutil.rmtree(fresh, ignore_errors=True)
         for parent in made:
@@ -120,9 +150,15 @@ def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
     """Moves the old files of ours aside, the new ones in; on any failure everything moves back."""
     folder.mkdir(exist_ok=True)
     aside = fresh / ".old"
-    aside.mkdir()
+    homes = {Path(name).parent for name in names} - {Path(".")}
     moves: list[tuple[Path, Path]] = []
+    made: list[Path] = []
     try:
+        for home in (Path("."), *homes):
+            (aside / home).mkdir(parents=True)
+            if (fresh / home).is_dir() and not (folder / home).is_dir():
+                made.append(folder / home)
+                made[-1].mkdir()
         for name in names:
             for source, goal in ((folder / name, aside / name), (fresh / name, folder / name)):
                 if source.exists():
@@ -132,4 +168,12 @@ def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
         for source, goal in reversed(moves):
             if not source.exists():  # the last move may not have taken place
                 os.replace(goal, source)
+        _remove_empty(made)
         raise
+    _remove_empty([folder / home for home in homes])
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it holds something, or was never made
+            folder.rmdir()

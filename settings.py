@@ -87,11 +87,23 @@ Mechanism = Literal[
 ]
 Consensus = Literal["pow", "pos", "none"]
 
-WITHOUT_ANNOTATION: dict[str, Any] = {
+TYPES: dict[str, Any] = {
     **dict.fromkeys(("NUM_PROSUMERS", "NUM_CONSUMERS"), Count),
     **dict.fromkeys(("LOAD_PATTERN", "PRICE_PATTERN"), DayPattern),
     **dict.fromkeys(("PV_SYSTEM_EFFICIENCY", "BATTERY_EFFICIENCY"), Efficiency),
-    **dict.fromkeys(("BATTERY_MAX_SOC", "CLOUD_PERSISTENCE"), Share),
+    **dict.fromkeys(("HAS_BATTERY", "CLOUD_MIN_TRANSMISSION", "CLOUD_PERSISTENCE"), Share),
+    **dict.fromkeys(("ROOF_VARIATION", "LOAD_VARIATION", "PRICE_VARIATION"), Share),
+    **dict.fromkeys(("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC"), Share),
+    **dict.fromkeys(("FORECAST_ERROR", "OFFER_SHARE", "STORAGE_BID_SHARE"), Share),
+    **dict.fromkeys(("QUOTE_MARGIN", "QUOTE_VARIATION"), Share),
+    **dict.fromkeys(("SEASON_FACTOR", "BATTERY_C_RATE"), Factor),
+    **dict.fromkeys(("ORIENTATION_SHIFT", "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS"), Hours),
+    **dict.fromkeys(("MIN_LOAD", "MAX_TRADE_CAP"), EnergyPerHour),
+    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), Price),
+    **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), Price),
+    **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), Incentive),
+    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), Money),
+    "INITIAL_WALLET": Money,
     "SEED": Seed,
     "TIME_STEPS": Steps,
     "TIME_STEP_DURATION": StepHours,
@@ -99,19 +111,21 @@ WITHOUT_ANNOTATION: dict[str, Any] = {
     "PV_CAPACITY": Powers,
     "BASE_CONSUMPTION": Loads,
     "BATTERY_CAPACITY": Capacities,
+    "IMBALANCE_THRESHOLD": Threshold,
     "MARKET_MECHANISM": Mechanism,
     "REGULATOR_OBJECTIVE": Objective,
-    "BAN_BALANCE_LIMIT": Money,
+    "BAN_COOLDOWN_HOURS": Hours,
     "CONSENSUS": Consensus,
     "NUM_MINERS": Miners,
     "MINER_HASH_POWER": HashPowers,
     "VALIDATOR_STAKES": Stakes,
     "DIFFICULTY_TARGET": Digits,
+    "BLOCK_REWARD": Reward,
     "MAX_TRANSACTIONS_PER_BLOCK": BlockSize,
     "VERBOSE": Flag,
 }
-"""What a plain `NAME = value` means in config.py, where an edit lost the type. Any other constant is
-then a number from 0 on: enough to keep a run from harm."""
+"""Every constant that the program reads. An edit of config.py that loses one, or adds one that nothing
+reads, is told before a run; where it lost only the type, this one holds."""
 
 
 class InputError(Exception):
@@ -228,28 +242,34 @@ def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | 
     """(settings, problems), to look for more problems with what is usable: where a value is wrong, that of
     config.py stands in for it; None where even config.py cannot be used."""
     known = declarations(config)
-    problems = _unknown_in_config(config, known)
-    values = {name: declared.default for name, declared in known.items() if name not in problems}
+    problems = _misnamed(list(known))
+    values = {name: declared.default for name, declared in known.items() if name in TYPES}
     for layer in layers:
-        problems |= {name: _unknown(name, known) for name in layer if name not in known}
+        problems += [_unknown(name) for name in layer if name not in TYPES]
         values.update({name: value for name, value in layer.items() if name in values})
+    sound, wrong = _checked(known, values)
+    problems += wrong.values()
+    for rule in RULES:  # one that reads what is missing or wrong cannot be judged
+        problems += gather([], partial(rule, sound)) or []
+    usable: Settings | None = sound
+    if wrong:
+        stand_ins = {name: known[name].default for name in _names(wrong)}
+        usable, faults = _checked(known, values | stand_ins)
+        usable = None if faults else usable
+    return usable if len(values) == len(TYPES) else None, list(dict.fromkeys(problems))
+
+
+def _checked(
+    known: Mapping[str, Declaration], values: Mapping[str, Any]
+) -> tuple[Settings, dict[str, str]]:
+    """(settings of those values that are allowed, what is wrong with the others)."""
     fields: dict[str, Any] = {name: (known[name].type, ...) for name in values}
-    model, wrong = create_model("Settings", __base__=Settings, **fields), dict[str, str]()
     try:
-        settings = model(**values)
+        return create_model("Settings", __base__=Settings, **fields)(**values), {}
     except ValidationError as error:
         wrong = _readable(error, known, values)
-        values |= {place.split("[")[0]: known[place.split("[")[0]].default for place in wrong}
-        try:
-            settings = model(**values)
-        except ValidationError:
-            return None, [*problems.values(), *wrong.values()]
-    told: list[str] = []
-    for rule in RULES:
-        told += gather(told, partial(rule, settings)) or []
-    stand_ins = {place.split("[")[0] for place in wrong}
-    told = [text for text in told if not any(name in text for name in stand_ins)]
-    return settings, list(dict.fromkeys([*problems.values(), *wrong.values(), *told]))
+    sound = {name: value for name, value in values.items() if name not in _names(wrong)}
+    return _checked(known, sound)[0], wrong
 
 
 # ---------------------------------------------------------------- rules between settings
@@ -281,38 +301,44 @@ def _battery_window(s: Settings) -> list[str]:
     return [f"BATTERY_INITIAL_SOC = {start} must lie between {between}"]
 
 
-def _utility_is_the_last_resort(s: Settings) -> list[str]:
+MARKET_PRICES = "market price that BASE_PRICE, PRICE_PATTERN and PRICE_VARIATION allow"
+
+
+def _utility_sells_dearest(s: Settings) -> list[str]:
     highest = s.BASE_PRICE * max(s.PRICE_PATTERN) * (1 + s.PRICE_VARIATION)
+    if highest <= s.RETAIL_PRICE:
+        return []
+    told = f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest {MARKET_PRICES}"
+    return [f"{told} ({highest:.4f} EUR/kWh)"]
+
+
+def _utility_buys_cheapest(s: Settings) -> list[str]:
     lowest = s.BASE_PRICE * min(s.PRICE_PATTERN) * (1 - s.PRICE_VARIATION)
-    allowed = "market price that BASE_PRICE, PRICE_PATTERN and PRICE_VARIATION allow"
-    problems = []
-    if highest > s.RETAIL_PRICE:
-        told = f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest {allowed}"
-        problems.append(f"{told} ({highest:.4f} EUR/kWh)")
-    if lowest < s.FEED_IN_PRICE:
-        told = f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest {allowed}"
-        problems.append(f"{told} ({lowest:.4f} EUR/kWh)")
-    return problems
+    if lowest >= s.FEED_IN_PRICE:
+        return []
+    told = f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest {MARKET_PRICES}"
+    return [f"{told} ({lowest:.4f} EUR/kWh)"]
 
 
-def _miners_have_their_numbers(s: Settings) -> list[str]:
-    problems = []
-    power, stakes = len(s.MINER_HASH_POWER), s.VALIDATOR_STAKES
-    if power not in (0, s.NUM_MINERS):
-        problems.append(
-            f"MINER_HASH_POWER has {power} values, NUM_MINERS = {s.NUM_MINERS}: one each, or none"
-        )
-    if s.CONSENSUS != "pos":
-        return problems
-    if len(stakes) != s.NUM_MINERS:
-        problems.append(
-            f"VALIDATOR_STAKES has {len(stakes)} values, NUM_MINERS = {s.NUM_MINERS}: one each"
-        )
-    if len(stakes) < LEAST_VALIDATORS or not any(stakes):
-        problems.append(
-            f"VALIDATOR_STAKES: stake needs at least {LEAST_VALIDATORS} validators and some stake"
-        )
-    return problems
+def _miners_have_their_power(s: Settings) -> list[str]:
+    power = len(s.MINER_HASH_POWER)
+    if power in (0, s.NUM_MINERS):
+        return []
+    return [f"MINER_HASH_POWER has {power} values, NUM_MINERS = {s.NUM_MINERS}: one each, or none"]
+
+
+def _validators_have_their_stakes(s: Settings) -> list[str]:
+    stakes = len(s.VALIDATOR_STAKES)
+    if s.CONSENSUS != "pos" or stakes == s.NUM_MINERS:
+        return []
+    return [f"VALIDATOR_STAKES has {stakes} values, NUM_MINERS = {s.NUM_MINERS}: one each"]
+
+
+def _some_stake_is_there(s: Settings) -> list[str]:
+    enough = len(s.VALIDATOR_STAKES) >= LEAST_VALIDATORS and any(s.VALIDATOR_STAKES)
+    if s.CONSENSUS != "pos" or enough:
+        return []
+    return [f"VALIDATOR_STAKES: stake needs at least {LEAST_VALIDATORS} validators and some stake"]
 
 
 LEAST_VALIDATORS = 10
@@ -321,8 +347,11 @@ RULES: list[Callable[[Settings], list[str]]] = [
     _home_types_agree,
     _somebody_lives_here,
     _battery_window,
-    _utility_is_the_last_resort,
-    _miners_have_their_numbers,
+    _utility_sells_dearest,
+    _utility_buys_cheapest,
+    _miners_have_their_power,
+    _validators_have_their_stakes,
+    _some_stake_is_there,
 ]
 
 
@@ -349,24 +378,31 @@ def _sentences(config: ModuleType) -> dict[str, str]:
 
 
 def _type(name: str, annotated: Any) -> Any:
-    """The declared type; where an edit lost the annotation, one that keeps the run from harm."""
+    """The declared type; where an edit lost the annotation, the one that the program knows."""
     if _field(annotated) or get_origin(annotated) is Literal:
         return annotated
-    return WITHOUT_ANNOTATION.get(name, Size)
+    return TYPES.get(name, Size)
 
 
-def _unknown_in_config(config: ModuleType, known: Mapping[str, Declaration]) -> dict[str, str]:
-    """Constants that an edit added: with neither a type nor a sentence below, nothing reads them."""
-    typed = {name: known[name] for name in getattr(config, "__annotations__", {}) if name in known}
-    return {
-        name: f"config.py: {_unknown(name, typed)}"
-        for name, declared in known.items()
-        if name not in typed and name not in WITHOUT_ANNOTATION and not declared.sentence
-    }
+def _misnamed(present: list[str]) -> list[str]:
+    """The constants of config.py that nothing reads, and those that it lost; a slip is both at once."""
+    missing = [name for name in TYPES if name not in present]
+    problems = []
+    for name in (name for name in present if name not in TYPES):
+        meant = difflib.get_close_matches(name, missing, n=1)
+        if meant:
+            missing.remove(meant[0])
+            hint = f"{meant[0]} is missing; is it meant?"
+        elif near := difflib.get_close_matches(name, TYPES, n=1):
+            hint = f"did you mean {near[0]}?"
+        else:
+            hint = "begin a name of your own with _"
+        problems.append(f"config.py: {name}: no such setting; {hint}")
+    return problems + [f"{name}: missing in config.py; restore its line" for name in missing]
 
 
-def _unknown(name: str, known: Mapping[str, Declaration]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, n=1)
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.upper(), TYPES, n=1)
     hint = f"did you mean {near[0]}?" if near else "the names are in config.py"
     return f"{name}: no such setting; {hint}"
 
@@ -385,6 +421,11 @@ def _readable(
             allowed = f"a number {allowed}"
         problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {allowed}"
     return problems
+
+
+def _names(wrong: Mapping[str, str]) -> set[str]:
+    """The settings among these settings and places in their lists."""
+    return {place.split("[")[0] for place in wrong}
 
 
 def _short(value: Any) -> str:

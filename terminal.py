@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from settings import Settings
+from stopping import stop_if_asked
 
 HASHES_PER_SECOND = 3e6
 """Of a CPU, roughly: benchmarks/run.py measures it."""
@@ -15,9 +17,9 @@ HASHES_PER_SECOND = 3e6
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function (phase, done, total) that moves the progress bar."""
+    """A function (phase, done, total) that moves the progress bar, and stops where that was asked for."""
     if quiet:
-        yield lambda phase, done, total: None
+        yield lambda phase, done, total: stop_if_asked()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,6 +34,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
         def advance(phase: str, done: int, total: int) -> None:
+            stop_if_asked()
             if phase not in tasks:
                 tasks[phase] = bar.add_task(phase, total=total)
             bar.update(tasks[phase], completed=done)
@@ -48,6 +51,11 @@ def work_ahead(settings: Settings) -> str:
     took = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
     told = f"difficulty {settings.DIFFICULTY_TARGET}: {attempts:,} attempts a block are expected"
     return f"{told}, {took} each on a CPU"
+
+
+def print_warnings(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def print_summary(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
+import output_file
 import settings
 from extensions.mechanisms import MECHANISMS, no_orders
 from options import Parser
 from records import Orders, StepPrices
-from settings import InputError, microeur
+from settings import InputError, gather, microeur
 from storage import fixed
 from tables import examples, numbers, read_table, stop_if
+from terminal import progress
 from trading import Clearing, crossing
 
 COLUMNS = ("side", "participant", "energy_kwh", "price_eur_per_kwh")
+HEADER = "seller,buyer,energy_kwh,price_eur_per_kwh\n"
 MOST_KWH, MOST_EUR_PER_KWH = 1e6, 1e3
 
 
@@ -27,7 +32,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     parser = Parser(
         prog="python main.py clear",
         description="Clear an order book (side, participant, energy_kwh, price_eur_per_kwh) by one market rule.",
-        epilog="example: python main.py clear book.csv --mechanism uniform --output trades.csv",
+        epilog="example: python main.py clear examples/book.csv --mechanism uniform --output trades.csv",
         allow_abbrev=False,
     )
     parser.add_argument("book", type=Path, metavar="BOOK")
@@ -39,24 +44,46 @@ def command(arguments: list[str], config: ModuleType) -> int:
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV file for the trades")
     options = parser.parse_args(arguments)
-    if options.mechanism not in MECHANISMS:
-        raise InputError([f"--mechanism {options.mechanism}: allowed are {', '.join(MECHANISMS)}"])
-    if options.output is not None and (
-        options.output.is_dir() or not options.output.parent.is_dir()
-    ):
-        raise InputError([f"--output {options.output}: name a file in an existing folder"])
-    if options.output is not None and options.output.resolve() == options.book.resolve():
-        raise InputError([f"--output {options.output}: is the book itself; name another file"])
-    in_force = settings.load(config)
-    orders, names = read_book(options.book)
-    rule = MECHANISMS[options.mechanism]
-    outside = backstop(microeur(in_force.RETAIL_PRICE), microeur(in_force.FEED_IN_PRICE))
-    cleared = rule.clear(rule.admit(orders), outside)
-    for key, value in figures(orders, cleared).items():
+    with progress(quiet=not _on_a_terminal()) as advance:
+        advance("reading", 0, 1)
+        in_force, orders, names = _read(options, config)
+        rule = MECHANISMS[options.mechanism]
+        outside = backstop(microeur(in_force.RETAIL_PRICE), microeur(in_force.FEED_IN_PRICE))
+        advance("reading", 1, 1)
+        advance("clearing", 0, 1)
+        cleared = rule.clear(rule.admit(orders), outside)
+        found = figures(orders, cleared)
+        advance("clearing", 1, 1)
+        if options.output is not None:
+            advance("writing", 0, 1)
+            write_trades(options.output, cleared, names)
+    for key, value in found.items():
         print(f"{key}: {value}")
-    if options.output is not None:
-        write_trades(options.output, cleared, names)
     return 0
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _read(
+    options: argparse.Namespace, config: ModuleType
+) -> tuple[settings.Settings, Orders, list[str]]:
+    """(settings, orders, names); raises InputError with the problems of options, config.py and book."""
+    problems: list[str] = []
+    if options.mechanism not in MECHANISMS:
+        problems.append(f"--mechanism {options.mechanism}: allowed are {', '.join(MECHANISMS)}")
+    if options.output is not None:
+        if options.output.resolve() == options.book.resolve():
+            problems.append(f"--output {options.output}: is the book itself; name another file")
+        else:
+            kind = "a file of trades"
+            gather(problems, lambda: output_file.refuse_unless_ours(options.output, HEADER, kind))
+    in_force = gather(problems, lambda: settings.load(config))
+    book = gather(problems, lambda: read_book(options.book))
+    if in_force is None or book is None or problems:
+        raise InputError(problems)
+    return in_force, *book
 
 
 def read_book(path: Path) -> tuple[Orders, list[str]]:
@@ -145,9 +172,9 @@ def write_trades(path: Path, cleared: Clearing, names: list[str]) -> None:
         fixed(trades.energy_wh, 3),
         fixed(trades.price_microeur_per_kwh, 6),
     )
-    unfinished = path.with_name(path.name + ".new")
-    with open(unfinished, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["seller", "buyer", "energy_kwh", "price_eur_per_kwh"])
-        table.writerows(zip(*columns, strict=True))
-    unfinished.replace(path)
+
+    def write_to(file: TextIO) -> None:
+        file.write(HEADER)
+        csv.writer(file, lineterminator="\n").writerows(zip(*columns, strict=True))
+
+    output_file.write(path, write_to)

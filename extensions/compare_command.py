@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from extensions.comparison import Case, compare, markdown, table_of, write
+import numpy as np
+import pandas as pd
+
+from extensions.comparison import Case, compare, interval, table_of, write
 from extensions.mechanisms import MECHANISMS
-from options import Parser, add_output_option, add_scenario_options, read_scenario
+from options import (
+    Parser,
+    add_output_option,
+    add_scenario_options,
+    read_scenario,
+    unit_hints,
+)
 from regulator import STRATEGIES
-from results_folder import replacing
-from settings import InputError
-from terminal import progress
+from results_folder import pictures, refuse_unless_ours, replacing
+from settings import gather
+from terminal import print_warnings, progress
 
 DEFAULT_RUNS, MOST_RUNS = 30, 10_000
+MAIN = {
+    "net_cost_eur": "net cost\nEUR",
+    "savings_eur": "saved\nEUR",
+    "p2p_share": "P2P share\n%",
+    "self_sufficiency": "self-\nsufficiency\n%",
+}
+"""What the terminal shows of each rule, and its heads."""
 
 
 def command(arguments: list[str], config: ModuleType) -> int:
     """Runs every combination on every seed; writes the tables and figures of a comparison."""
     options = _parser().parse_args(arguments)
-    mechanisms = _chosen("--mechanisms", options.mechanisms, list(MECHANISMS))
-    objectives = _chosen("--objectives", options.objectives, list(STRATEGIES))
-    if not 1 <= options.runs <= MOST_RUNS:
-        raise InputError([f"--runs {options.runs}: must be a whole number from 1 to {MOST_RUNS:,}"])
-    first = read_scenario(options, config, MECHANISMS.__getitem__)
+    problems: list[str] = []
+    mechanisms = _chosen("--mechanisms", options.mechanisms, list(MECHANISMS), problems)
+    objectives = _chosen("--objectives", options.objectives, list(STRATEGIES), problems)
+    runs = _runs(options.runs, problems)
+    gather(problems, lambda: refuse_unless_ours(options.output, _is_a_comparison))
+    first = read_scenario(options, config, MECHANISMS.__getitem__, problems)
+    if not options.quiet:
+        print_warnings(unit_hints(first, options))
     default = first.settings.MARKET_MECHANISM, first.settings.REGULATOR_OBJECTIVE
     objectives = objectives or [default[1]]
-    seeds = range(first.settings.SEED, first.settings.SEED + options.runs)
+    seeds = range(first.settings.SEED, first.settings.SEED + runs)
 
     with (
         progress(options.quiet) as advance,
         replacing(options.output, NAMES, _is_a_comparison) as folder,
     ):
-        total = options.runs * len(mechanisms) * len(objectives)
+        total = runs * len(mechanisms) * len(objectives)
         cases = compare(
             lambda seed: read_scenario(options, config, MECHANISMS.__getitem__, SEED=seed),
             mechanisms,
@@ -47,12 +67,16 @@ def command(arguments: list[str], config: ModuleType) -> int:
         if not options.no_plots:
             _draw(cases, folder, default, advance)
     if not options.quiet:
-        print(markdown(table_of(cases), default, told.strip()))
+        print_means(table_of(cases))
         print(f"comparison in {options.output}")
+        print("  comparison.md: all columns, and the differences against the default")
+        print("  comparison.csv: every run" + ("" if options.no_plots else "\n  plots: figures"))
     return 0
 
 
-NAMES = ("comparison.csv", "comparison.md", "plots")
+FIGURES = ("winners", "radar", "savings_per_member", "lorenz_curves", "price_by_hour")
+"""Those of comparison_plots.py, named here because importing it loads matplotlib."""
+NAMES = ("comparison.csv", "comparison.md", *pictures(FIGURES))
 
 
 def _parser() -> Parser:
@@ -73,8 +97,7 @@ def _parser() -> Parser:
     )
     add(
         "--runs",
-        type=int,
-        default=DEFAULT_RUNS,
+        default=str(DEFAULT_RUNS),
         metavar="N",
         help="seeds (default: 30), from SEED on",
     )
@@ -83,7 +106,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _chosen(option: str, text: str | None, known: list[str]) -> list[str]:
+def _chosen(option: str, text: str | None, known: list[str], problems: list[str]) -> list[str]:
     """The names of a comma list; all mechanisms where none is named."""
     if text is None:
         return known if option == "--mechanisms" else []
@@ -92,8 +115,41 @@ def _chosen(option: str, text: str | None, known: list[str]) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        raise InputError([f"{option} {text}: allowed are {', '.join(known)} and 'all'"])
+        problems.append(f"{option} {text}: allowed are {', '.join(known)} and 'all'")
     return list(dict.fromkeys(names))
+
+
+def _runs(text: str, problems: list[str]) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_RUNS:
+        return int(text)
+    problems.append(f"--runs {text}: must be a whole number from 1 to {MOST_RUNS:,}")
+    return 0
+
+
+def print_means(table: pd.DataFrame) -> None:
+    """The main figures of each rule and regulator, narrow enough for a terminal of 80 columns."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    varied = [name for name in ("mechanism", "objective") if table[name].nunique() > 1]
+    varied = varied or ["mechanism"]
+    shown = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    shown.add_column(" and ".join(varied).replace("mechanism", "rule"))
+    for head in MAIN.values():
+        shown.add_column(head, justify="right", no_wrap=True)
+    for group, rows in table.groupby(varied, sort=False):
+        name = ", ".join(group).replace("maximize_", "")
+        shown.add_row(name, *(_mean(rows[name], "%" in head) for name, head in MAIN.items()))
+    Console(highlight=False).print(shown)
+    runs = table["seed"].nunique()
+    print(f"mean and 95 % interval over {runs} seeds" if runs > 1 else "one seed: no intervals")
+
+
+def _mean(values: pd.Series, percent: bool) -> str:
+    mean, half = interval(values * (100 if percent else 1))
+    width = "" if np.isnan(half) else f" ± {half:.1f}"
+    return "-" if np.isnan(mean) else f"{mean:.1f}{width}"
 
 
 def _is_a_comparison(folder: Path) -> bool:

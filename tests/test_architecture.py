@@ -29,12 +29,17 @@ ALLOWED: dict[str, set[str]] = {
     },
     "simulator": DOMAIN | {"household_data", "price_file", "tables", "records", "settings"},
     "report": {"simulator", "records", "settings"},
-    "results_folder": {"settings"},
+    "output_file": {"settings"},
+    "stopping": set(),
+    "results_folder": {"settings", "stopping"},
     "storage": {"results_folder", "report", "simulator", "records", "settings", "blockchain"},
     "plot_results": {"records", "settings", "storage"},
     "options": {"simulator", "household_data", "trading", "settings"},
-    "terminal": {"settings"},
-    "checking": {"options", "terminal", "settings", "verification", "verification.proof"},
+    "terminal": {"settings", "stopping"},
+    "checking": {
+        *("options", "output_file", "terminal", "settings"),
+        *("verification", "verification.proof"),
+    },
 }
 """Module -> what it may import of ours. Below are the rules for main, verification and extensions."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from conftest import make_settings
 
 import main
 import simulator
+from extensions import compare_command
 from extensions import comparison as c
 
 SMALL = {"NUM_PROSUMERS": 12, "TIME_STEPS": 24, "CONSENSUS": "none"}
@@ -103,6 +107,27 @@ def test_the_command_writes_tables_and_figures(
     assert "Differences against midpoint" in text
     assert "python main.py compare --mechanisms midpoint,uniform" in text
     assert len(list((folder / "plots").glob("*.png"))) == 5
+    told = capsys.readouterr().out
+    assert max(map(len, told.replace(str(folder), "comparison").splitlines())) <= 80
+    mean, half = c.interval(pd.DataFrame(rows).astype({"savings_eur": float})[::2]["savings_eur"])
+    assert re.search(rf"midpoint .* {mean:.1f} ± {half:.1f} ", told)
+    for name in ("comparison.md", "comparison.csv", "plots"):
+        assert f"\n  {name}: " in told
+
+
+def test_the_table_in_the_terminal_fits_into_80_columns(
+    cases: list[c.Case], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all rules and regulators, and intervals as wide as few seeds make them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    table = c.table_of(cases)
+    wide = pd.concat([table, table.assign(objective="chaos", net_cost_eur=-1234.5, seed=99)])
+    compare_command.print_means(wide)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines), "nothing is cut off"
+    for rule in set(table["mechanism"]):
+        assert any(line.startswith(rule) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +137,8 @@ def test_the_command_writes_tables_and_figures(
         ["--objectives", "x"],
         ["--runs", "0"],
         ["--runs", "a"],
+        ["--runs", "10001"],
+        ["--runs", "1.5"],
     ],
 )
 def test_bad_input_names_what_is_allowed(
@@ -121,6 +148,24 @@ def test_bad_input_names_what_is_allowed(
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert not (tmp_path / "c").exists()
+
+
+def test_all_problems_of_a_comparison_come_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    words = "--mechanisms foo --objectives x --runs x --set FOO=1 --data absent.csv"
+    assert main.main(["compare", *words.split(), "-o", str(tmp_path / "file")]) == 2
+    headline, *told = capsys.readouterr().err.strip().splitlines()
+    assert headline == "error: 6 problems in the input"
+    assert [line.strip().partition(":")[0] for line in told] == [
+        "--mechanisms foo",
+        "--objectives x",
+        "--runs x",
+        f"--output {tmp_path / 'file'}",
+        "FOO",
+        "--data absent.csv",
+    ]
 
 
 @pytest.mark.slow
@@ -201,3 +246,69 @@ def test_the_trades_never_take_the_place_of_the_book(
     assert main.main(["clear", str(book), "-o", str(tmp_path / "." / "book.csv")]) == 2
     assert "is the book itself" in capsys.readouterr().err
     assert book.read_text() == content
+
+
+@pytest.mark.parametrize("name", ["config.py", "book.csv", "trades.txt"])
+def test_the_trades_never_take_the_place_of_another_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only of trades that were written before, or of an empty file."""
+    book, output = tmp_path / "orders.csv", tmp_path / name
+    header = "side,participant,energy_kwh,price_eur_per_kwh\n"
+    book.write_text(header + "buy,a,1,0.2\nsell,b,1,0.1\n")
+    output.write_text("mine")
+    assert main.main(["clear", str(book), "-o", str(output)]) == 2
+    told = f"--output {output}: is there already and is not a file of trades; name another file"
+    assert told in capsys.readouterr().err
+    assert output.read_text() == "mine"
+    for content in ("", "seller,buyer,energy_kwh,price_eur_per_kwh\nold,old,1,1\n"):
+        output.write_text(content)
+        assert main.main(["clear", str(book), "-o", str(output)]) == 0
+        assert output.read_text().endswith("\nb,a,1.000,0.150000\n")
+    assert sorted(os.listdir(tmp_path)) == sorted(["orders.csv", name])
+
+
+def test_all_problems_of_a_clearing_come_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder without permission is told in the same form as everything else."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    output = tmp_path / "trades.csv"
+    assert main.main(["clear", "absent.csv", "--mechanism", "x", "-o", str(output)]) == 2
+    assert [line.strip().partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "error",
+        "--mechanism x",
+        f"--output {output}",
+        "BOOK absent.csv",
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a device file of POSIX")
+def test_what_is_no_plain_file_is_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever may write in /dev would lose the device."""
+    book, pipe = tmp_path / "book.csv", tmp_path / "pipe"
+    book.write_text("side,participant,energy_kwh,price_eur_per_kwh\n")
+    os.mkfifo(pipe)
+    assert main.main(["clear", str(book), "-o", str(pipe)]) == 2
+    assert "is no plain file" in capsys.readouterr().err
+
+
+def test_a_failure_while_writing_leaves_the_earlier_trades(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, trades = tmp_path / "book.csv", tmp_path / "trades.csv"
+    book.write_text("side,participant,energy_kwh,price_eur_per_kwh\nbuy,a,1,0.2\nsell,b,1,0.1\n")
+    assert main.main(["clear", str(book), "-o", str(trades)]) == 0
+    before = trades.read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert main.main(["clear", str(book), "-o", str(trades), "--mechanism", "uniform"]) == 2
+    told = f"--output {trades}: cannot be written (No space left on device)"
+    assert told in capsys.readouterr().err
+    assert trades.read_text() == before
+    assert sorted(os.listdir(tmp_path)) == ["book.csv", "trades.csv"]

@@ -250,7 +250,7 @@ def test_ids_are_put_in_natural_order() -> None:
 
 
 def test_homes_are_chosen_by_id(write: Callable[..., Path]) -> None:
-    meters = read_meters(write(rows()), make_settings(HOUSEHOLDS=" 10 ,1, 1"))
+    meters = read_meters(write(rows()), make_settings(HOUSEHOLDS=" 10 ,1"))
     assert meters.household_id == ["1", "10"]
     assert read_meters(write(rows()), make_settings(HOUSEHOLDS="1:2")).household_id == ["1", "10"]
 
@@ -282,6 +282,8 @@ def test_homes_are_drawn_by_prefix_from_the_seed() -> None:
             "--households: '1:\u00b2' is not in the data; it holds 1, 2, 10; write ids or prefix:count",
         ),
         ("1:" + "9" * 5000, "--households: '1:99"),
+        ("1, 1,10,1", "--households: '1' is named 3 times; name it once"),
+        ("2:1,2:1", "--households: '2' is named 2 times; name it once"),
         (",", "--households: '' is not in the data; it holds 1, 2, 10; write ids or prefix:count"),
     ],
 )

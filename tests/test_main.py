@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY, save_run
@@ -19,6 +20,7 @@ import config
 import main
 import options
 import settings
+import stopping
 import terminal
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
@@ -170,6 +172,10 @@ def test_every_command_explains_itself_with_an_example(
         (["--set", "SEED=1", "--set", "SEED=2"], "SEED: set to both 1 and 2; set it once"),
         (["--seed", "1", "--set", "SEED=2"], "SEED: set to both 2 and 1; set it once"),
         (["--steps", "1", "--set", "TIME_STEPS=2"], "TIME_STEPS: set to both 2 and 1; set it once"),
+        (["--seed", "1", "--seed", "2"], "--seed: given as both 1 and 2; give it once"),
+        (["--data", "a", "--data", "b"], "--data: given as both a and b; give it once"),
+        (["-o", "a", "--output", "b"], "--output: given as both a and b; give it once"),
+        (["compare", "--runs", "1", "--runs", "2"], "--runs: given as both 1 and 2; give it once"),
         (["--members", "m.csv"], "--members: describes the homes of a data file; give it with --data"),
         (["--households", "1"], "HOUSEHOLDS: picks homes of a data file; give it with --data"),
         (["--prices", "p.csv"], "--prices p.csv: no such file"),
@@ -189,7 +195,7 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(
 
 
 def test_the_same_value_twice_is_no_contradiction(run: Callable[..., tuple[int, str, str]]) -> None:
-    assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7")[0] == 0
+    assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7", "--seed", "7")[0] == 0
 
 
 def test_the_problems_of_all_options_come_together(
@@ -298,6 +304,18 @@ def test_a_config_that_does_not_load_is_named_with_its_line(
     assert problem.endswith("; a line reads NAME: Type = value")
 
 
+def test_a_config_that_is_missing_is_told_as_such(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        sys, "path", [path for path in sys.path if path not in ("", str(REPOSITORY))]
+    )
+    monkeypatch.delitem(sys.modules, "config")
+    code, _, err = run(*SMALL)
+    told = "config.py: is missing; put it back beside main.py (git checkout config.py)"
+    assert (code, problems(err)) == (2, [told])
+
+
 def test_an_id_with_a_line_break_does_not_break_the_list(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -359,6 +377,30 @@ def test_steps_cut_a_data_file_and_config_does_not(
         easy = ["--config", "mine.json", "--set", "CONSENSUS=none", "--no-plots", "--quiet"]
         assert run(*files, *words, *easy)[0] == 0
         assert json.loads((tmp_path / "results" / "params.json").read_text())["TIME_STEPS"] == steps
+
+
+def test_numbers_that_look_like_another_unit_are_told_once_and_taken_as_they_are(
+    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Five minutes at 9 kWh are 108 kW; who meant Wh, or ct instead of EUR, sees it at once."""
+    few = ["--steps", "2", "--set", "CONSENSUS=none", "--no-plots"]
+    assert "warning" not in run(*files, *few)[2]
+    text = (tmp_path / "homes.csv").read_text().replace("flat 2,0.07", "flat 2,9.0")
+    (tmp_path / "homes.csv").write_text(text)
+    (tmp_path / "prices.csv").write_text(
+        (tmp_path / "prices.csv").read_text().replace("0.3,0.1", "30,10")
+    )
+    expected = [
+        "warning: --data homes.csv: household flat 2 uses 108 kWh an hour on average; "
+        "loads look like Wh, kWh per step are expected",
+        "warning: --prices prices.csv: a kWh costs up to 30.00 EUR; "
+        "prices look like ct or EUR per MWh, EUR/kWh are expected",
+    ]
+    code, _, err = run(*files, *few)
+    assert (code, err.split("\n")[:2]) == (0, expected)
+    assert run(*files, *few, "--quiet") == (0, "", "")
+    code, _, err = run("compare", *files, *few[:2], "--runs", "2", "--no-plots")
+    assert (code, [line for line in err.splitlines() if line]) == (0, expected)
 
 
 @pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])
@@ -462,12 +504,78 @@ def test_a_killed_run_leaves_the_earlier_results_and_the_next_one_works(tmp_path
     assert contents(folder) != before
 
 
+class Raising:
+    """Python drops what a destructor raises: a Ctrl-C that comes within one is lost."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@posix
+@pytest.mark.parametrize("phase", ["simulator.run", "plot_results.plot_all"])
+def test_a_stop_that_python_dropped_is_raised_again_before_results_are_replaced(
+    phase: str,
+    run: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run(*SMALL, "--quiet")[0] == 0
+    before = contents(tmp_path / "results")
+    simulate = main.simulator.run
+
+    def interrupted(*arguments: Any, **_: object) -> object:
+        Raising()
+        return simulate(*arguments) if phase == "simulator.run" else []
+
+    monkeypatch.setattr(phase, interrupted)
+    words = [word for word in SMALL if word != "--no-plots"]
+    code, out, err = run(*words, "--seed", "7", "--quiet")
+    assert (code, out) == (130, "")
+    assert err == "\nstopped; earlier results are as they were\n", "and no traceback"
+    assert contents(tmp_path / "results") == before
+    assert os.listdir(tmp_path) == ["results"]
+
+
+@posix
+def test_a_second_stop_counts_when_the_first_was_dropped() -> None:
+    with stopping.stoppable():
+        Raising()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    stopping.stop_if_asked()  # and the next command begins without it
+
+
+@posix
+def test_progress_raises_a_dropped_stop_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (True, False):
+        with stopping.stoppable(), terminal.progress(quiet) as advance:
+            Raising()
+            with pytest.raises(KeyboardInterrupt):
+                advance("drawing", 1, 2)
+
+
+@posix
+def test_clearing_up_and_moving_in_cannot_be_stopped(tmp_path: Path) -> None:
+    """From the failure, or the finished run, on: the second Ctrl-C of an impatient user."""
+    before = signal.getsignal(signal.SIGINT)
+    with stopping.stoppable():
+        with pytest.raises(KeyboardInterrupt), main.storage.replacing(tmp_path / "r"):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is before
+    with main.storage.replacing(tmp_path / "r"):
+        pass
+    assert signal.getsignal(signal.SIGINT) is before, (
+        "whoever writes a folder himself keeps his own way"
+    )
+
+
 def test_signals_are_as_before_after_a_command(run: Callable[..., tuple[int, str, str]]) -> None:
     """A notebook that calls main keeps its own way to stop."""
-    before = [signal.getsignal(number) for number in main.STOPS]
+    before = [signal.getsignal(number) for number in stopping.STOPS]
     assert run(*SMALL, "--quiet")[0] == 0
     assert run("--sed")[0] == 2
-    assert [signal.getsignal(number) for number in main.STOPS] == before
+    assert [signal.getsignal(number) for number in stopping.STOPS] == before
 
 
 def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:

@@ -332,3 +332,19 @@ def test_a_tip_is_read_alike_by_verify_and_proof(
         for text in ("", "000a", tip[:-1], tip + "0", "xy" * 32, "\u0663" * 64, "\ud800"):
             assert main.main([*command, "--tip", text]) == 2
             assert "should be a block hash, 64 hex digits" in capsys.readouterr().err
+
+
+def test_a_proof_takes_only_the_place_of_a_proof(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("years of work")
+    assert main.main(["proof", str(default_day), "17", "-o", str(path)]) == 2
+    told = f"--output {path}: is there already and is not a proof; name another file"
+    assert told in capsys.readouterr().err
+    assert path.read_text() == "years of work"
+    path.unlink()
+    for trade in ("17", "18"):
+        assert main.main(["proof", str(default_day), trade, "-o", str(path)]) == 0
+    assert main.main(["proof", "--check", str(path)]) == 0
+    assert "trade 18" in capsys.readouterr().out

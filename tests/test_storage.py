@@ -172,7 +172,8 @@ def earlier(small: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "home" / "results"
     shutil.copytree(small, folder)
     (folder / "plots").mkdir()
-    (folder / "plots" / "old.png").write_bytes(b"old")
+    (folder / "plots" / "merit_order.png").write_bytes(b"old")
+    (folder / "plots" / "my_slide.pptx").write_bytes(b"a slide")
     (folder / "sim_1").mkdir()
     (folder / "sim_1" / "params.json").write_text("{}")
     (folder / "runs.sqlite").write_bytes(b"a database")
@@ -180,7 +181,7 @@ def earlier(small: Path, tmp_path: Path) -> Path:
     return folder
 
 
-OWN = {"sim_1/params.json", "runs.sqlite", "deck.pptx"}
+OWN = {"sim_1/params.json", "runs.sqlite", "deck.pptx", "plots/my_slide.pptx"}
 
 
 def beside(folder: Path) -> list[str]:
@@ -212,6 +213,61 @@ def test_a_run_without_figures_and_ledger_removes_those_of_the_run_before(tmp_pa
     assert {"plots", "blocks.csv", "blockchain.json"} & set(os.listdir(folder)) == set()
 
 
+def test_of_the_figures_only_those_of_ours_are_replaced(earlier: Path) -> None:
+    """The user's slide and a figure of a name of his own stay; what we drew before goes."""
+    (earlier / "plots" / "mine.png").write_bytes(b"mine")
+    with replacing(earlier) as fresh:
+        write_run(fresh)
+        (fresh / "plots").mkdir()
+        (fresh / "plots" / "prosumer_day.png").write_bytes(b"new")
+    assert {path.name: path.read_bytes() for path in (earlier / "plots").iterdir()} == {
+        "mine.png": b"mine",
+        "my_slide.pptx": b"a slide",
+        "prosumer_day.png": b"new",
+    }
+
+
+def test_a_first_folder_of_figures_is_taken_back_with_a_swap_that_fails(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(small, folder)
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr(results_folder.os, "replace", lambda *_: (folder / "no").stat())
+    with pytest.raises(InputError), replacing(folder) as fresh:
+        write_run(fresh)
+        (fresh / "plots").mkdir()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_file_called_as_our_folder_and_a_folder_called_as_our_file_are_refused(
+    small: Path, tmp_path: Path
+) -> None:
+    """Before the run, and all of them: each would be lost in the swap, or stop it."""
+    folder = tmp_path / "results"
+    shutil.copytree(small, folder)
+    (folder / "timing.json").unlink()
+    (folder / "timing.json").mkdir()
+    (folder / "plots").write_text("notes")
+    with pytest.raises(InputError) as caught, replacing(folder):
+        pytest.fail("it must not begin")
+    assert caught.value.problems == [
+        f"--output {folder / 'plots'}: is a file, where figures belong; move it away",
+        f"--output {folder / 'timing.json'}: is a folder, where a file of the results belongs; "
+        "move it away",
+    ]
+    assert (folder / "plots").read_text() == "notes"
+
+
+def test_the_figures_that_a_folder_owns_are_those_that_are_drawn() -> None:
+    """A figure without a line there would be drawn and never arrive."""
+    import plot_results
+    from extensions import compare_command, comparison_plots
+
+    assert set(results_folder.FIGURES) == set(plot_results.FIGURES)
+    assert set(compare_command.FIGURES) == set(comparison_plots.FIGURES)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, InputError([]), MemoryError])
 def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(
     earlier: Path, error: BaseException
@@ -230,7 +286,7 @@ def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(
 def test_a_swap_that_is_cut_short_at_any_move_is_taken_back(
     earlier: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, moment: str
 ) -> None:
-    """14 files go out and 15 come in; a failure before or after each single move changes nothing."""
+    """15 files go out and 15 come in; a failure before or after each single move changes nothing."""
     before = contents(earlier)
     moves = {"left": 0}
     genuine = os.replace
@@ -244,11 +300,12 @@ def test_a_swap_that_is_cut_short_at_any_move_is_taken_back(
             raise error
 
     monkeypatch.setattr(results_folder.os, "replace", move)
-    for count in range(1, 30):
+    for count in range(1, 31):
         moves["left"] = count
         with pytest.raises((InputError, KeyboardInterrupt)), replacing(earlier) as fresh:
             write_run(fresh, "new", *FILES)
             (fresh / "plots").mkdir()
+            (fresh / "plots" / "prosumer_day.png").write_bytes(b"new")
         assert moves["left"] <= 0, f"move {count} never happened"
         assert contents(earlier) == before
         assert beside(earlier) == []

@@ -1,0 +1,64 @@
+"""README: each command runs as it stands there, and each file of a result has its line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import main
+from results_folder import FILES
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(
+    r"^    python main\.py([^\n#]*)|`python main\.py (-[^`]*|[a-z]+ [^`]*)`", README, re.M
+)
+TOO_LONG = ["--steps 672"]
+
+
+@pytest.mark.slow
+def test_the_commands_run_one_after_the_other_as_they_stand_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without figures and on two seeds, to save time; in a folder that holds the examples and nothing else."""
+    shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    lines = [(block or inline).strip() for block, inline in COMMANDS]
+    assert len(lines) > 15, "the commands are not where this test looks for them"
+    outputs = []
+    for line in lines:
+        if any(words in line for words in TOO_LONG):
+            continue
+        words = shlex.split(line.replace("--runs 30", "--runs 2"))
+        if words[:1] == ["compare"] or not words or words[0].startswith("-"):
+            words.append("--no-plots")
+        if "HASH" in words:
+            tip = json.loads(Path("results/summary.json").read_text())["chain_tip"]
+            words[words.index("HASH")] = tip
+        target = words[words.index(">") + 1] if ">" in words else None
+        words = words[: words.index(">")] if target else words
+        assert main.main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+        captured = capsys.readouterr()
+        assert "warning" not in captured.err
+        if target:
+            Path(target).write_text(captured.out)
+        if words[0] == "compare":
+            outputs.append(words[words.index("-o") + 1] if "-o" in words else "comparison")
+    assert len(outputs) == len(set(outputs)), "one comparison takes the place of another"
+
+
+def test_every_file_of_a_result_has_its_line() -> None:
+    table = README[README.index("## Read a result") : README.index("### A typical day")]
+    assert not [name for name in FILES if f"`{name}`" not in table]
+
+
+def test_the_examples_are_small() -> None:
+    """To be read, and to be typed after."""
+    sizes = {path.name: path.stat().st_size for path in (REPOSITORY / "examples").iterdir()}
+    assert set(sizes) == {"homes.csv", "members.csv", "prices.csv", "book.csv"}
+    assert max(sizes.values()) < 5000
