@@ -6,11 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from options import Parser
+from guard import EXIT_WRONG, Parser
 from settings import InputError
 from terminal import progress
-
-EXIT_WRONG = 1
 
 
 def verify_command(arguments: list[str]) -> int:

@@ -6,14 +6,14 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from settings import InputError
+from settings import InputError, gather
 
 
 class NothingToShow(Exception):
@@ -213,6 +213,16 @@ class Results:
         """The blocks that hold trades: without genesis."""
         blocks = self.event_table("blocks.csv")
         return blocks[blocks["height"] > 0]
+
+    def problems(self) -> list[str]:
+        """All that is wrong with the files, where one file alone has stopped a figure."""
+        found: list[str] = []
+        parts = ["params", "step_hours", "members", "community", "timeline", "energy", "trading"]
+        parts += ["rulings", "trades", "transfers"]
+        parts += ["blocks"] if gather(found, lambda: self.has_ledger) else []
+        for part in parts:
+            gather(found, partial(getattr, self, part))
+        return list(dict.fromkeys(found))
 
     # what follows from them
 

@@ -23,10 +23,20 @@ Conventions
 
 from __future__ import annotations
 
+import os
+
+if __name__ == "__main__":  # loading takes a moment: Ctrl-C there ends it without a traceback
+    try:
+        import guard
+
+        guard.stop_while_loading()
+    except KeyboardInterrupt:
+        os._exit(130)
+
 import argparse
+import difflib
 import functools
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +53,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from guard import Parser, guarded, stop_no_more
 from plot_data import NothingToShow, Results, Timeline
 from plot_style import (
     COLOUR,
@@ -73,7 +84,7 @@ from plot_style import (
     zero_line,
 )
 from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
-from settings import InputError
+from settings import InputError, gather
 
 # ---------------------------------------------------------------- the registry
 
@@ -1489,22 +1500,35 @@ def plot_all(
 ) -> list[Path]:
     """Writes the figures (all, or those named) into folder/plots, or `output`; returns their paths.
 
-    `progress` is told each name before its figure is drawn. Raises InputError.
+    `progress` is told each name before its figure is drawn. Raises InputError with all that is wrong.
     """
     names = list(FIGURES) if only is None else list(dict.fromkeys(only))
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        there = ", ".join(FIGURES)
-        raise InputError([f"no figure is called {name!r}; there are {there}" for name in unknown])
-    data, goal = Results(folder), Path(output or Path(folder) / "plots")
-    left_out = () if data.has_ledger else LEDGER_FIGURES
+    problems = unknown_figures(names)
+    data, goal = gather(problems, lambda: Results(folder)), Path(output or Path(folder) / "plots")
+    if data is None or problems:
+        raise InputError(problems)
     try:
+        left_out = () if data.has_ledger else LEDGER_FIGURES
         goal.mkdir(parents=True, exist_ok=True)
         for name in left_out:
             (goal / f"{name}.png").unlink(missing_ok=True)
         return [write(name, data, goal, progress) for name in names if name not in left_out]
+    except InputError as error:
+        raise InputError(list(dict.fromkeys([*error.problems, *data.problems()]))) from None
     except OSError as error:
         raise InputError([f"{goal}: cannot be written ({error.strerror or error})"]) from None
+
+
+def unknown_figures(names: Sequence[str]) -> list[str]:
+    """A problem for each name that no figure has: the name that was meant, or once all names."""
+    problems, listed = [], False
+    for name in (name for name in names if name not in FIGURES):
+        near = difflib.get_close_matches(name, FIGURES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if not near and not listed:
+            hint, listed = f"; there are {', '.join(FIGURES)}", True
+        problems.append(f"no figure is called {name!r}{hint}")
+    return problems
 
 
 def write(
@@ -1547,12 +1571,13 @@ class Progress:
 
 def command_line() -> argparse.ArgumentParser:
     questions = "\n".join(f"  {name:<22}{draw.__doc__}" for name, draw in FIGURES.items())
-    parser = argparse.ArgumentParser(
-        prog="plot_results.py",
+    parser = Parser(
+        prog="python plot_results.py",
         description="Draw the figures of a run from its results folder.",
         epilog="example:\n  python plot_results.py results --only merit_order,trade_network\n\n"
         f"figures and their questions:\n{questions}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results folder of a run")
     parser.add_argument(
@@ -1564,8 +1589,8 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def draw_command(arguments: Sequence[str] | None = None) -> None:
+    """Draws what the command line asks for."""
     options = command_line().parse_args(arguments)
     only = None
     if options.only is not None:
@@ -1573,21 +1598,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun, progress = time.monotonic(), Progress(len(only or FIGURES))
     try:
         drawn = plot_all(options.folder, only, progress, options.output)
-    except InputError as error:
+    finally:
         progress.finish()
-        print("\n".join(error.problems), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        progress.finish()
-        print("stopped", file=sys.stderr)
-        return 130
-    progress.finish()
     goal = options.output or options.folder / "plots"
     print(f"{many(len(drawn), 'figure')} in {goal} ({time.monotonic() - begun:.1f} s)")
     if len(drawn) < len(set(only or FIGURES)):
         print("without the figures of the ledger: this run has none (CONSENSUS = none)")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    told = "stopped; the figures drawn so far are new, the others as they were"
+    return guarded(lambda: draw_command(arguments), told)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    stop_no_more()
+    sys.exit(exit_code)

@@ -11,7 +11,7 @@ import numpy as np
 
 import settings
 from extensions.mechanisms import MECHANISMS, no_orders
-from options import Parser
+from guard import Parser
 from records import Orders, StepPrices
 from settings import InputError, microeur
 from storage import fixed

@@ -9,7 +9,8 @@ from types import ModuleType
 
 from extensions.comparison import Case, compare, markdown, table_of, write
 from extensions.mechanisms import MECHANISMS
-from options import Parser, add_output_option, add_scenario_options, read_scenario
+from guard import Parser
+from options import add_output_option, add_scenario_options, read_scenario
 from regulator import STRATEGIES
 from results_folder import replacing
 from settings import InputError

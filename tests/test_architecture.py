@@ -31,10 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"simulator", "records", "settings"},
     "results_folder": {"settings"},
     "storage": {"results_folder", "report", "simulator", "records", "settings", "blockchain"},
-    "plot_results": {"records", "settings", "storage"},
+    "guard": {"settings"},
+    "plot_results": {"guard", "records", "settings", "storage"},
     "options": {"simulator", "household_data", "trading", "settings"},
     "terminal": {"settings"},
-    "checking": {"options", "terminal", "settings", "verification", "verification.proof"},
+    "checking": {"guard", "terminal", "settings", "verification", "verification.proof"},
 }
 """Module -> what it may import of ours. Below are the rules for main, verification and extensions."""
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import REPOSITORY, save_run
 
 import config
+import guard
 import main
 import options
 import settings
@@ -464,10 +465,10 @@ def test_a_killed_run_leaves_the_earlier_results_and_the_next_one_works(tmp_path
 
 def test_signals_are_as_before_after_a_command(run: Callable[..., tuple[int, str, str]]) -> None:
     """A notebook that calls main keeps its own way to stop."""
-    before = [signal.getsignal(number) for number in main.STOPS]
+    before = [signal.getsignal(number) for number in guard.STOPS]
     assert run(*SMALL, "--quiet")[0] == 0
     assert run("--sed")[0] == 2
-    assert [signal.getsignal(number) for number in main.STOPS] == before
+    assert [signal.getsignal(number) for number in guard.STOPS] == before
 
 
 def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:

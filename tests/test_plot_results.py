@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -766,8 +767,19 @@ def test_a_damaged_file_gives_one_message_and_exit_code_2(
     ]
     assert plots.main([str(copy), "--only", ",".join(names)]) == 2
     message = capsys.readouterr().err
-    assert told in message and name in message, message
-    assert len(message.splitlines()) == 1
+    headline, problem = message.splitlines()
+    assert headline == "error: 1 problem in the input"
+    assert told in problem and name in problem, message
+
+
+def test_every_damaged_file_is_named(copy: Path, capsys: pytest.CaptureFixture[str]):
+    names = ("prosumers.json", "blocks.csv", "all_trades.csv")
+    for name in names:
+        (copy / name).write_text("x")
+    assert plots.main([str(copy), "--only", "trade_network"]) == 2
+    headline, *problems = capsys.readouterr().err.splitlines()
+    assert headline == "error: 3 problems in the input"
+    assert all(any(name in problem for problem in problems) for name in names)
 
 
 def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
@@ -779,10 +791,26 @@ def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
         ([str(default_day), "--only", "energy_balanse"], "no figure is called 'energy_balanse'"),
         ([str(default_day), "--only", ""], "no figure is called ''"),
         ([str(default_day), "-o", str(default_day / "summary.json")], "cannot be written"),
+        ([str(default_day), "--onyl", "x"], "did you mean --only?"),
+        ([], "required: DIR"),
     ):
         assert plots.main(arguments) == 2
-        message = capsys.readouterr().err
-        assert told in message and len(message.splitlines()) == 1, message
+        headline, problem = capsys.readouterr().err.splitlines()
+        assert headline == "error: 1 problem in the input" and told in problem
+
+
+def test_a_misspelt_figure_is_guessed_and_all_names_are_listed_once():
+    problems = plots.unknown_figures(["merit_ordr", "merit_order", "zzz", "qqq"])
+    assert problems[0] == "no figure is called 'merit_ordr'; did you mean merit_order?"
+    assert [problem.count("lorenz_fairness") for problem in problems] == [0, 1, 0]
+
+
+def test_unknown_figures_and_a_missing_folder_are_told_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert plots.main([str(tmp_path / "nowhere"), "--only", "merit_ordr"]) == 2
+    told = capsys.readouterr().err
+    assert "did you mean merit_order?" in told and "no such folder" in told
 
 
 def test_ctrl_c_ends_with_130(default_day: Path, monkeypatch: pytest.MonkeyPatch):
@@ -791,6 +819,52 @@ def test_ctrl_c_ends_with_130(default_day: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(plots, "plot_all", stopped)
     assert plots.main([str(default_day)]) == 130
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a shell and signals of POSIX")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "code", "output"),
+    [
+        ("$PLOT | true; exit ${PIPESTATUS[0]}", {0, 1}, "plots"),
+        ("$PLOT --help | true; exit ${PIPESTATUS[0]}", {0, 1}, "plots"),
+        ("LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=ascii $PLOT", {0}, "pl\u00fcts"),
+        ("timeout --preserve-status -s INT 0.4 $PLOT", {130, 0}, "plots"),
+    ],
+    ids=["reader gone", "reader of help gone", "ASCII only", "stopped"],
+)
+def test_no_traceback_whatever_becomes_of_the_terminal(
+    line: str, code: set[int], output: str, default_day: Path, tmp_path: Path
+):
+    command = f"{sys.executable} {REPOSITORY / 'plot_results.py'} {default_day}"
+    command += f" --only merit_order -o {tmp_path / output}"
+    ended = subprocess.run(
+        ["bash", "-c", line], env=os.environ | {"PLOT": command}, capture_output=True, timeout=60
+    )
+    assert ended.returncode in code, ended
+    assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
+
+
+@posix
+def test_a_benchmark_ends_without_traceback(tmp_path: Path):
+    for arguments in (
+        ("validation.py", "--data", "nowhere.csv", "--members", "nowhere.csv"),
+        (
+            "run.py",
+            "--only",
+            "mining",
+            "--runs",
+            "1",
+            "-o",
+            str(tmp_path / "nowhere" / "figures.json"),
+        ),
+    ):
+        command = [sys.executable, str(REPOSITORY / "benchmarks" / arguments[0]), *arguments[1:]]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert ended.returncode and "Traceback" not in ended.stderr, ended
 
 
 def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):
