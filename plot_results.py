@@ -54,7 +54,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from guard import Parser, guarded, stop_no_more
-from plot_data import NothingToShow, Results, Timeline
+from plot_data import NothingToShow, Results, Timeline, short_names
 from plot_style import (
     COLOUR,
     DASHED,
@@ -74,6 +74,7 @@ from plot_style import (
     many,
     minus,
     patches,
+    row_names,
     sentence,
     share,
     stack,
@@ -81,6 +82,7 @@ from plot_style import (
     time_axes,
     two_sided,
     whole_numbers,
+    width_of,
     zero_line,
 )
 from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
@@ -727,6 +729,9 @@ def trade_network(data: Results) -> Figure:
         left=0.02,
         gap=0.15,
     )
+    rank_bars(ranks, data, sold, bought)
+    ax.set_position((0.02, 0.03, ranks.get_tightbbox().x0 / fig.bbox.width - 0.045, TOP - 0.02))
+    ax.set_axis_off()
     places, shown = places_on_circle(net), pairs.head(most).iloc[::-1]
     least = shown["energy_kwh"].min() if len(pairs) > most else 0.0
     weight = ((shown["energy_kwh"] - least) / max(pairs["energy_kwh"][0] - least, 1e-9)).to_numpy()
@@ -739,34 +744,38 @@ def trade_network(data: Results) -> Figure:
     fill = np.where(net > 0, COLOUR["seller"], COLOUR["buyer"])
     ax.scatter(x, y, s=marks, c=fill, zorder=3, ec="white", lw=0.8)
     name_places(ax, data, places, size)
-    ax.set(xlim=(-1.6, 1.6), ylim=(-1.05, 1.05), aspect="equal")
-    ax.set_position((0.005, 0.03, 0.55, TOP - 0.02))
-    ax.set_axis_off()
-    rank_bars(ranks, data, sold, bought)
     return fig
 
 
 def name_places(
     ax: Axes, data: Results, places: dict[int, tuple[float, float]], size: pd.Series
 ) -> None:
-    """Names the members with the most energy around the circle, as far as names do not collide."""
+    """Names the members with the most energy around the circle, as far as there is room for a name.
+
+    The circle (radius 1) becomes as large as the names at its sides leave room for.
+    """
+    fig, letters, gap = ax.figure, 13, 24
+    first = size.sort_values(ascending=False).index[:40].tolist()
+    pixels = {m: fig.bbox.width * width_of(fig, data.home[m], letters) for m in first}
+    box = ax.get_window_extent()
+    radius = min(box.width / 2 - max(pixels.values()) - gap, box.height / 2 - gap)
+    radius = max(radius, 0.2 * box.width)
+    away = 1 + gap / radius
+    ax.set(xlim=np.array([-0.5, 0.5]) * box.width / radius, aspect="equal")
+    ax.set_ylim(-0.5 * box.height / radius, 0.5 * box.height / radius)
     taken: list[tuple[float, float, float]] = []
-    for member in size.sort_values(ascending=False).index[:40]:
-        (x, y), width = places[member], 0.1 + 0.06 * len(data.home[member])
-        free = all(
-            abs(y - other_y) > 0.085 or abs(x - other_x) > (width + other_width) / 2
-            for other_x, other_y, other_width in taken
+    for member in first:
+        (x, y), width = np.multiply(places[member], away), pixels[member] / radius + 0.1
+        middle = x + (0.5 if x > 0 else -0.5) * width
+        free = abs(x) * radius + pixels[member] < box.width / 2 and all(
+            abs(y - other_y) * radius > 25 or abs(middle - other) > (width + other_width) / 2
+            for other, other_y, other_width in taken
         )
         if free and len(taken) < 16:
-            taken.append((x, y, width))
-            ax.text(
-                1.08 * x,
-                1.08 * y,
-                data.home[member],
-                ha="left" if x > 0 else "right",
-                va="center",
-                fontsize=13,
-            )
+            taken.append((middle, y, width))
+            side = "left" if x > 0 else "right"
+            name = data.home[member]
+            ax.text(x, y, name, ha=side, va="center", fontsize=letters)
 
 
 def rank_bars(ax: Axes, data: Results, sold: pd.Series, bought: pd.Series) -> None:
@@ -877,7 +886,8 @@ def home_type_analysis(data: Results) -> Figure:
     left.barh(rows - 0.2, mean["PV"], 0.38, color=COLOUR["pv"])
     left.barh(rows + 0.2, mean["load"], 0.38, color=COLOUR["load"])
     sizes = table["type"].value_counts()
-    left.set_yticks(rows, [f"{name[:12]} ({sizes[name]:,})" for name in order])
+    short = short_names(order)
+    row_names(left, [f"{s} ({sizes[name]:,})" for s, name in zip(short, order, strict=True)])
     left.set(ylim=(len(order) - 0.4, -0.6), xlabel="Energy per home (kWh per day)")
     draw_savings(right, data, table, order)
     right.set(ylim=left.get_ylim(), ylabel="", xlabel="Saving (EUR per day)", yticks=[])
@@ -1002,11 +1012,9 @@ def top_prosumers(data: Results) -> Figure:
         if len(saving) > 10 and saving.sum() > 0
         else f"Home {data.home[table.index[0]]} saves most: {amount(table.iloc[0], 'EUR')}",
         f"Saving of {data.timeline.span} against being alone with the utility; colour: what the home owns.",
-        left=0.05 + 0.0088 * max(len(name) for name in names),
     )
     ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
-    ax.set_yticks(rows, names)
-    ax.tick_params(axis="y", length=0)
+    row_names(ax, names)
     reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
     for row, value in enumerate(table):
         place = max(value, 0) + 0.01 * reach
@@ -1290,7 +1298,8 @@ def draw_bans(ax: Axes, data: Results, found: pd.DataFrame, members: np.ndarray)
     ax.hlines(
         np.arange(len(members)), timeline.start, timeline.end, color="#DDDDDD", lw=1, zorder=0
     )
-    ax.set_yticks(range(len(members)), [data.home[member] for member in members])
+    ax.set_ylabel("Home")
+    row_names(ax, [data.home[member] for member in members])
     ax.set_ylim(max(len(members), 4) - 0.4, -0.6)
 
 
@@ -1347,7 +1356,7 @@ def money_by_party(data: Results) -> Figure:
             base += sign * values
     ax.scatter(net[shown], rows, marker="D", s=130, c="black", ec="white", lw=1.5, zorder=4)
     names = [f"{PARTIES[p]}\n{amount(net[p], 'EUR', signed=True)}" for p in shown]
-    ax.set_yticks(rows, names)
+    row_names(ax, names)
     ax.axvline(0, color="black", lw=1.2)
     ax.set(ylim=(max(len(shown), 4) - 0.4, -0.6), xlabel="Money (EUR)")
     ax.grid(axis="x")

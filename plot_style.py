@@ -63,6 +63,7 @@ STYLE: Any = {
     "grid.color": "#DDDDDD",
     "lines.linewidth": 2.6,
     "lines.scale_dashes": False,
+    "text.parse_math": False,  # a $ in the name of a home is a $
     "hatch.linewidth": 1.5,
 }
 DASHED = (0, (6, 4))
@@ -159,6 +160,24 @@ def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) ->
     """A line of text over the whole figure, in smaller letters where it would not fit."""
     line = fig.text(0.03, y, text, fontsize=fontsize, va="center", **style)
     line.set_fontsize(fontsize * min(1.0, 0.94 * fig.bbox.width / line.get_window_extent().width))
+
+
+def width_of(fig: Figure, text: str, fontsize: float) -> float:
+    """How wide a text is, as a part of the figure's width."""
+    shown = fig.text(0, 0, text, fontsize=fontsize)
+    width = shown.get_window_extent().width / fig.bbox.width
+    shown.remove()
+    return float(width)
+
+
+def row_names(ax: Axes, names: Sequence[str], **style: Any) -> None:
+    """Names the rows 0, 1, 2 ... at the left, and makes as much room for them as they need."""
+    ax.set_yticks(range(len(names)), names, **style)
+    ax.tick_params(axis="y", length=0)
+    fig, place, size = ax.figure, ax.get_position(), STYLE["ytick.labelsize"]
+    widest = max(width_of(fig, part, size) for name in names for part in name.split("\n"))
+    left = max(place.x0, 0.028 + widest + (0.025 if ax.get_ylabel() else 0.0))
+    ax.set_position((left, place.y0, place.x1 - left, place.height))
 
 
 def time_axes(axes: Sequence[Axes], timeline: Timeline, labels: Sequence[str]) -> None:

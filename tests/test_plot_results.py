@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import plot_results as plots
+from plot_data import short_names, without_common_start
 from plot_results import COLOUR, FIGURES, LEDGER_FIGURES, Results, Timeline
 from settings import InputError
 
@@ -209,6 +211,73 @@ def test_figures_stay_well_laid_out_in_other_communities(name: str, variant: Any
     names = [n for n in FIGURES if data.has_ledger or n not in LEDGER_FIGURES]
     faults = {n: f for n in names if (f := layout_faults(laid_out(n, data)))}
     assert faults == {}
+
+
+def named(folder: Path, name: Callable[[int], str]) -> Results:
+    """A saved run whose homes have these names."""
+    members = json.loads((folder / "prosumers.json").read_text())
+    renamed = [member | {"household_id": name(i)} for i, member in enumerate(members)]
+    (folder / "prosumers.json").write_text(json.dumps(renamed))
+    return Results(folder)
+
+
+NAMES: dict[str, Callable[[int], str]] = {
+    "one beginning": lambda i: f"household_{i:02d}",
+    "long, one beginning": lambda i: f"Familie M\u00fcller-L\u00fcdenscheidt, Haus {i}",
+    "long": lambda i: f"{i}, Wilhelmine Schulte-Oversohl",
+    "wide": lambda i: f"WWWWWWWW{chr(97 + i // 26)}{chr(97 + i % 26)}WW",
+    "mathematics": lambda i: f"{'ab'[i % 2]}$\\frac{i}$",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_figures_stay_well_laid_out_with_any_names(case: str, copy: Path):
+    data = named(copy, NAMES[case])
+    names = ("trade_network", "ban_timeline", "top_prosumers", "prosumer_day")
+    faults = {name: f for name in names if (f := layout_faults(laid_out(name, data)))}
+    assert faults == {}
+
+
+def test_a_ban_names_its_axis_and_its_homes_without_what_all_names_share(copy: Path):
+    data = named(copy, NAMES["one beginning"])
+    (ax,) = laid_out("ban_timeline", data).axes
+    assert ax.get_ylabel() == "Home"
+    assert {tick.get_text() for tick in ax.get_yticklabels()} <= {f"{i:02d}" for i in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["household_01", "household_02"], ["01", "02"]),
+        (["Familie M\u00fcller, Haus 8", "Familie M\u00fcller, Haus 10"], ["8", "10"]),
+        (["10010", "10011"], ["10010", "10011"]),
+        (["flat_a_1", "flat_a_2", "flat_b"], ["a_1", "a_2", "b"]),
+        (["home", "home2"], ["home", "home2"]),
+        (["h1", "h2"], ["h1", "h2"]),
+        (["Anna-Katharina Berg", "Karl"], ["Anna-Kathar\u2026", "Karl"]),
+        (
+            ["Wilhelmine Schulte (left)", "Wilhelmine Schulte (right)", "Zo\u00eb"],
+            ["Wilhel\u2026left)", "Wilhel\u2026ight)", "Zo\u00eb"],
+        ),
+        (["abcdefgh1_and_so_on", "abcdefgh2_and_so_on"], ["1_and_so_on", "2_and_so_on"]),
+        (
+            ["abcdefgh_and_so_1_on_it_goes", "abcdefgh_and_so_2_on_it_goes", "z"],
+            ["abcdef\u20260", "abcdef\u20261", "z"],
+        ),
+        ([], []),
+    ],
+)
+def test_names_are_shortened_to_what_tells_homes_apart(names: list[str], short: list[str]):
+    assert short_names(without_common_start(names)) == short
+
+
+def test_short_names_are_short_and_unique():
+    draw = np.random.default_rng(1)
+    for _ in range(200):
+        letters = draw.choice(list("ab1 _"), (30, int(draw.integers(1, 25))))
+        names = sorted({"".join(word) for word in letters})
+        short = short_names(without_common_start(names))
+        assert len(set(short)) == len(names) and max(map(len, short)) <= 12
 
 
 def test_every_axis_names_its_quantity_and_every_figure_has_a_title_and_a_question(
