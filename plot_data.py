@@ -345,6 +345,18 @@ class Timeline:
         total, whole = self.total(np.nan_to_num(values) * weight), self.total(weight)
         return np.divide(total, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
+    def by_hour_and_day(self, values: np.ndarray) -> np.ndarray:
+        """Means of the steps (T) in each hour of each day (24, days); NaN where the run has no step."""
+        hour = self.start + self.step_hours * np.arange(self.steps) + 1e-9
+        days = int(hour[-1] // 24) + 1
+        place = (hour % 24).astype(int) * days + (hour // 24).astype(int)
+        total, count = (
+            np.bincount(place, values, 24 * days),
+            np.bincount(place, minlength=24 * days),
+        )
+        mean = np.divide(total, count, out=np.full(24 * days, np.nan), where=count > 0)
+        return mean.reshape(24, days)
+
     def day(self, hour: float, pattern: str = "%-d %b") -> str:
         """The name of the day in which an hour of the axis lies."""
         if self.date is None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, save_run
 from matplotlib.figure import Figure
@@ -486,6 +487,33 @@ def test_a_dated_run_shows_dates(copy: Path):
     assert week.name(30) == "on 6 Jun at 06:00"
 
 
+def test_hours_and_days_hold_the_mean_of_their_steps():
+    """50 half-hour steps from 23:30 on: one half hour, a whole day, and half an hour."""
+    values = np.arange(50.0)
+    table = Timeline(23.5, 50, 0.5).by_hour_and_day(values)
+    assert table.shape == (24, 3)
+    assert table[23, 0] == 0 and np.isnan(table[:23, 0]).all()
+    assert table[:, 1] == pytest.approx(np.arange(1.5, 49, 2))
+    assert table[0, 2] == 49 and np.isnan(table[1:, 2]).all()
+
+
+@pytest.mark.slow
+def test_a_long_run_shows_what_repeats_every_day(variant: Any):
+    """Daily means of charge, power and price are flat; hour against day is not."""
+    data = variant("a month")
+    soc = plots.stored_kwh(data)[1:] / data.members["battery_capacity_kwh"].sum()
+    for name, shown in (
+        ("soc_heatmap", soc),
+        ("price_forecast", data.price("market_price")),
+        (
+            "battery_usage",
+            data.total("battery_charge_kwh") - data.total("battery_discharge_kwh"),
+        ),
+    ):
+        (image,) = FIGURES[name](data).axes[0].images
+        assert np.asarray(image.get_array()).T.ravel() == pytest.approx(shown), name
+
+
 def test_step_by_step_figures_are_not_cumulative(day: Results, drawn: dict[str, Figure]):
     """Trap 24: what is drawn, times the length of a step, is the energy of the file, step by step."""
     ((values, _, base),) = bands_of(drawn["energy_balance"], 0, COLOUR["pv"])
@@ -749,6 +777,61 @@ def test_a_figure_that_fails_leaves_the_earlier_picture_and_no_litter(
         plots.plot_all(copy, only=["ban_timeline"])
     assert path.read_bytes() == earlier
     assert list(path.parent.iterdir()) == [path]
+
+
+def title(name: str, data: Results) -> str:
+    return FIGURES[name](data).texts[0].get_text()
+
+
+def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
+    told = title("energy_by_source", variant("consumers only"))
+    assert told.startswith("The local market served")
+    assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
+    assert plots.p2p_share(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
+    kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}
+    assert plots.who_served(kwh) == (
+        "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
+    )
+
+
+def test_titles_speak_of_one_member_in_the_singular(variant: Any):
+    one = variant("one member")
+    told = {name: title(name, one) for name in FIGURES}
+    assert told["balance_distribution"].startswith("The one member ends with")
+    assert told["bill_before_after"].startswith("The one member pays")
+    assert not [text for text in told.values() if "1 of 1 " in text or "saves most" in text]
+    assert plots.who_pays_less(pd.Series([1.0, 0])).startswith("1 of 2 members pays less")
+    assert plots.who_pays_less(pd.Series([0.0])) == "The one member pays as much as alone here"
+
+
+def test_the_price_figure_counts_the_hours_with_trade(day: Results):
+    _, inside, traded = plots.p2p_in_band(day)
+    assert 0 < traded < 24
+    told = f"in {inside} of the {traded} hours with P2P trade"
+    assert title("price_dynamics", day).endswith(told)
+
+
+def test_self_sufficiency_that_does_not_vary_explains_nothing():
+    series = pd.Series
+    same, savings = series([0.0, 0.1, 0.0, 0.2]), series([1.0, 2, 3, 2])
+    assert plots.in_words(same, savings).startswith("All members are < 1 % self-sufficient")
+    assert plots.in_words(savings * 30, same * 0).startswith("All members save the same: 0 EUR")
+    assert "correlation +1.00" in plots.in_words(savings * 30, savings)
+
+
+def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
+    """Groups 1, 3 and 5, 7: 4 within, 20 in all; 1 - (4 / 2) / (20 / 3) = 0.7."""
+    values = pd.Series([1.0, 3, 5, 7])
+    assert plots.explained(values, ["a", "a", "b", "b"]) == pytest.approx(0.7)
+    assert plots.explained(values, ["a", "b", "a", "b"]) == 0
+    assert math.isnan(plots.explained(values, list("abcd")))
+
+
+def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
+    table, _ = plots.by_home_type(day)
+    owned = plots.explained(table["saving"], plots.groups(day))
+    assert owned > 2 * plots.explained(table["saving"], table["type"])
+    assert title("home_type_analysis", day).startswith("Having PV or a battery explains")
 
 
 def test_the_words_of_quantities():
