@@ -1417,7 +1417,7 @@ CHANNELS = {
     "utility": ("utility", ("utility_import", "utility_export")),
     "regulator": ("bonuses, penalties", ("renewable_bonus", "p2p_bonus", "market_penalty")),
     "ledger": ("block rewards", ("block_reward",)),
-    "curtailed": ("other", ()),
+    "settlement": ("market rule: spread,\nshared bill", ("auction_spread", "bill_sharing")),
 }
 
 

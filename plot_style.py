@@ -32,6 +32,7 @@ COLOUR = {
     "regulator": "#56B4E9",
     "ban": "#D55E00",
     "ledger": "#A0714F",
+    "settlement": "#F0E442",
     "community": "#332288",
     "seller": "#999933",
     "buyer": "#882255",

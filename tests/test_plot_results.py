@@ -67,6 +67,7 @@ VARIANTS = {
     "consumers only": ("--set", "NUM_PROSUMERS=0", "--set", "NUM_CONSUMERS=12"),
     "a month": ("--set", "TIME_STEPS=720", "--set", "NUM_PROSUMERS=8", "--set", "CONSENSUS=none"),
     "stake": ("--set", "CONSENSUS=pos"),
+    "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
 
@@ -398,6 +399,13 @@ def test_a_concept_has_the_same_colour_in_every_figure(drawn: dict[str, Figure])
                 seen.add(words[word])
     assert seen == {"pv", "load", "battery", "p2p", "market", "utility", "regulator"}
     assert len(set(COLOUR.values())) == len(COLOUR)
+
+
+def test_what_a_market_rule_moves_has_a_colour_of_its_own(variant: Any):
+    """It had that of curtailed PV."""
+    colours = key_colours(laid_out("money_by_party", variant("shared bill")))
+    (text,) = [text for text in colours if text.startswith("market rule")]
+    assert colours[text] == COLOUR["settlement"] != COLOUR["curtailed"]
 
 
 def lab(colour: str, blindness: np.ndarray) -> np.ndarray:
