@@ -287,9 +287,8 @@ def battery_usage(data: Results) -> Figure:
     charge, discharge = data.total("battery_charge_kwh"), data.total("battery_discharge_kwh")
     stored, long = stored_kwh(data), timeline.steps_per_point > 1
     change = stored[-1] - stored[0]
-    read = (
-        "Colour: charging less discharging, by hour and day. Below: mean and range of the content."
-    )
+    length = "day" if timeline.hours <= 100 * 24 else "week"
+    read = f"Colour: charging less discharging. Below: mean and range of each {length}."
     fig, (top, bottom) = canvas(
         f"Batteries took {amount(charge.sum(), 'kWh')} and gave {amount(discharge.sum(), 'kWh')}; "
         f"they end with {amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}",
