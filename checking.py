@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import output_file
-from options import Parser
+from guard import EXIT_WRONG, Parser
 from settings import InputError
 from terminal import progress
-
-EXIT_WRONG = 1
 
 
 def verify_command(arguments: list[str]) -> int:

@@ -10,21 +10,19 @@ import os
 
 if __name__ == "__main__":  # loading takes a moment too: Ctrl-C there ends it without a traceback
     try:
-        import signal
+        import stopping
 
-        signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nstopped\n"), os._exit(130)))
+        stopping.stop_while_loading()
     except KeyboardInterrupt:
         os._exit(130)
 
 import argparse
 import difflib
 import importlib
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,64 +31,35 @@ import simulator
 import storage
 from audit import LawBroken
 from blockchain import Race, race_of_miners
-from options import (
-    Parser,
-    add_output_option,
-    add_scenario_options,
-    read_scenario,
-    unit_hints,
-)
+from guard import EXIT_WRONG, Parser, guarded
+from options import add_output_option, add_scenario_options, read_scenario, unit_hints
 from settings import InputError, Settings, gather
-from stopping import STOPS, stop_no_more, stoppable
+from stopping import ignore_stops
 from terminal import print_summary, print_warnings, progress, work_ahead
 from trading import MIDPOINT, Mechanism
-
-EXIT_WRONG, EXIT_INPUT, EXIT_STOPPED = 1, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
-    _demand_little_of_the_terminal()
-    with stoppable():
-        try:
-            return _command(sys.argv[1:] if arguments is None else arguments)
-        except InputError as error:
-            count = len(error.problems)
-            print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
-            for problem in error.problems:
-                print(f"  {' '.join(problem.splitlines())}", file=sys.stderr)
-            return EXIT_INPUT
-        except LawBroken as error:
-            told = f"error: a law of the simulation broke, nothing was saved: {error}"
-            print(told, file=sys.stderr)
-            return EXIT_WRONG
-        except KeyboardInterrupt:
-            stop_no_more()
-            print("\nstopped; earlier results are as they were", file=sys.stderr)
-            return EXIT_STOPPED
-        except MemoryError:
-            told = "error: not enough memory for a run of this size; use fewer members or steps"
-            print(told, file=sys.stderr)
-            return EXIT_INPUT
-        except (
-            OSError
-        ) as error:  # results are InputErrors; this is what prints: a full disk, `| head`
-            _print_no_more()
-            if not isinstance(error, BrokenPipeError):
-                print(f"error: {error}", file=sys.stderr)
-            return EXIT_WRONG
+    words = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: _command(words), "stopped; earlier results are as they were")
 
 
 def _command(arguments: list[str]) -> int:
     """Runs the command that the first word names; without one, a simulation."""
     if not arguments or arguments[0].startswith("-"):
-        return run_command(arguments)
+        arguments = ["run", *arguments]
     name, *rest = arguments
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
         raise InputError([f"{name}: no such command; {hint}"])
-    return COMMANDS[name](rest)
+    try:
+        return COMMANDS[name](rest)
+    except LawBroken as error:
+        told = f"error: a law of the simulation broke, nothing was saved: {error}"
+        print(told, file=sys.stderr)
+        return EXIT_WRONG
 
 
 def read_config() -> ModuleType:
@@ -112,22 +81,6 @@ def read_config() -> ModuleType:
 
 def _lines(error: Exception) -> list[str]:
     return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-
-
-# ---------------------------------------------------------------- printing
-
-
-def _demand_little_of_the_terminal() -> None:
-    """What it cannot show, as an umlaut in ASCII, is escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):  # no stream, or no text stream
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _print_no_more() -> None:
-    """Leads the output into nothing, so that Python does not try once more when it ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # ---------------------------------------------------------------- python main.py
@@ -288,6 +241,5 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 if __name__ == "__main__":
     exit_code = main()
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stops()
     sys.exit(exit_code)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import household_data
 import settings
@@ -23,37 +22,6 @@ BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
 """What a run that keeps and saves every step needs at its peak; measured."""
 
 UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH = 100, 5
-
-
-class Once(argparse.Action):
-    """Stores a value, but not a second one that differs: the last would win without a word."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
-        given = vars(namespace).setdefault("given", {})
-        if option and given.setdefault(self.dest, value) != value:
-            told = f"{option}: given as both {given[self.dest]} and {value}; give it once"
-            raise InputError([told])
-        setattr(namespace, self.dest, value)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but its complaints are InputErrors like all others, with a guess at what was meant."""
-
-    def __init__(self, **wishes: Any):
-        super().__init__(**wishes)
-        self.register("action", None, Once)
-
-    def error(self, message: str) -> NoReturn:
-        known = list(self._option_string_actions)
-        near = [m for word in message.split() for m in difflib.get_close_matches(word, known, 1)]
-        hint = f"did you mean {near[0]}?" if near and near[0] not in message else ""
-        raise InputError([f"{message}; {hint or f'see {self.prog} --help'}"])
 
 
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:

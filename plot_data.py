@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from settings import InputError
+from settings import InputError, gather
 
 
 class NothingToShow(Exception):
@@ -214,6 +217,16 @@ class Results:
         blocks = self.event_table("blocks.csv")
         return blocks[blocks["height"] > 0]
 
+    def problems(self) -> list[str]:
+        """All that is wrong with the files, where one file alone has stopped a figure."""
+        found: list[str] = []
+        parts = ["params", "step_hours", "members", "community", "timeline", "energy", "trading"]
+        parts += ["rulings", "trades", "transfers"]
+        parts += ["blocks"] if gather(found, lambda: self.has_ledger) else []
+        for part in parts:
+            gather(found, partial(getattr, self, part))
+        return list(dict.fromkeys(found))
+
     # what follows from them
 
     @property
@@ -259,7 +272,7 @@ class Results:
     def home(self) -> list[str]:
         """What each member is called in a figure (N)."""
         names = self.members.get("household_id", self.members["prosumer_id"]).astype(str)
-        return [name if len(name) <= 12 else name[:11] + "\u2026" for name in names]
+        return short_names(without_common_start(names.tolist()))
 
     def describe(self, member: int) -> str:
         """What a home owns, in words."""
@@ -332,6 +345,18 @@ class Timeline:
         total, whole = self.total(np.nan_to_num(values) * weight), self.total(weight)
         return np.divide(total, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
+    def by_hour_and_day(self, values: np.ndarray) -> np.ndarray:
+        """Means of the steps (T) in each hour of each day (24, days); NaN where the run has no step."""
+        hour = self.start + self.step_hours * np.arange(self.steps) + 1e-9
+        days = int(hour[-1] // 24) + 1
+        place = (hour % 24).astype(int) * days + (hour // 24).astype(int)
+        total, count = (
+            np.bincount(place, values, 24 * days),
+            np.bincount(place, minlength=24 * days),
+        )
+        mean = np.divide(total, count, out=np.full(24 * days, np.nan), where=count > 0)
+        return mean.reshape(24, days)
+
     def day(self, hour: float, pattern: str = "%-d %b") -> str:
         """The name of the day in which an hour of the axis lies."""
         if self.date is None:
@@ -380,6 +405,39 @@ class Timeline:
         return places, [
             self.day(x, "%b") + y * n for x, y, n in zip(places, years, new, strict=True)
         ]
+
+
+def without_common_start(names: Sequence[str]) -> list[str]:
+    """Names without the word with which all of them begin, as household_01 -> 01; short ones stay."""
+    if max(map(len, names), default=0) <= 4:
+        return list(names)
+    shared = os.path.commonprefix(list(names))
+    for end in range(len(shared), 0, -1):
+        last, rests = shared[end - 1], [name[end:] for name in names]
+        ends = last in " _-./:#" or (last.isalpha() and all(rest[:1].isdigit() for rest in rests))
+        if ends and all(rests):
+            return rests
+    return list(names)
+
+
+def short_names(names: Sequence[str], most: int = 12) -> list[str]:
+    """Names of at most `most` letters that still differ: the beginning, or beginning and end, or a number."""
+    head, tail = most // 2, most - most // 2 - 1
+    ways = (
+        names,
+        [name if len(name) <= most else name[: most - 1].rstrip() + "\u2026" for name in names],
+        [name if len(name) <= most else name[:head] + "\u2026" + name[-tail:] for name in names],
+        [f"{name[: most - 6]}\u2026{place}" for place, name in enumerate(names)],
+    )
+    counts, short = [Counter(way) for way in ways], list[str]()
+    for forms in zip(*ways, strict=True):
+        fits = [
+            form
+            for form, count in zip(forms, counts, strict=True)
+            if len(form) <= most and count[form] == 1
+        ]
+        short.append(fits[0] if fits else forms[-1])
+    return short
 
 
 def clock(hour: float) -> str:

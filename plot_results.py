@@ -13,8 +13,9 @@ Conventions
 - One colour per concept in every figure (`COLOUR`, after Okabe and Ito: safe for colour-blind readers).
 - Energy over time is drawn as average power in kW, so hourly and 15-minute runs compare. One day has
   an axis of clock hours, more days an axis of days or dates. Beyond 14 days each point is the mean of
-  one day, beyond 100 days of one week; the line below the title then says so. Nothing is summed up
-  over time unless the axis says "so far".
+  one day, beyond 100 days of one week; the line below the title then says so. Where such means would
+  hide what repeats every day, colours show hour of the day against day. Nothing is summed up over time
+  unless the axis says "so far".
 - A bill is cash paid for energy minus the value of the change in stored energy at the mean market
   price, so who empties a battery has not saved. Bonuses and penalties stand beside it.
 - Where a run has nothing to show, the figure says so in one sentence. Only the figures of the ledger
@@ -23,10 +24,20 @@ Conventions
 
 from __future__ import annotations
 
+import os
+
+if __name__ == "__main__":  # loading takes a moment: Ctrl-C there ends it without a traceback
+    try:
+        import stopping
+
+        stopping.stop_while_loading()
+    except KeyboardInterrupt:
+        os._exit(130)
+
 import argparse
+import difflib
 import functools
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -40,29 +51,37 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plot_data import NothingToShow, Results, Timeline
+from guard import Parser, guarded
+from plot_data import NothingToShow, Results, Timeline, short_names
 from plot_style import (
     COLOUR,
     DASHED,
+    MAP_RIGHT,
     MUTED,
     NARROW_KEY,
     PALE,
+    RIGHT,
     STYLE,
     TOP,
     WIDE_KEY,
     amount,
     bands,
+    beside,
     canvas,
+    day_map,
     dot,
     key,
     key_above,
+    left_end,
     line,
     many,
     minus,
     patches,
+    row_names,
     sentence,
     share,
     stack,
@@ -70,10 +89,12 @@ from plot_style import (
     time_axes,
     two_sided,
     whole_numbers,
+    width_of,
     zero_line,
 )
 from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
-from settings import InputError
+from settings import InputError, gather
+from stopping import ignore_stops
 
 # ---------------------------------------------------------------- the registry
 
@@ -172,6 +193,22 @@ def energy_balance(data: Results) -> Figure:
     )
 
 
+def who_served(kwh: dict[str, float]) -> str:
+    """The shares of home and neighbours; before them the market or the utility where it served most."""
+    whole = sum(kwh.values())
+    own, near = kwh["own PV"] + kwh["own battery"], kwh["neighbours (P2P)"]
+    outside = max(("local market", "utility"), key=lambda name: kwh[name])
+    if own + near >= kwh[outside]:
+        return (
+            f"Own roof and battery served {share(own, whole)} of the load, "
+            f"neighbours {share(near, whole)}"
+        )
+    return (
+        f"The {outside} served {share(kwh[outside], whole)} of the load, "
+        f"own roof and battery {share(own, whole)}, neighbours {share(near, whole)}"
+    )
+
+
 @figure
 def energy_by_source(data: Results) -> Figure:
     """Who serves the homes' load?"""
@@ -180,11 +217,8 @@ def energy_by_source(data: Results) -> Figure:
         raise NothingToShow("No home used any energy in this run.")
     served = {name: part.sum(axis=1) for name, part in sources_of_load(data).items()}
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
-    own = served["own PV"].sum() + served["own battery"].sum()
-    near = served["neighbours (P2P)"].sum()
     fig, (ax,) = canvas(
-        f"Own roof and battery served {share(own, load.sum())} of the load, "
-        f"neighbours {share(near, load.sum())}",
+        who_served({name: float(part.sum()) for name, part in served.items()}),
         "Load by what served it: own PV first, then battery, neighbours, market, utility."
         + data.timeline.note,
         right=WIDE_KEY,
@@ -243,25 +277,36 @@ def need_batteries(data: Results) -> pd.Series:
     return capacity
 
 
+CHARGING = LinearSegmentedColormap.from_list("charging", ["#762A83", "#F7F7F7", COLOUR["battery"]])
+TOO_HIGH = LinearSegmentedColormap.from_list("too high", [COLOUR["p2p"], "#F7F7F7", COLOUR["ban"]])
+
+
 @figure
 def battery_usage(data: Results) -> Figure:
     """When do the batteries work, and how full are they together?"""
     capacity, timeline = need_batteries(data), data.timeline
     charge, discharge = data.total("battery_charge_kwh"), data.total("battery_discharge_kwh")
-    stored = stored_kwh(data)
+    stored, long = stored_kwh(data), timeline.steps_per_point > 1
     change = stored[-1] - stored[0]
+    length = "day" if timeline.hours <= 100 * 24 else "week"
+    read = f"Colour: charging less discharging. Below: mean and range of each {length}."
     fig, (top, bottom) = canvas(
         f"Batteries took {amount(charge.sum(), 'kWh')} and gave {amount(discharge.sum(), 'kWh')}; "
         f"they end with {amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}",
         f"{many(int((capacity > 0).sum()), 'battery', 'batteries')}, "
-        f"{amount(capacity.sum(), 'kWh')} in all. Above zero charging, below discharging."
-        + timeline.note
-        + " Pale: range." * (timeline.steps_per_point > 1),
+        f"{amount(capacity.sum(), 'kWh')} in all. "
+        + (read if long else "Above zero charging, below discharging."),
         heights=(1.5, 1),
+        right=MAP_RIGHT if long else RIGHT,
     )
-    stack(top, timeline.edges, [("", COLOUR["battery"], timeline.rate(charge))])
-    stack(top, timeline.edges, [("", "#7FCEB9", timeline.rate(discharge))], sign=-1)
-    zero_line(top)
+    if long:
+        power = (charge - discharge) / timeline.step_hours
+        most = float(np.nanmax(np.abs(timeline.by_hour_and_day(power)))) or 1.0
+        day_map(top, beside(top), timeline, power, "Power (kW)", CHARGING, (-most, most))
+    else:
+        stack(top, timeline.edges, [("", COLOUR["battery"], timeline.rate(charge))])
+        stack(top, timeline.edges, [("", "#7FCEB9", timeline.rate(discharge))], sign=-1)
+        zero_line(top)
     draw_content(bottom, timeline, stored)
     for setting, usual, name in (("MAX", 1.0, "full"), ("MIN", 0.0, "empty")):
         level = data.setting(f"BATTERY_{setting}_SOC", usual) * capacity.sum()
@@ -270,7 +315,10 @@ def battery_usage(data: Results) -> Figure:
             name, (timeline.end, level), (-4, 3), textcoords="offset points", ha="right"
         )
     bottom.set_ylim(0, capacity.sum() * 1.15)
-    time_axes([top, bottom], timeline, ["Average power (kW)", "Stored (kWh)"])
+    names = ["Hour of the day" if long else "Average power (kW)", "Stored (kWh)"]
+    time_axes([top, bottom], timeline, names)
+    if long:
+        top.grid(False)
     return fig
 
 
@@ -300,36 +348,35 @@ def soc_rows(data: Results, most: int = 240) -> tuple[np.ndarray, int]:
 
 @figure
 def soc_heatmap(data: Results) -> Figure:
-    """How full is each battery at each time?"""
+    """How full are the batteries at each time?"""
     capacity, timeline = need_batteries(data), data.timeline
-    owners = int((capacity > 0).sum())
+    owners, long = int((capacity > 0).sum()), timeline.steps_per_point > 1
     soc, per_row = soc_rows(data)
     stored = stored_kwh(data)
+    count = many(owners, "battery", "batteries")
     fig, (ax, scale) = canvas(
         f"The batteries begin {share(stored[0], capacity.sum())} full "
         f"and end {share(stored[-1], capacity.sum())} full",
-        f"State of charge at the end of each step, "
-        f"{many(owners, 'battery', 'batteries')}, the fullest on top."
-        + (f" Each row: mean of {per_row}." if per_row > 1 else "")
-        + timeline.note,
+        f"State of charge of {count} together, by hour of the day and day."
+        if long
+        else f"State of charge at the end of each step, {count}, the fullest on top."
+        + (f" Each row: mean of {per_row}." if per_row > 1 else ""),
         widths=(40, 1),
         gap=0.02,
-        right=0.895,
+        right=MAP_RIGHT,
     )
-    image = ax.imshow(
-        soc,
-        aspect="auto",
-        interpolation="nearest",
-        cmap="cividis",
-        vmin=0,
-        vmax=1,
-        extent=(timeline.start, timeline.end, owners, 0),
-    )
-    time_axes([ax], timeline, ["Batteries, fullest first"])
+    if long:
+        together = stored[1:] / capacity.sum()
+        day_map(ax, scale, timeline, together, "State of charge", "cividis", (0, 1))
+    else:
+        extent = (timeline.start, timeline.end, owners, 0)
+        look: Any = {"aspect": "auto", "interpolation": "nearest", "cmap": "cividis"}
+        fig.colorbar(ax.imshow(soc, vmin=0, vmax=1, extent=extent, **look), cax=scale)
+        whole_numbers(ax.yaxis)
+        scale.set_ylabel("State of charge")
+    time_axes([ax], timeline, ["Hour of the day" if long else "Batteries, fullest first"])
     ax.grid(False)
-    whole_numbers(ax.yaxis)
-    fig.colorbar(image, cax=scale, format=lambda value, _: f"{value:.0%}".replace("%", " %"))
-    scale.set_ylabel("State of charge")
+    scale.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     return fig
 
 
@@ -363,19 +410,37 @@ def renewable_usage(data: Results) -> Figure:
 def price_forecast(data: Results) -> Figure:
     """How good is the price forecast that members act on?"""
     forecast, settled = data.price("price_forecast"), data.price("market_price")
-    error, timeline = np.abs(forecast - settled), data.timeline
-    gathered = timeline.steps_per_point > 1
+    missed, timeline = forecast - settled, data.timeline
+    error, long = np.abs(missed), timeline.steps_per_point > 1
     fig, (top, bottom) = canvas(
         f"The forecast misses the settled price by {amount(100 * error.mean(), 'ct/kWh')} "
         f"({share(error.mean(), settled.mean())}) on average",
-        "Above: the price that members expect, and the one that settles. Below: "
-        + (f"mean absolute error.{timeline.note}" if gathered else "forecast minus settled."),
-        heights=(2.2, 1),
-        right=NARROW_KEY,
+        "By hour of the day and day. Above: the price that settles. Below: forecast minus settled."
+        if long
+        else "Above: the price that members expect, and the one that settles. "
+        "Below: forecast minus settled.",
+        heights=(1, 1) if long else (2.2, 1),
+        right=MAP_RIGHT if long else NARROW_KEY,
     )
-    line(top, timeline.edges, timeline.mean(settled), COLOUR["market"], lw=5)
-    line(top, timeline.edges, timeline.mean(forecast), COLOUR["load"], ls=DASHED, lw=2)
-    missed = timeline.mean(error if gathered else forecast - settled)
+    if long:
+        most = 100 * float(error.max()) or 1.0
+        seen = 0.0, max(float(settled.max()), 1e-9)
+        day_map(top, beside(top), timeline, settled, "Price (EUR/kWh)", "cividis", seen)
+        day_map(
+            bottom,
+            beside(bottom),
+            timeline,
+            100 * missed,
+            "Error (ct/kWh)",
+            TOO_HIGH,
+            (-most, most),
+        )
+        time_axes([top, bottom], timeline, ["Hour of the day"] * 2)
+        for ax in (top, bottom):
+            ax.grid(False)
+        return fig
+    line(top, timeline.edges, settled, COLOUR["market"], lw=5)
+    line(top, timeline.edges, forecast, COLOUR["load"], ls=DASHED, lw=2)
     stack(bottom, timeline.edges, [("", MUTED, 100 * missed)])
     zero_line(bottom)
     time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (ct/kWh)"])
@@ -398,7 +463,7 @@ def p2p_price_range(data: Results) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def p2p_in_band(data: Results) -> tuple[float, float, float]:
+def p2p_in_band(data: Results) -> tuple[float, int, int]:
     """(mean P2P price, steps with P2P inside the local market's two prices, steps with P2P)."""
     average, energy = data.price("p2p_price"), data.community["p2p_kwh"].to_numpy()
     traded = (energy > 0) & np.isfinite(average)
@@ -416,8 +481,11 @@ def price_dynamics(data: Results) -> Figure:
     """Do neighbours trade at better prices than the local market and the utility offer?"""
     timeline, edges = data.timeline, data.timeline.edges
     mean, inside, traded = p2p_in_band(data)
+    unit = "hour" if timeline.step_hours == 1 else "step"
     fig, (ax,) = canvas(
-        f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices {share(inside, traded)} of the time"
+        f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in "
+        + ("all " if inside == traded else f"{inside:,} of the ")
+        + f"{many(traded, unit)} with P2P trade"
         if traded
         else "Neighbours traded nothing: only the other prices applied",
         "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
@@ -498,6 +566,17 @@ def trading_activity(data: Results) -> Figure:
     return fig
 
 
+def p2p_share(p2p: float, bought: float, sold: float) -> str:
+    """What P2P is of the energy that members buy and sell; they may do only one of the two."""
+    if not sold:
+        return f"P2P is {share(p2p, bought)} of what members buy; they sell nothing"
+    if not bought:
+        return f"P2P is {share(p2p, sold)} of what members sell; they buy nothing"
+    return (
+        f"P2P is {share(p2p, bought)} of what members buy and {share(p2p, sold)} of what they sell"
+    )
+
+
 @figure
 def p2p_vs_market(data: Results) -> Figure:
     """How much of what members buy and sell goes through neighbours, market and utility?"""
@@ -521,7 +600,7 @@ def p2p_vs_market(data: Results) -> Figure:
         data,
         bands(data, bought),
         bands(data, sold),
-        f"P2P is {share(p2p, all_bought)} of what members buy and {share(p2p, all_sold)} of what they sell",
+        p2p_share(p2p, all_bought, all_sold),
         "Above zero: bought by members, from whom. Below: sold by members, to whom.",
         (f"Bought: {amount(all_bought, 'kWh')}", f"Sold: {amount(all_sold, 'kWh')}"),
     )
@@ -716,6 +795,9 @@ def trade_network(data: Results) -> Figure:
         left=0.02,
         gap=0.15,
     )
+    rank_bars(ranks, data, sold, bought)
+    ax.set_position((0.02, 0.03, left_end(ranks) - 0.045, TOP - 0.02))
+    ax.set_axis_off()
     places, shown = places_on_circle(net), pairs.head(most).iloc[::-1]
     least = shown["energy_kwh"].min() if len(pairs) > most else 0.0
     weight = ((shown["energy_kwh"] - least) / max(pairs["energy_kwh"][0] - least, 1e-9)).to_numpy()
@@ -728,34 +810,38 @@ def trade_network(data: Results) -> Figure:
     fill = np.where(net > 0, COLOUR["seller"], COLOUR["buyer"])
     ax.scatter(x, y, s=marks, c=fill, zorder=3, ec="white", lw=0.8)
     name_places(ax, data, places, size)
-    ax.set(xlim=(-1.6, 1.6), ylim=(-1.05, 1.05), aspect="equal")
-    ax.set_position((0.005, 0.03, 0.55, TOP - 0.02))
-    ax.set_axis_off()
-    rank_bars(ranks, data, sold, bought)
     return fig
 
 
 def name_places(
     ax: Axes, data: Results, places: dict[int, tuple[float, float]], size: pd.Series
 ) -> None:
-    """Names the members with the most energy around the circle, as far as names do not collide."""
+    """Names the members with the most energy around the circle, as far as there is room for a name.
+
+    The circle (radius 1) becomes as large as the names at its sides leave room for.
+    """
+    fig, letters, gap = ax.figure, 13, 24
+    first = size.sort_values(ascending=False).index[:40].tolist()
+    pixels = {m: fig.bbox.width * width_of(fig, data.home[m], letters) for m in first}
+    box = ax.get_window_extent()
+    radius = min(box.width / 2 - max(pixels.values()) - gap, box.height / 2 - gap)
+    radius = max(radius, 0.2 * box.width)
+    away = 1 + gap / radius
+    ax.set(xlim=np.array([-0.5, 0.5]) * box.width / radius, aspect="equal")
+    ax.set_ylim(-0.5 * box.height / radius, 0.5 * box.height / radius)
     taken: list[tuple[float, float, float]] = []
-    for member in size.sort_values(ascending=False).index[:40]:
-        (x, y), width = places[member], 0.1 + 0.06 * len(data.home[member])
-        free = all(
-            abs(y - other_y) > 0.085 or abs(x - other_x) > (width + other_width) / 2
-            for other_x, other_y, other_width in taken
+    for member in first:
+        (x, y), width = np.multiply(places[member], away), pixels[member] / radius + 0.1
+        middle = x + (0.5 if x > 0 else -0.5) * width
+        free = abs(x) * radius + pixels[member] < box.width / 2 and all(
+            abs(y - other_y) * radius > 25 or abs(middle - other) > (width + other_width) / 2
+            for other, other_y, other_width in taken
         )
         if free and len(taken) < 16:
-            taken.append((x, y, width))
-            ax.text(
-                1.08 * x,
-                1.08 * y,
-                data.home[member],
-                ha="left" if x > 0 else "right",
-                va="center",
-                fontsize=13,
-            )
+            taken.append((middle, y, width))
+            side = "left" if x > 0 else "right"
+            name = data.home[member]
+            ax.text(x, y, name, ha=side, va="center", fontsize=letters)
 
 
 def rank_bars(ax: Axes, data: Results, sold: pd.Series, bought: pd.Series) -> None:
@@ -845,17 +931,35 @@ def by_home_type(data: Results, most: int = 12) -> tuple[pd.DataFrame, list[str]
     return pd.DataFrame({"type": kind} | {name: n / days for name, n in numbers.items()}), order
 
 
+def explained(values: pd.Series, kinds: Any) -> float:
+    """Part of the variance of values (N) between kinds (N), corrected for their number (adjusted R^2)."""
+    count, size = len(np.unique(kinds)), len(values)
+    if size <= count or not np.ptp(values):
+        return math.nan
+    within = ((values - values.groupby(np.asarray(kinds)).transform("mean")) ** 2).sum()
+    whole = ((values - values.mean()) ** 2).sum()
+    return max(0.0, 1 - within / (size - count) / (whole / (size - 1)))
+
+
+def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray) -> str:
+    """Whether its type or what it owns tells what a home saves; with too few homes, the median."""
+    parts = explained(saving, kind), explained(saving, owned)
+    if kind.nunique() < 2 or not np.isfinite(parts).all():
+        home = "median home" if len(saving) > 1 else "home"
+        return f"The {home} saves {amount(float(saving.median()), 'EUR')} per day"
+    by_type, by_owned = (share(part, 1) for part in parts)
+    if len(set(owned)) < 2:
+        return f"The type of a home explains {by_type} of the differences in saving"
+    return f"Having PV or a battery explains {by_owned} of the differences in saving, the type {by_type}"
+
+
 @figure
 def home_type_analysis(data: Results) -> Figure:
-    """Which types of homes gain?"""
+    """What tells how much a home saves, its type or what it owns?"""
     table, order = by_home_type(data)
-    typical = table.groupby("type")["saving"].median()
     mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
-    best = amount(typical.max(), "EUR")
     fig, (left, right) = canvas(
-        f"Homes of {typical.idxmax()} save most: median {best} per day"
-        if len(order) > 1
-        else f"The median home saves {best} per day",
+        type_or_possession(table["saving"], table["type"], groups(data)),
         "Left: energy of the average home of a type. "
         "Right: saving of each home against being alone, median and quartiles.",
         widths=(1, 1.2),
@@ -866,7 +970,8 @@ def home_type_analysis(data: Results) -> Figure:
     left.barh(rows - 0.2, mean["PV"], 0.38, color=COLOUR["pv"])
     left.barh(rows + 0.2, mean["load"], 0.38, color=COLOUR["load"])
     sizes = table["type"].value_counts()
-    left.set_yticks(rows, [f"{name[:12]} ({sizes[name]:,})" for name in order])
+    short = short_names(order)
+    row_names(left, [f"{s} ({sizes[name]:,})" for s, name in zip(short, order, strict=True)])
     left.set(ylim=(len(order) - 0.4, -0.6), xlabel="Energy per home (kWh per day)")
     draw_savings(right, data, table, order)
     right.set(ylim=left.get_ylim(), ylabel="", xlabel="Saving (EUR per day)", yticks=[])
@@ -905,9 +1010,11 @@ def balance_distribution(data: Results) -> Figure:
     low, middle, high = (
         amount(float(balance.quantile(q)), "EUR", signed=True) for q in (0, 0.5, 1)
     )
-    wallet = amount(data.setting("INITIAL_WALLET", 0), "EUR")
+    wallet, middle_eur = amount(data.setting("INITIAL_WALLET", 0), "EUR"), float(balance.median())
     fig, (ax,) = canvas(
-        f"The median balance is {middle}; they reach from {low} to {high}",
+        f"The median balance is {middle}; they reach from {low} to {high}"
+        if low != high
+        else f"{'Every' if len(balance) > 1 else 'The one'} member ends with {middle}",
         f"Money after {data.timeline.span}, {wallet} at the start: energy, bonuses and penalties. "
         "Stored energy is not valued.",
         right=WIDE_KEY + 0.02,
@@ -919,7 +1026,9 @@ def balance_distribution(data: Results) -> Figure:
         hue_order=[name for name in reversed(GROUPS) if name in found],
         palette={name: COLOUR[colour] for name, colour in GROUPS.items()},
         bins=int(np.clip(3 * len(balance) ** 0.5, 5, 40)),
-        binrange=(balance.min(), balance.min() + max(float(np.ptp(balance)), 0.01)),
+        binrange=(balance.min(), balance.max())
+        if np.ptp(balance) >= 0.01
+        else (middle_eur - 0.01, middle_eur + 0.01),
         legend=False,
         ax=ax,
         **bars,
@@ -934,15 +1043,25 @@ def balance_distribution(data: Results) -> Figure:
     return fig
 
 
+def who_pays_less(saving: pd.Series) -> str:
+    """How many members pay less here than alone, and how much less all pay."""
+    whole, better = float(saving.sum()), int((saving > ALMOST_NOTHING_EUR).sum())
+    difference = f"{amount(abs(whole), 'EUR')} {'less' if whole >= 0 else 'more'}"
+    if abs(whole) <= ALMOST_NOTHING_EUR * len(saving):
+        difference = "as much as alone"
+    if len(saving) == 1:
+        return f"The one member pays {difference} here" + " than alone" * ("EUR" in difference)
+    pay = "pays" if better == 1 else "pay"
+    return f"{better:,} of {len(saving):,} members {pay} less here than alone; all together {difference}"
+
+
 @figure
 def bill_before_after(data: Results) -> Figure:
     """What does each member pay alone with the utility, and what here?"""
     table = bills(data).sort_values("alone", ignore_index=True)
-    better = int((table["saving"] > ALMOST_NOTHING_EUR).sum())
-    worse, whole = int((table["saving"] < -ALMOST_NOTHING_EUR).sum()), table["saving"].sum()
+    worse = int((table["saving"] < -ALMOST_NOTHING_EUR).sum())
     fig, (ax,) = canvas(
-        f"{better:,} of {many(len(table), 'member')} pay less here than alone; "
-        f"all together {amount(abs(whole), 'EUR')} {'less' if whole >= 0 else 'more'}",
+        who_pays_less(table["saving"]),
         f"Bill of {data.timeline.span}: cash for energy minus the value of the change in stored energy, "
         "without bonuses and penalties.",
         right=WIDE_KEY + 0.03,
@@ -989,13 +1108,12 @@ def top_prosumers(data: Results) -> Figure:
         f"The ten best make {share(table.sum(), saving.sum())} of all savings: "
         f"{amount(table.sum(), 'EUR')} of {amount(saving.sum(), 'EUR')}"
         if len(saving) > 10 and saving.sum() > 0
-        else f"Home {data.home[table.index[0]]} saves most: {amount(table.iloc[0], 'EUR')}",
+        else f"Home {data.home[table.index[0]]} saves {'most: ' if len(saving) > 1 else ''}"
+        + amount(table.iloc[0], "EUR"),
         f"Saving of {data.timeline.span} against being alone with the utility; colour: what the home owns.",
-        left=0.05 + 0.0088 * max(len(name) for name in names),
     )
     ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
-    ax.set_yticks(rows, names)
-    ax.tick_params(axis="y", length=0)
+    row_names(ax, names)
     reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
     for row, value in enumerate(table):
         place = max(value, 0) + 0.01 * reach
@@ -1023,13 +1141,21 @@ def correlation(x: pd.Series, y: pd.Series) -> float:
     return float(x.corr(y)) if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
 
 
-def in_words(related: float) -> str:
-    """What a correlation of self-sufficiency and saving says."""
+def in_words(sufficiency: pd.Series, saving: pd.Series) -> str:
+    """What self-sufficiency (%) says about saving (EUR per day): nothing where one of them hardly varies."""
+    related = correlation(sufficiency, saving)
+    if len(saving) > 1 and np.ptp(saving) < 2 * ALMOST_NOTHING_EUR:
+        return f"All members save the same: {amount(float(saving.mean()), 'EUR')} per day"
+    if len(saving) > 1 and np.ptp(sufficiency) < 1:
+        all_of_them = share(float(sufficiency.mean()), 100)
+        return (
+            f"All members are {all_of_them} self-sufficient: their savings differ for other reasons"
+        )
     if not np.isfinite(related):
         return "Self-sufficiency and saving of each member"
     number = minus(f"{related:+.2f}")
     if abs(related) < 0.2:
-        return f"Self-sufficient members save as much as others (correlation {number})"
+        return f"Self-sufficiency hardly tells who saves (correlation {number})"
     more = "more" if related > 0 else "less"
     return f"The more self-sufficient save {more} by trading (correlation {number})"
 
@@ -1039,7 +1165,7 @@ def prosumer_performance(data: Results) -> Figure:
     """Do the members who need little from others save most?"""
     table = performance(data)
     fig, (ax,) = canvas(
-        in_words(correlation(table["sufficiency"], table["saving"])),
+        in_words(table["sufficiency"], table["saving"]),
         "Each dot a member, the larger the more PV. "
         "Self-sufficiency: load neither bought nor taken from the initial charge.",
         right=WIDE_KEY + 0.02,
@@ -1279,7 +1405,8 @@ def draw_bans(ax: Axes, data: Results, found: pd.DataFrame, members: np.ndarray)
     ax.hlines(
         np.arange(len(members)), timeline.start, timeline.end, color="#DDDDDD", lw=1, zorder=0
     )
-    ax.set_yticks(range(len(members)), [data.home[member] for member in members])
+    ax.set_ylabel("Home")
+    row_names(ax, [data.home[member] for member in members])
     ax.set_ylim(max(len(members), 4) - 0.4, -0.6)
 
 
@@ -1290,7 +1417,7 @@ CHANNELS = {
     "utility": ("utility", ("utility_import", "utility_export")),
     "regulator": ("bonuses, penalties", ("renewable_bonus", "p2p_bonus", "market_penalty")),
     "ledger": ("block rewards", ("block_reward",)),
-    "curtailed": ("other", ()),
+    "settlement": ("market rule: spread,\nshared bill", ("auction_spread", "bill_sharing")),
 }
 
 
@@ -1336,7 +1463,7 @@ def money_by_party(data: Results) -> Figure:
             base += sign * values
     ax.scatter(net[shown], rows, marker="D", s=130, c="black", ec="white", lw=1.5, zorder=4)
     names = [f"{PARTIES[p]}\n{amount(net[p], 'EUR', signed=True)}" for p in shown]
-    ax.set_yticks(rows, names)
+    row_names(ax, names)
     ax.axvline(0, color="black", lw=1.2)
     ax.set(ylim=(max(len(shown), 4) - 0.4, -0.6), xlabel="Money (EUR)")
     ax.grid(axis="x")
@@ -1489,22 +1616,35 @@ def plot_all(
 ) -> list[Path]:
     """Writes the figures (all, or those named) into folder/plots, or `output`; returns their paths.
 
-    `progress` is told each name before its figure is drawn. Raises InputError.
+    `progress` is told each name before its figure is drawn. Raises InputError with all that is wrong.
     """
     names = list(FIGURES) if only is None else list(dict.fromkeys(only))
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        there = ", ".join(FIGURES)
-        raise InputError([f"no figure is called {name!r}; there are {there}" for name in unknown])
-    data, goal = Results(folder), Path(output or Path(folder) / "plots")
-    left_out = () if data.has_ledger else LEDGER_FIGURES
+    problems = unknown_figures(names)
+    data, goal = gather(problems, lambda: Results(folder)), Path(output or Path(folder) / "plots")
+    if data is None or problems:
+        raise InputError(problems)
     try:
+        left_out = () if data.has_ledger else LEDGER_FIGURES
         goal.mkdir(parents=True, exist_ok=True)
         for name in left_out:
             (goal / f"{name}.png").unlink(missing_ok=True)
         return [write(name, data, goal, progress) for name in names if name not in left_out]
+    except InputError as error:
+        raise InputError(list(dict.fromkeys([*error.problems, *data.problems()]))) from None
     except OSError as error:
         raise InputError([f"{goal}: cannot be written ({error.strerror or error})"]) from None
+
+
+def unknown_figures(names: Sequence[str]) -> list[str]:
+    """A problem for each name that no figure has: the name that was meant, or once all names."""
+    problems, listed = [], False
+    for name in (name for name in names if name not in FIGURES):
+        near = difflib.get_close_matches(name, FIGURES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if not near and not listed:
+            hint, listed = f"; there are {', '.join(FIGURES)}", True
+        problems.append(f"no figure is called {name!r}{hint}")
+    return problems
 
 
 def write(
@@ -1547,12 +1687,13 @@ class Progress:
 
 def command_line() -> argparse.ArgumentParser:
     questions = "\n".join(f"  {name:<22}{draw.__doc__}" for name, draw in FIGURES.items())
-    parser = argparse.ArgumentParser(
-        prog="plot_results.py",
+    parser = Parser(
+        prog="python plot_results.py",
         description="Draw the figures of a run from its results folder.",
         epilog="example:\n  python plot_results.py results --only merit_order,trade_network\n\n"
         f"figures and their questions:\n{questions}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="results folder of a run")
     parser.add_argument(
@@ -1564,8 +1705,8 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def draw_command(arguments: Sequence[str] | None = None) -> None:
+    """Draws what the command line asks for."""
     options = command_line().parse_args(arguments)
     only = None
     if options.only is not None:
@@ -1573,21 +1714,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun, progress = time.monotonic(), Progress(len(only or FIGURES))
     try:
         drawn = plot_all(options.folder, only, progress, options.output)
-    except InputError as error:
+    finally:
         progress.finish()
-        print("\n".join(error.problems), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        progress.finish()
-        print("stopped", file=sys.stderr)
-        return 130
-    progress.finish()
     goal = options.output or options.folder / "plots"
     print(f"{many(len(drawn), 'figure')} in {goal} ({time.monotonic() - begun:.1f} s)")
     if len(drawn) < len(set(only or FIGURES)):
         print("without the figures of the ledger: this run has none (CONSENSUS = none)")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    told = "stopped; the figures drawn so far are new, the others as they were"
+    return guarded(lambda: draw_command(arguments), told)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    ignore_stops()
+    sys.exit(exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
@@ -30,6 +32,7 @@ COLOUR = {
     "regulator": "#56B4E9",
     "ban": "#D55E00",
     "ledger": "#A0714F",
+    "settlement": "#F0E442",
     "community": "#332288",
     "seller": "#999933",
     "buyer": "#882255",
@@ -63,9 +66,12 @@ STYLE: Any = {
     "grid.color": "#DDDDDD",
     "lines.linewidth": 2.6,
     "lines.scale_dashes": False,
+    "text.parse_math": False,  # a $ in the name of a home is a $
     "hatch.linewidth": 1.5,
 }
 DASHED = (0, (6, 4))
+MAP_RIGHT = 0.895
+"Where a map of colours ends that leaves room for its scale."
 
 Layer = tuple[str, str, np.ndarray]
 "What one band of a stack is: its name, its colour, its values."
@@ -161,6 +167,31 @@ def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) ->
     line.set_fontsize(fontsize * min(1.0, 0.94 * fig.bbox.width / line.get_window_extent().width))
 
 
+def width_of(fig: Figure | SubFigure, text: str, fontsize: float) -> float:
+    """How wide a text is, as a part of the figure's width."""
+    shown = fig.text(0, 0, text, fontsize=fontsize)
+    width = shown.get_window_extent().width / fig.bbox.width
+    shown.remove()
+    return float(width)
+
+
+def left_end(ax: Axes) -> float:
+    """Where axes begin with all their names, as a part of the figure's width."""
+    box = ax.get_tightbbox()
+    assert box is not None, "axes that are drawn have a box"
+    return float(box.x0 / ax.figure.bbox.width)
+
+
+def row_names(ax: Axes, names: Sequence[str], **style: Any) -> None:
+    """Names the rows 0, 1, 2 ... at the left, and makes as much room for them as they need."""
+    ax.set_yticks(range(len(names)), names, **style)
+    ax.tick_params(axis="y", length=0)
+    fig, place, size = ax.figure, ax.get_position(), STYLE["ytick.labelsize"]
+    widest = max(width_of(fig, part, size) for name in names for part in name.split("\n"))
+    left = max(place.x0, 0.028 + widest + (0.025 if ax.get_ylabel() else 0.0))
+    ax.set_position((left, place.y0, place.x1 - left, place.height))
+
+
 def time_axes(axes: Sequence[Axes], timeline: Timeline, labels: Sequence[str]) -> None:
     """Gives axes that stand above each other one time axis, with names below the lowest."""
     places, names = timeline.ticks()
@@ -173,6 +204,37 @@ def time_axes(axes: Sequence[Axes], timeline: Timeline, labels: Sequence[str]) -
             for midnight in multiples(timeline.start, timeline.end, 24):
                 ax.axvline(midnight, color="#BBBBBB", lw=1, zorder=0.5)
     axes[-1].set_xlabel(timeline.label)
+
+
+def day_map(
+    ax: Axes,
+    scale: Axes,
+    timeline: Timeline,
+    values: np.ndarray,
+    name: str,
+    colours: Colormap | str,
+    limits: tuple[float, float],
+) -> None:
+    """The values (T) of a long run as colours: a column for each day, its hours from bottom to top."""
+    image = ax.imshow(
+        timeline.by_hour_and_day(values),
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        extent=(0, 24 * math.ceil(timeline.end / 24 - 1e-9), 0, 24),
+    )
+    ax.set_yticks(range(0, 25, 6), [f"{hour:02d}:00" for hour in range(0, 25, 6)])
+    ax.figure.colorbar(image, cax=scale)
+    scale.set_ylabel(name)
+
+
+def beside(ax: Axes) -> Axes:
+    """Axes for the colours of a map, at its right."""
+    place = ax.get_position()
+    return ax.figure.add_axes((place.x1 + 0.015, place.y0, 0.016, place.height))
 
 
 def whole_numbers(*axes: Axis) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from blockchain import Draft, Race, race_of_miners
+from guard import guarded
 
 MINERS = 15
 BLOCKS = {2: 400, 3: 200, 4: 100, 5: 30, 6: 6, 7: 4, 8: 4}
@@ -66,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -21,6 +21,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from guard import guarded
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAVED = Path(__file__).resolve().parent / "results.json"
 
@@ -225,4 +229,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -16,6 +16,7 @@ import config
 import report
 import settings
 import simulator
+from guard import guarded
 
 ROWS = {
     "pv_kwh": ("PV", "kWh", 1, 1),
@@ -61,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -20,6 +20,7 @@ import prosumer
 import settings
 import simulator
 from extensions import comparison
+from guard import guarded
 
 SIZES = (0.0, 0.5, 1.0, 1.5)
 SHARING = ["supply_demand_ratio", "mid_market_rate", "bill_sharing", "none"]
@@ -132,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -14,7 +14,7 @@ import numpy as np
 import output_file
 import settings
 from extensions.mechanisms import MECHANISMS, no_orders
-from options import Parser
+from guard import Parser
 from records import Orders, StepPrices
 from settings import InputError, gather, microeur
 from storage import fixed

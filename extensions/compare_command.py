@@ -13,13 +13,8 @@ import pandas as pd
 
 from extensions.comparison import Case, compare, interval, table_of, write
 from extensions.mechanisms import MECHANISMS
-from options import (
-    Parser,
-    add_output_option,
-    add_scenario_options,
-    read_scenario,
-    unit_hints,
-)
+from guard import Parser
+from options import add_output_option, add_scenario_options, read_scenario, unit_hints
 from regulator import STRATEGIES
 from results_folder import pictures, refuse_unless_ours, replacing
 from settings import gather

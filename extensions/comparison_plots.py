@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from extensions.comparison import INDICES, SHOWN, Case, gini, interval, table_of
-from plot_style import MUTED, PALE, STYLE, canvas, key, minus, stroke
+from extensions.comparison import INDICES, SHOWN, Case, interval, table_of
+from plot_results import lorenz
+from plot_style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
 
 Group = tuple[str, str]
+MOST = 16
+"""Groups that one figure can show on a projector."""
 
 COLOURS = ["#0072B2", "#56B4E9", "#332288", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#8A8A8A"]
 """One colour per market rule, in the order of the comparison; grey comes last, for nobody trading."""
@@ -35,6 +38,18 @@ class Comparison:
         self.objectives = list(dict.fromkeys(objective for _, objective in self.groups))
         self.default = default if default in self.groups else self.groups[0]
         self.runs = self.table["seed"].nunique()
+
+    @property
+    def noun(self) -> str:
+        """What is compared."""
+        if len(self.objectives) == 1:
+            return "rule"
+        return "objective" if len(self.rules) == 1 else "rule and objective"
+
+    @property
+    def left(self) -> float:
+        """Where axes begin that leave room for the names of groups."""
+        return 0.24 if self.noun != "rule and objective" else 0.31
 
     def of(self, group: Group) -> list[Case]:
         return [c for c in self.cases if (c.row["mechanism"], c.row["objective"]) == group]
@@ -89,10 +104,12 @@ def winners(data: Comparison) -> Figure:
     order = sorted(data.groups, key=lambda g: data.values(g, "savings_eur").mean())
     fig, axes = canvas(
         winning_sentence(data, order),
-        f"Mean over {data.runs} seeds with 95 % interval. The same homes, weather and prices for all.",
+        f"Mean over {data.runs} seeds with 95 % interval. The same homes, weather and prices for all."
+        + some_of(data),
         widths=(1, 1, 1),
-        left=0.24,
+        left=data.left,
     )
+    order = order[-MOST:]
     for ax, name in zip(axes, names, strict=True):
         text, unit, _ = SHOWN[name]
         scale = 100 if unit == "%" else 1
@@ -116,6 +133,11 @@ def winners(data: Comparison) -> Figure:
     return fig
 
 
+def some_of(data: Comparison, most: int = MOST) -> str:
+    """What the reader must know where a figure cannot show every group."""
+    return f" {most} of {len(data.groups)} shown." if len(data.groups) > most else ""
+
+
 def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
     """Who saves most; all whose paired difference to the best is no more than noise stand together."""
     best = data.values(order[-1], "savings_eur")
@@ -132,31 +154,36 @@ def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
 
 
 def radar(data: Comparison) -> Figure:
-    """How do the six indices of each rule compare with the default's?"""
+    """How do the six indices of each rule or objective compare with the default's?"""
     shown = data.groups[:8]
     fig, axes = canvas(
-        "Six indices of each rule, from 0 (centre) to 1 (rim)",
-        f"Filled: the rule. Grey line: {data.name(data.default)}. Means over {data.runs} seeds.",
+        f"Six indices of each {data.noun}, from 0 (centre) to 1 (rim)",
+        f"Filled: the {data.noun}. Grey line: {data.name(data.default)}. "
+        f"Means over {data.runs} seeds." + some_of(data, 8),
     )
     axes[0].remove()
     angles = np.linspace(0, 2 * math.pi, len(INDICES), endpoint=False)
     base = _indices(data, data.default)
-    columns = min(4, len(shown)) if len(shown) != 4 else 2
-    rows = math.ceil(len(shown) / columns)
+    columns = min(4, len(shown))
+    width, height = 0.94 / columns, 0.74 / math.ceil(len(shown) / columns)
     for k, group in enumerate(shown):
         row, column = divmod(k, columns)
-        width, height = 0.94 / columns, 0.83 / rows
-        place = (0.03 + (column + 0.17) * width, 0.85 - (row + 0.83) * height)
-        ax = fig.add_axes((*place, 0.66 * width, 0.6 * height), projection="polar")
+        place = (
+            *(0.03 + (column + 0.12) * width, 0.84 - (row + 0.95) * height),
+            *(0.76 * width, 0.72 * height),
+        )
+        ax = fig.add_axes(place, projection="polar")
         values = _indices(data, group)
         ax.fill(angles, values, color=data.colour(group), alpha=0.45)
         ax.plot(np.append(angles, 0), np.append(values, values[0]), color=data.colour(group), lw=2)
-        ax.plot(np.append(angles, 0), np.append(base, base[0]), color="#555555", lw=1.2)
+        ax.plot(np.append(angles, 0), np.append(base, base[0]), color="#555555", lw=1.6)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.5, 1.0], ["", ""])
-        ax.set_xticks(angles, [name.replace("_", "\n") for name in INDICES], fontsize=10)
-        ax.tick_params(pad=1)
-        ax.set_title(data.name(group), fontsize=13, loc="center", pad=16, fontweight="bold")
+        ax.set_xticks(angles, [str(number + 1) for number in range(len(angles))], fontsize=14)
+        ax.tick_params(pad=0)
+        ax.set_title(data.name(group), fontsize=15, loc="center", pad=10, fontweight="bold")
+    words = [f"{k + 1} {name.replace('_', ' ')}" for k, name in enumerate(INDICES)]
+    headline(fig, "    ".join(words), 0.045, fontsize=15)
     return fig
 
 
@@ -172,11 +199,14 @@ def savings_per_member(data: Comparison) -> Figure:
     """Who gains and who loses against being alone?"""
     order = sorted(data.groups, key=lambda g: float(np.median(data.savings(g))))
     fig, (ax,) = canvas(
-        f"Most members gain most with {data.name(order[-1])}",
-        "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %.",
-        left=0.24,
+        f"The median member saves most with {data.name(order[-1])}: "
+        f"{amount(float(np.median(data.savings(order[-1]))), 'EUR')}",
+        "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
+        + some_of(data),
+        left=data.left,
         right=0.86,
     )
+    order = order[-MOST:]
     for y, group in enumerate(order):
         values = data.savings(group)
         low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
@@ -199,29 +229,34 @@ def savings_per_member(data: Comparison) -> Figure:
     return fig
 
 
+def mean_lorenz(data: Comparison, group: Group) -> np.ndarray:
+    """Mean of the Lorenz curves of the seeds (101), so that its area is the mean Gini of the tables."""
+    people, curves = np.linspace(0, 1, 101), []
+    for case in data.of(group):
+        if case.row["gini_savings"] is not None:
+            curve = lorenz(case.savings_eur)[0]
+            curves.append(np.interp(people, np.linspace(0, 1, len(curve)), curve))
+    return np.mean(curves, axis=0) if curves else np.full(len(people), np.nan)
+
+
 def lorenz_curves(data: Comparison) -> Figure:
     """How evenly are the savings spread over the members?"""
+    ginis = {group: interval(data.values(group, "gini_savings"))[0] for group in data.groups}
+    order = sorted((g for g in data.groups if np.isfinite(ginis[g])), key=lambda g: ginis[g])
     fig, (ax,) = canvas(
-        "How evenly the savings are spread",
-        "Lorenz curves of all members of all seeds; below zero: members that lose. Straight: all save the same.",
-        right=0.66,
+        evenness([(data.name(group), ginis[group]) for group in order]),
+        f"Lorenz curves and Gini, means over {data.runs} seeds; below zero: members that lose. "
+        "Straight: all save the same." + some_of(data),
+        right=0.9 - data.left,
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
     handles = []
-    for group in data.groups:
-        values = np.sort(data.savings(group))
-        if values.sum() <= 0:
-            continue
-        share = np.concatenate([[0], np.cumsum(values) / values.sum() * 100])
-        ax.plot(
-            np.linspace(0, 100, len(share)),
-            share,
-            color=data.colour(group),
-            ls=data.line(group),
-            lw=2.6,
-        )
-        name = f"{data.name(group)}: Gini {gini(values):.2f}"
-        handles.append(stroke(name, data.colour(group), ls=data.line(group), lw=2.6))
+    for group in order[:MOST]:
+        curve = 100 * mean_lorenz(data, group)
+        style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
+        ax.plot(np.arange(101), curve, **style)
+        told = f"{data.name(group)}: Gini {ginis[group]:.2f}"
+        handles.append(stroke(told, **_key_style(style)))
     ax.set_xlim(0, 100)
     ax.set_ylim(max(ax.get_ylim()[0], -100), 100)
     ax.set_xlabel("Members, from the least saving (%)")
@@ -231,6 +266,18 @@ def lorenz_curves(data: Comparison) -> Figure:
     return fig
 
 
+def evenness(ginis: Sequence[tuple[str, float]]) -> str:
+    """The title of the Lorenz curves, from names and Gini, the smallest first."""
+    if not ginis:
+        return "Together nobody saved anything"
+    (even, low), (uneven, high) = ginis[0], ginis[-1]
+    if len(ginis) == 1:
+        return f"Gini {low:.2f}: how evenly the savings are spread"
+    if f"{low:.2f}" == f"{high:.2f}":
+        return f"Savings are spread alike: Gini {low:.2f}"
+    return f"Savings are spread most evenly with {even} (Gini {low:.2f}), least with {uneven} ({high:.2f})"
+
+
 # ---------------------------------------------------------------- at which prices
 
 
@@ -238,11 +285,13 @@ def price_by_hour(data: Comparison) -> Figure:
     """What does a kWh cost between neighbours, hour by hour, under each rule?"""
     fig, (ax,) = canvas(
         "What a kWh costs between neighbours",
-        f"Mean of each hour over {data.runs} seeds. Bill sharing settles at the end, so its price is 0.",
-        right=0.66,
+        f"Mean of each hour over {data.runs} seeds."
+        + " Bill sharing settles at the end, so its price is 0." * ("bill_sharing" in data.rules)
+        + some_of(data),
+        right=0.9 - data.left,
     )
     handles = []
-    for group in data.groups:
+    for group in data.groups[:MOST]:
         hours = np.concatenate([case.hour for case in data.of(group)])
         price = np.concatenate([case.price_eur_per_kwh for case in data.of(group)])
         if np.isnan(price).all():

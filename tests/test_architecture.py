@@ -33,11 +33,12 @@ ALLOWED: dict[str, set[str]] = {
     "stopping": set(),
     "results_folder": {"settings", "stopping"},
     "storage": {"results_folder", "report", "simulator", "records", "settings", "blockchain"},
-    "plot_results": {"records", "settings", "storage"},
+    "guard": {"settings", "stopping"},
+    "plot_results": {"guard", "stopping", "records", "settings", "storage"},
     "options": {"simulator", "household_data", "trading", "settings"},
     "terminal": {"settings", "stopping"},
     "checking": {
-        *("options", "output_file", "terminal", "settings"),
+        *("guard", "output_file", "terminal", "settings"),
         *("verification", "verification.proof"),
     },
 }

@@ -8,15 +8,19 @@ import os
 import re
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_settings
+from matplotlib.figure import Figure
+from test_plot_results import layout_faults
 
 import main
 import simulator
 from extensions import compare_command
 from extensions import comparison as c
+from extensions import comparison_plots as p
 
 SMALL = {"NUM_PROSUMERS": 12, "TIME_STEPS": 24, "CONSENSUS": "none"}
 
@@ -128,6 +132,99 @@ def test_the_table_in_the_terminal_fits_into_80_columns(
     assert "…" not in "".join(lines), "nothing is cut off"
     for rule in set(table["mechanism"]):
         assert any(line.startswith(rule) for line in lines)
+
+
+# ---------------------------------------------------------------- figures
+
+
+@pytest.fixture(scope="module")
+def rules(cases: list[c.Case]) -> p.Comparison:
+    return p.Comparison(cases, ("midpoint", "maximize_renewable"))
+
+
+@pytest.fixture(scope="module")
+def objectives() -> p.Comparison:
+    """Every objective under one rule."""
+    return p.Comparison(
+        c.compare(
+            lambda seed: simulator.prepare(make_settings(SEED=seed, **SMALL)),
+            ["midpoint"],
+            ["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"],
+            range(1, 3),
+        ),
+        ("midpoint", "maximize_renewable"),
+    )
+
+
+@pytest.fixture(scope="module")
+def both() -> p.Comparison:
+    """More groups than a figure can show."""
+    return p.Comparison(
+        c.compare(
+            lambda seed: simulator.prepare(make_settings(SEED=seed, **SMALL)),
+            [name for name in c.MECHANISMS if name != "huang"],
+            ["maximize_renewable", "maximize_profit", "chaos"],
+            range(1, 3),
+        ),
+        ("midpoint", "maximize_renewable"),
+    )
+
+
+def drawn(name: str, data: p.Comparison) -> Figure:
+    with matplotlib.rc_context(p.STYLE):
+        fig = p.FIGURES[name](data)
+        fig.canvas.draw()
+    return fig
+
+
+@pytest.mark.parametrize("compared", ["rules", "objectives", "both"])
+@pytest.mark.parametrize("name", p.FIGURES)
+def test_figures_of_a_comparison_are_well_laid_out(
+    name: str, compared: str, request: pytest.FixtureRequest
+) -> None:
+    assert layout_faults(drawn(name, request.getfixturevalue(compared))) == []
+
+
+def test_titles_name_what_is_compared(rules: p.Comparison, objectives: p.Comparison) -> None:
+    for data, noun in ((rules, "rule"), (objectives, "objective")):
+        title, subtitle = drawn("radar", data).texts[:2]
+        assert title.get_text().startswith(f"Six indices of each {noun},")
+        assert subtitle.get_text().startswith(f"Filled: the {noun}.")
+
+
+def test_bill_sharing_is_explained_where_it_is_compared(
+    rules: p.Comparison, objectives: p.Comparison
+) -> None:
+    for data, there in ((rules, True), (objectives, False)):
+        assert ("Bill sharing" in drawn("price_by_hour", data).texts[1].get_text()) == there
+
+
+def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> None:
+    medians = {g: np.median(objectives.savings(g)) for g in objectives.groups}
+    best = max(medians, key=medians.__getitem__)
+    told = drawn("savings_per_member", objectives).texts[0].get_text()
+    assert told.startswith(f"The median member saves most with {objectives.name(best)}: ")
+    assert f"{medians[best]:.2f} EUR" in told
+
+
+def test_lorenz_curves_agree_with_the_gini_of_the_tables(rules: p.Comparison) -> None:
+    keys = [text.get_text() for text in drawn("lorenz_curves", rules).legends[0].get_texts()]
+    for group in rules.groups:
+        mean = c.interval(rules.values(group, "gini_savings"))[0]
+        if np.isnan(mean):
+            continue
+        curve = p.mean_lorenz(rules, group)
+        assert 1 - (curve[1:] + curve[:-1]).sum() / 100 == pytest.approx(mean, abs=0.005)
+        assert f"{rules.name(group)}: Gini {mean:.2f}" in keys
+
+
+def test_evenness_in_words() -> None:
+    assert p.evenness([]) == "Together nobody saved anything"
+    assert p.evenness([("a", 0.5)]).startswith("Gini 0.50")
+    assert p.evenness([("a", 0.5), ("b", 0.501)]).startswith("Savings are spread alike")
+    assert "most evenly with a (Gini 0.30), least with b (0.50)" in p.evenness(
+        [("a", 0.3), ("b", 0.5)]
+    )
 
 
 @pytest.mark.parametrize(

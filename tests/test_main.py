@@ -537,9 +537,12 @@ def test_a_stop_that_python_dropped_is_raised_again_before_results_are_replaced(
 
 
 @posix
-def test_a_second_stop_counts_when_the_first_was_dropped() -> None:
+def test_a_second_stop_counts_when_the_first_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at once, where it would meet the clearing up of the first; but after a moment."""
     with stopping.stoppable():
         Raising()
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(stopping, "AGAIN_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     stopping.stop_if_asked()  # and the next command begins without it

@@ -6,15 +6,18 @@ import csv
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, save_run
 from matplotlib.figure import Figure
@@ -23,6 +26,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import plot_results as plots
+from plot_data import short_names, without_common_start
 from plot_results import COLOUR, FIGURES, LEDGER_FIGURES, Results, Timeline
 from settings import InputError
 
@@ -63,6 +67,7 @@ VARIANTS = {
     "consumers only": ("--set", "NUM_PROSUMERS=0", "--set", "NUM_CONSUMERS=12"),
     "a month": ("--set", "TIME_STEPS=720", "--set", "NUM_PROSUMERS=8", "--set", "CONSENSUS=none"),
     "stake": ("--set", "CONSENSUS=pos"),
+    "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
 
@@ -210,6 +215,73 @@ def test_figures_stay_well_laid_out_in_other_communities(name: str, variant: Any
     assert faults == {}
 
 
+def named(folder: Path, name: Callable[[int], str]) -> Results:
+    """A saved run whose homes have these names."""
+    members = json.loads((folder / "prosumers.json").read_text())
+    renamed = [member | {"household_id": name(i)} for i, member in enumerate(members)]
+    (folder / "prosumers.json").write_text(json.dumps(renamed))
+    return Results(folder)
+
+
+NAMES: dict[str, Callable[[int], str]] = {
+    "one beginning": lambda i: f"household_{i:02d}",
+    "long, one beginning": lambda i: f"Familie M\u00fcller-L\u00fcdenscheidt, Haus {i}",
+    "long": lambda i: f"{i}, Wilhelmine Schulte-Oversohl",
+    "wide": lambda i: f"WWWWWWWW{chr(97 + i // 26)}{chr(97 + i % 26)}WW",
+    "mathematics": lambda i: f"{'ab'[i % 2]}$\\frac{i}$",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_figures_stay_well_laid_out_with_any_names(case: str, copy: Path):
+    data = named(copy, NAMES[case])
+    names = ("trade_network", "ban_timeline", "top_prosumers", "prosumer_day")
+    faults = {name: f for name in names if (f := layout_faults(laid_out(name, data)))}
+    assert faults == {}
+
+
+def test_a_ban_names_its_axis_and_its_homes_without_what_all_names_share(copy: Path):
+    data = named(copy, NAMES["one beginning"])
+    (ax,) = laid_out("ban_timeline", data).axes
+    assert ax.get_ylabel() == "Home"
+    assert {tick.get_text() for tick in ax.get_yticklabels()} <= {f"{i:02d}" for i in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["household_01", "household_02"], ["01", "02"]),
+        (["Familie M\u00fcller, Haus 8", "Familie M\u00fcller, Haus 10"], ["8", "10"]),
+        (["10010", "10011"], ["10010", "10011"]),
+        (["flat_a_1", "flat_a_2", "flat_b"], ["a_1", "a_2", "b"]),
+        (["home", "home2"], ["home", "home2"]),
+        (["h1", "h2"], ["h1", "h2"]),
+        (["Anna-Katharina Berg", "Karl"], ["Anna-Kathar\u2026", "Karl"]),
+        (
+            ["Wilhelmine Schulte (left)", "Wilhelmine Schulte (right)", "Zo\u00eb"],
+            ["Wilhel\u2026left)", "Wilhel\u2026ight)", "Zo\u00eb"],
+        ),
+        (["abcdefgh1_and_so_on", "abcdefgh2_and_so_on"], ["1_and_so_on", "2_and_so_on"]),
+        (
+            ["abcdefgh_and_so_1_on_it_goes", "abcdefgh_and_so_2_on_it_goes", "z"],
+            ["abcdef\u20260", "abcdef\u20261", "z"],
+        ),
+        ([], []),
+    ],
+)
+def test_names_are_shortened_to_what_tells_homes_apart(names: list[str], short: list[str]):
+    assert short_names(without_common_start(names)) == short
+
+
+def test_short_names_are_short_and_unique():
+    draw = np.random.default_rng(1)
+    for _ in range(200):
+        letters = draw.choice(list("ab1 _"), (30, int(draw.integers(1, 25))))
+        names = sorted({"".join(word) for word in letters})
+        short = short_names(without_common_start(names))
+        assert len(set(short)) == len(names) and max(map(len, short)) <= 12
+
+
 def test_every_axis_names_its_quantity_and_every_figure_has_a_title_and_a_question(
     drawn: dict[str, Figure],
 ):
@@ -329,6 +401,13 @@ def test_a_concept_has_the_same_colour_in_every_figure(drawn: dict[str, Figure])
     assert len(set(COLOUR.values())) == len(COLOUR)
 
 
+def test_what_a_market_rule_moves_has_a_colour_of_its_own(variant: Any):
+    """It had that of curtailed PV."""
+    colours = key_colours(laid_out("money_by_party", variant("shared bill")))
+    (text,) = [text for text in colours if text.startswith("market rule")]
+    assert colours[text] == COLOUR["settlement"] != COLOUR["curtailed"]
+
+
 def lab(colour: str, blindness: np.ndarray) -> np.ndarray:
     """CIE Lab (D65) of a colour as a colour-blind eye sees it; the matrix acts on linear RGB."""
     rgb = np.array(matplotlib.colors.to_rgb(colour))
@@ -414,6 +493,33 @@ def test_a_dated_run_shows_dates(copy: Path):
     week = Timeline(0, 168, 1.0, Results(copy).timeline.date)
     assert week.ticks()[1][:2] == ["Mon 5 Jun", "Tue 6 Jun"]
     assert week.name(30) == "on 6 Jun at 06:00"
+
+
+def test_hours_and_days_hold_the_mean_of_their_steps():
+    """50 half-hour steps from 23:30 on: one half hour, a whole day, and half an hour."""
+    values = np.arange(50.0)
+    table = Timeline(23.5, 50, 0.5).by_hour_and_day(values)
+    assert table.shape == (24, 3)
+    assert table[23, 0] == 0 and np.isnan(table[:23, 0]).all()
+    assert table[:, 1] == pytest.approx(np.arange(1.5, 49, 2))
+    assert table[0, 2] == 49 and np.isnan(table[1:, 2]).all()
+
+
+@pytest.mark.slow
+def test_a_long_run_shows_what_repeats_every_day(variant: Any):
+    """Daily means of charge, power and price are flat; hour against day is not."""
+    data = variant("a month")
+    soc = plots.stored_kwh(data)[1:] / data.members["battery_capacity_kwh"].sum()
+    for name, shown in (
+        ("soc_heatmap", soc),
+        ("price_forecast", data.price("market_price")),
+        (
+            "battery_usage",
+            data.total("battery_charge_kwh") - data.total("battery_discharge_kwh"),
+        ),
+    ):
+        (image,) = FIGURES[name](data).axes[0].images
+        assert np.asarray(image.get_array()).T.ravel() == pytest.approx(shown), name
 
 
 def test_step_by_step_figures_are_not_cumulative(day: Results, drawn: dict[str, Figure]):
@@ -681,6 +787,61 @@ def test_a_figure_that_fails_leaves_the_earlier_picture_and_no_litter(
     assert list(path.parent.iterdir()) == [path]
 
 
+def title(name: str, data: Results) -> str:
+    return FIGURES[name](data).texts[0].get_text()
+
+
+def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
+    told = title("energy_by_source", variant("consumers only"))
+    assert told.startswith("The local market served")
+    assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
+    assert plots.p2p_share(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
+    kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}
+    assert plots.who_served(kwh) == (
+        "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
+    )
+
+
+def test_titles_speak_of_one_member_in_the_singular(variant: Any):
+    one = variant("one member")
+    told = {name: title(name, one) for name in FIGURES}
+    assert told["balance_distribution"].startswith("The one member ends with")
+    assert told["bill_before_after"].startswith("The one member pays")
+    assert not [text for text in told.values() if "1 of 1 " in text or "saves most" in text]
+    assert plots.who_pays_less(pd.Series([1.0, 0])).startswith("1 of 2 members pays less")
+    assert plots.who_pays_less(pd.Series([0.0])) == "The one member pays as much as alone here"
+
+
+def test_the_price_figure_counts_the_hours_with_trade(day: Results):
+    _, inside, traded = plots.p2p_in_band(day)
+    assert 0 < traded < 24
+    told = f"in {inside} of the {traded} hours with P2P trade"
+    assert title("price_dynamics", day).endswith(told)
+
+
+def test_self_sufficiency_that_does_not_vary_explains_nothing():
+    series = pd.Series
+    same, savings = series([0.0, 0.1, 0.0, 0.2]), series([1.0, 2, 3, 2])
+    assert plots.in_words(same, savings).startswith("All members are < 1 % self-sufficient")
+    assert plots.in_words(savings * 30, same * 0).startswith("All members save the same: 0 EUR")
+    assert "correlation +1.00" in plots.in_words(savings * 30, savings)
+
+
+def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
+    """Groups 1, 3 and 5, 7: 4 within, 20 in all; 1 - (4 / 2) / (20 / 3) = 0.7."""
+    values = pd.Series([1.0, 3, 5, 7])
+    assert plots.explained(values, ["a", "a", "b", "b"]) == pytest.approx(0.7)
+    assert plots.explained(values, ["a", "b", "a", "b"]) == 0
+    assert math.isnan(plots.explained(values, list("abcd")))
+
+
+def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
+    table, _ = plots.by_home_type(day)
+    owned = plots.explained(table["saving"], plots.groups(day))
+    assert owned > 2 * plots.explained(table["saving"], table["type"])
+    assert title("home_type_analysis", day).startswith("Having PV or a battery explains")
+
+
 def test_the_words_of_quantities():
     assert plots.amount(1971.171, "kWh") == "1,971 kWh"
     assert plots.amount(-0.4567, "EUR", signed=True) == "\u22120.46 EUR"
@@ -766,8 +927,19 @@ def test_a_damaged_file_gives_one_message_and_exit_code_2(
     ]
     assert plots.main([str(copy), "--only", ",".join(names)]) == 2
     message = capsys.readouterr().err
-    assert told in message and name in message, message
-    assert len(message.splitlines()) == 1
+    headline, problem = message.splitlines()
+    assert headline == "error: 1 problem in the input"
+    assert told in problem and name in problem, message
+
+
+def test_every_damaged_file_is_named(copy: Path, capsys: pytest.CaptureFixture[str]):
+    names = ("prosumers.json", "blocks.csv", "all_trades.csv")
+    for name in names:
+        (copy / name).write_text("x")
+    assert plots.main([str(copy), "--only", "trade_network"]) == 2
+    headline, *problems = capsys.readouterr().err.splitlines()
+    assert headline == "error: 3 problems in the input"
+    assert all(any(name in problem for problem in problems) for name in names)
 
 
 def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
@@ -779,10 +951,26 @@ def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
         ([str(default_day), "--only", "energy_balanse"], "no figure is called 'energy_balanse'"),
         ([str(default_day), "--only", ""], "no figure is called ''"),
         ([str(default_day), "-o", str(default_day / "summary.json")], "cannot be written"),
+        ([str(default_day), "--onyl", "x"], "did you mean --only?"),
+        ([], "required: DIR"),
     ):
         assert plots.main(arguments) == 2
-        message = capsys.readouterr().err
-        assert told in message and len(message.splitlines()) == 1, message
+        headline, problem = capsys.readouterr().err.splitlines()
+        assert headline == "error: 1 problem in the input" and told in problem
+
+
+def test_a_misspelt_figure_is_guessed_and_all_names_are_listed_once():
+    problems = plots.unknown_figures(["merit_ordr", "merit_order", "zzz", "qqq"])
+    assert problems[0] == "no figure is called 'merit_ordr'; did you mean merit_order?"
+    assert [problem.count("lorenz_fairness") for problem in problems] == [0, 1, 0]
+
+
+def test_unknown_figures_and_a_missing_folder_are_told_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert plots.main([str(tmp_path / "nowhere"), "--only", "merit_ordr"]) == 2
+    told = capsys.readouterr().err
+    assert "did you mean merit_order?" in told and "no such folder" in told
 
 
 def test_ctrl_c_ends_with_130(default_day: Path, monkeypatch: pytest.MonkeyPatch):
@@ -791,6 +979,52 @@ def test_ctrl_c_ends_with_130(default_day: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(plots, "plot_all", stopped)
     assert plots.main([str(default_day)]) == 130
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a shell and signals of POSIX")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "code", "output"),
+    [
+        ("$PLOT | true; exit ${PIPESTATUS[0]}", {0, 1}, "plots"),
+        ("$PLOT --help | true; exit ${PIPESTATUS[0]}", {0, 1}, "plots"),
+        ("LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=ascii $PLOT", {0}, "pl\u00fcts"),
+        ("timeout --preserve-status -s INT 0.4 $PLOT", {130, 0}, "plots"),
+    ],
+    ids=["reader gone", "reader of help gone", "ASCII only", "stopped"],
+)
+def test_no_traceback_whatever_becomes_of_the_terminal(
+    line: str, code: set[int], output: str, default_day: Path, tmp_path: Path
+):
+    command = f"{sys.executable} {REPOSITORY / 'plot_results.py'} {default_day}"
+    command += f" --only merit_order -o {tmp_path / output}"
+    ended = subprocess.run(
+        ["bash", "-c", line], env=os.environ | {"PLOT": command}, capture_output=True, timeout=60
+    )
+    assert ended.returncode in code, ended
+    assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
+
+
+@posix
+def test_a_benchmark_ends_without_traceback(tmp_path: Path):
+    for arguments in (
+        ("validation.py", "--data", "nowhere.csv", "--members", "nowhere.csv"),
+        (
+            "run.py",
+            "--only",
+            "mining",
+            "--runs",
+            "1",
+            "-o",
+            str(tmp_path / "nowhere" / "figures.json"),
+        ),
+    ):
+        command = [sys.executable, str(REPOSITORY / "benchmarks" / arguments[0]), *arguments[1:]]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert ended.returncode and "Traceback" not in ended.stderr, ended
 
 
 def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):

@@ -70,10 +70,17 @@ class Files:
         self.table(name, lambda rows: rows[row].update({column: text}))
 
 
+@pytest.fixture(scope="module")
+def small_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day of 24 homes, read only: large enough for every rule, small enough to be verified often."""
+    folder = tmp_path_factory.mktemp("small_day") / "results"
+    return save_run(folder, "--set=NUM_PROSUMERS=20", "--set=NUM_CONSUMERS=4")
+
+
 @pytest.fixture
-def files(default_day: Path, tmp_path: Path) -> Files:
-    """A copy of the default day."""
-    return Files(Path(shutil.copytree(default_day, tmp_path / "copy")))
+def files(small_day: Path, tmp_path: Path) -> Files:
+    """A copy of the small day."""
+    return Files(Path(shutil.copytree(small_day, tmp_path / "copy")))
 
 
 def has(report: Report, rule: str, where: str, detail: str = "") -> bool:
@@ -364,8 +371,8 @@ def test_a_ban_has_a_known_reason_and_keeps_it(banning: Files) -> None:
 
 @pytest.mark.parametrize("text", ["-0.000000001", "0.000000001", "99.000000000"])
 def test_an_avoidable_penalty_is_a_part_of_the_penalty(text: str, files: Files) -> None:
-    files.set("regulator_actions.csv", 1234, "avoidable_penalty_eur", text)
-    assert has(verify(files.folder), "avoidable penalty", "step 12, member 34")
+    files.set("regulator_actions.csv", 12 * 24 + 7, "avoidable_penalty_eur", text)
+    assert has(verify(files.folder), "avoidable penalty", "step 12, member 7")
 
 
 # ------------------------------------------------------------------------------------ right runs
@@ -416,11 +423,11 @@ def test_nothing_is_found_in_a_run_of_given_prices(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_that_our_own_runs_promise_cannot_be_left_out(
-    name: str, column: str, default_day: Path, tmp_path: Path
+    name: str, column: str, small_day: Path, tmp_path: Path
 ) -> None:
     """Without it the rule that reads it would be silent; a folder by the contract alone has none."""
     copy = tmp_path / "results"
-    shutil.copytree(default_day, copy)
+    shutil.copytree(small_day, copy)
     header, rest = (copy / name).read_text().split("\n", 1)
     (copy / name).write_text(header.replace(column, "another_" + column) + "\n" + rest)
     with pytest.raises(Unreadable) as raised:

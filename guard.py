@@ -1,0 +1,93 @@
+"""How a command ends: in words and with an exit code, whatever happens; never with a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from settings import InputError
+from stopping import EXIT_STOPPED, stop_no_more, stoppable
+
+EXIT_WRONG, EXIT_INPUT = 1, 2
+
+
+class Once(argparse.Action):
+    """Stores a value, but not a second one that differs: the last would win without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given", {})
+        if option and given.setdefault(self.dest, value) != value:
+            told = f"{option}: given as both {given[self.dest]} and {value}; give it once"
+            raise InputError([told])
+        setattr(namespace, self.dest, value)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but its complaints are InputErrors like all others, with a guess at what was meant."""
+
+    def __init__(self, **wishes: Any):
+        super().__init__(**wishes)
+        self.register("action", None, Once)
+
+    def error(self, message: str) -> NoReturn:
+        known = list(self._option_string_actions)
+        near = [m for word in message.split() for m in difflib.get_close_matches(word, known, 1)]
+        hint = f"did you mean {near[0]}?" if near and near[0] not in message else ""
+        raise InputError([f"{message}; {hint or f'see {self.prog} --help'}"])
+
+
+def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
+    """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
+    _demand_little_of_the_terminal()
+    with stoppable():
+        try:
+            try:
+                return command() or 0
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()  # here, not when Python ends: the reader may be gone (`| head`)
+        except InputError as error:
+            count = len(error.problems)
+            print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
+            for problem in error.problems:
+                print(f"  {' '.join(problem.splitlines())}", file=sys.stderr)
+            return EXIT_INPUT
+        except KeyboardInterrupt:
+            stop_no_more()
+            print(f"\n{stopped}", file=sys.stderr)
+            return EXIT_STOPPED
+        except MemoryError:
+            told = "error: not enough memory for a run of this size; use fewer members or steps"
+            print(told, file=sys.stderr)
+            return EXIT_INPUT
+        except (
+            OSError
+        ) as error:  # results are InputErrors; this is what prints: a full disk, `| head`
+            _print_no_more()
+            if not isinstance(error, BrokenPipeError):
+                print(f"error: {error}", file=sys.stderr)
+            return EXIT_WRONG
+
+
+def _demand_little_of_the_terminal() -> None:
+    """What it cannot show, as an umlaut in ASCII, is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # no stream, or no text stream
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _print_no_more() -> None:
+    """Leads the output into nothing, so that Python does not try once more when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
