@@ -14,7 +14,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -263,13 +263,26 @@ def _checked(
     known: Mapping[str, Declaration], values: Mapping[str, Any]
 ) -> tuple[Settings, dict[str, str]]:
     """(settings of those values that are allowed, what is wrong with the others)."""
-    fields: dict[str, Any] = {name: (known[name].type, ...) for name in values}
+    types = {name: known[name].type for name in values}
+    usual = all(kind is TYPES.get(name) for name, kind in types.items())
+    model = _usual_model(tuple(types)) if usual else _model(types)
     try:
-        return create_model("Settings", __base__=Settings, **fields)(**values), {}
+        return model(**values), {}
     except ValidationError as error:
         wrong = _readable(error, known, values)
     sound = {name: value for name, value in values.items() if name not in _names(wrong)}
     return _checked(known, sound)[0], wrong
+
+
+def _model(types: Mapping[str, Any]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in types.items()}
+    return create_model("Settings", __base__=Settings, **fields)
+
+
+@lru_cache(maxsize=64)
+def _usual_model(names: tuple[str, ...]) -> type[Settings]:
+    """The model of these constants with the types of TYPES; making one takes longer than using it."""
+    return _model({name: TYPES[name] for name in names})
 
 
 # ---------------------------------------------------------------- rules between settings
