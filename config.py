@@ -4,7 +4,7 @@ Each line is a name, a type (unit and permitted range), a value; below it, what 
 also differ from this file without an edit: `python main.py --set NUM_PROSUMERS=50`.
 """
 
-from settings import (
+from setting_types import (
     BlockSize,
     Capacities,
     Consensus,

@@ -5,7 +5,7 @@ Every figure answers one question; its title states the answer, the line below s
 projector. The docstring of a figure is its question.
 
 How to read this file: the figures stand in groups: energy, prices and trades, members, regulator and
-money, ledger. `plot_data.py` reads the folder (`Results`, and `Timeline`, the x axis), `plot_style.py`
+money, ledger. `plot_data.py` reads the folder (`Results`), `plot_time.py` is the x axis (`Timeline`), `plot_style.py`
 holds colours and small drawing tools. What a figure shows is computed by a function of its own that returns
 plain numbers.
 
@@ -56,7 +56,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from guard import Parser, guarded
-from plot_data import NothingToShow, Results, Timeline, short_names
+from plot_data import NothingToShow, Results, short_names
 from plot_style import (
     COLOUR,
     DASHED,
@@ -92,6 +92,7 @@ from plot_style import (
     width_of,
     zero_line,
 )
+from plot_time import Timeline
 from records import AGGREGATOR, FIRST_MINER, MINT, REGULATOR, UTILITY
 from settings import InputError, gather
 from stopping import ignore_stops

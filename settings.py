@@ -1,6 +1,6 @@
 """From the constants of config.py to one checked, frozen Settings.
 
-A constant is declared once, in config.py: a name, a type that carries unit and range, a value and a
+A constant is declared in config.py: a name, a type that carries unit and range (setting_types.py), a value and a
 sentence below it. Everything else that needs to know about it (checks, command line, JSON, the
 table of settings in the docs) reads that declaration through `declarations`.
 """
@@ -16,116 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_origin
 
 import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-)
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-
-def _range(low: float, high: float, unit: str = "") -> Any:
-    """The check of a number from low to high, and the unit that messages and tables print."""
-    return Field(strict=True, ge=low, le=high, json_schema_extra={"unit": unit})
-
-
-def _real(low: float, high: float, unit: str = "") -> Any:
-    return Field(
-        strict=True, ge=low, le=high, allow_inf_nan=False, json_schema_extra={"unit": unit}
-    )
-
-
-def _each(count: int | None, unit: str) -> Any:
-    """The check of a list: its length (None: at least one; 0: any) and the unit of its numbers."""
-    least, most = (count, count or None) if count is not None else (1, None)
-    return Field(min_length=least, max_length=most, json_schema_extra={"unit": unit})
-
-
-Seed = Annotated[int, _range(0, 2**63 - 1)]
-Count = Annotated[int, _range(0, 1_000_000)]
-Steps = Annotated[int, _range(1, 1_000_000, "steps")]
-Miners = Annotated[int, _range(1, 10_000)]
-Digits = Annotated[int, _range(0, 16, "hexadecimal digits")]
-BlockSize = Annotated[int, _range(1, 1_000_000, "trades")]
-Share = Annotated[float, _real(0, 1)]
-Efficiency = Annotated[float, _real(0.01, 1)]
-Factor = Annotated[float, _real(0, 10)]
-StepHours = Annotated[float, _real(0.083, 1, "h"), AfterValidator(lambda h: _seconds(h) / 3600)]
-Hours = Annotated[float, _real(0, 8760, "h")]
-EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
-Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
-Price = Annotated[float, _real(0, 1_000, "EUR/kWh")]
-Incentive = Annotated[float, _real(0, 100, "EUR/kWh")]
-Money = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
-Reward = Annotated[float, _real(0, 1_000_000, "EUR")]
-Size = Annotated[float, _real(0, 1_000_000)]
-Powers = Annotated[list[Size], _each(None, "kW")]
-Capacities = Annotated[list[Size], _each(None, "kWh")]
-Loads = Annotated[list[Size], _each(None, "kWh per hour")]
-DayPattern = Annotated[list[Annotated[float, _real(0, 100)]], _each(24, "one per hour of the day")]
-HashPowers = Annotated[list[Annotated[int, _range(1, 1_000)]], _each(0, "attempts per round")]
-Stakes = Annotated[list[Annotated[int, _range(0, 10**12)]], _each(None, "units of stake")]
-Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) is int else v), Field()]
-Flag = Annotated[bool, Field(strict=True)]
-Objective = Literal["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"]
-Mechanism = Literal[
-    "midpoint",
-    "uniform",
-    "pay_as_bid",
-    "mid_market_rate",
-    "supply_demand_ratio",
-    "bill_sharing",
-    "huang",
-    "none",
-]
-Consensus = Literal["pow", "pos", "none"]
-
-TYPES: dict[str, Any] = {
-    **dict.fromkeys(("NUM_PROSUMERS", "NUM_CONSUMERS"), Count),
-    **dict.fromkeys(("LOAD_PATTERN", "PRICE_PATTERN"), DayPattern),
-    **dict.fromkeys(("PV_SYSTEM_EFFICIENCY", "BATTERY_EFFICIENCY"), Efficiency),
-    **dict.fromkeys(("HAS_BATTERY", "CLOUD_MIN_TRANSMISSION", "CLOUD_PERSISTENCE"), Share),
-    **dict.fromkeys(("ROOF_VARIATION", "LOAD_VARIATION", "PRICE_VARIATION"), Share),
-    **dict.fromkeys(("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC"), Share),
-    **dict.fromkeys(("FORECAST_ERROR", "OFFER_SHARE", "STORAGE_BID_SHARE"), Share),
-    **dict.fromkeys(("QUOTE_MARGIN", "QUOTE_VARIATION"), Share),
-    **dict.fromkeys(("SEASON_FACTOR", "BATTERY_C_RATE"), Factor),
-    **dict.fromkeys(("ORIENTATION_SHIFT", "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS"), Hours),
-    **dict.fromkeys(("MIN_LOAD", "MAX_TRADE_CAP"), EnergyPerHour),
-    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), Price),
-    **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), Price),
-    **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), Incentive),
-    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), Money),
-    "INITIAL_WALLET": Money,
-    "SEED": Seed,
-    "TIME_STEPS": Steps,
-    "TIME_STEP_DURATION": StepHours,
-    "HOUSEHOLDS": Text,
-    "PV_CAPACITY": Powers,
-    "BASE_CONSUMPTION": Loads,
-    "BATTERY_CAPACITY": Capacities,
-    "IMBALANCE_THRESHOLD": Threshold,
-    "MARKET_MECHANISM": Mechanism,
-    "REGULATOR_OBJECTIVE": Objective,
-    "BAN_COOLDOWN_HOURS": Hours,
-    "CONSENSUS": Consensus,
-    "NUM_MINERS": Miners,
-    "MINER_HASH_POWER": HashPowers,
-    "VALIDATOR_STAKES": Stakes,
-    "DIFFICULTY_TARGET": Digits,
-    "BLOCK_REWARD": Reward,
-    "MAX_TRANSACTIONS_PER_BLOCK": BlockSize,
-    "VERBOSE": Flag,
-}
-"""Every constant that the program reads. An edit of config.py that loses one, or adds one that nothing
-reads, is told before a run; where it lost only the type, this one holds."""
+import setting_types
+from setting_types import TYPES, Size, field_of, seconds
 
 
 class InputError(Exception):
@@ -160,7 +57,7 @@ class Settings(BaseModel):
 
     @property
     def step_seconds(self) -> int:
-        return _seconds(self.TIME_STEP_DURATION)
+        return seconds(self.TIME_STEP_DURATION)
 
     @property
     def step_hours(self) -> float:
@@ -185,11 +82,6 @@ class Settings(BaseModel):
         return self.model_dump(mode="json")
 
 
-def _seconds(hours: float) -> int:
-    """A step's length in seconds; 0.083 or 0.0833 h is meant as five minutes: tenths of minutes count."""
-    return round(round(hours * 60, 1) * 60)
-
-
 def microeur(eur_per_kwh: float) -> int:
     """A price in whole micro-euro per kWh."""
     return round(eur_per_kwh * 1_000_000)
@@ -211,13 +103,12 @@ class Declaration:
 
     @property
     def unit(self) -> str:
-        extra = getattr(_field(self.type), "json_schema_extra", None) or {}
-        return str(extra.get("unit", ""))
+        return setting_types.unit(self.type)
 
     @property
     def allowed(self) -> str:
         """The permitted values in words, for messages and tables."""
-        return _allowed(self.type) + (f" ({self.unit})" if self.unit else "")
+        return setting_types.allowed(self.type) + (f" ({self.unit})" if self.unit else "")
 
 
 def declarations(config: ModuleType) -> dict[str, Declaration]:
@@ -368,7 +259,7 @@ RULES: list[Callable[[Settings], list[str]]] = [
 ]
 
 
-# ---------------------------------------------------------------- reading declarations, wording
+# ---------------------------------------------------------------- reading declarations, saying what is wrong
 
 
 def _sentences(config: ModuleType) -> dict[str, str]:
@@ -392,7 +283,7 @@ def _sentences(config: ModuleType) -> dict[str, str]:
 
 def _type(name: str, annotated: Any) -> Any:
     """The declared type; where an edit lost the annotation, the one that the program knows."""
-    if _field(annotated) or get_origin(annotated) is Literal:
+    if field_of(annotated) or get_origin(annotated) is Literal:
         return annotated
     return TYPES.get(name, Size)
 
@@ -447,36 +338,3 @@ def _short(value: Any) -> str:
     except (TypeError, ValueError, RecursionError):
         text = type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _field(kind: Any) -> Any:
-    """The checks of a declared type, or None."""
-    metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
-    return next((part for part in metadata if isinstance(part, FieldInfo)), None)
-
-
-def _bound(kind: Any, name: str) -> Any:
-    """One bound (ge, le, min_length, max_length) of a declared type, or None."""
-    field = _field(kind)
-    parts = field.metadata if field else []
-    return next((getattr(p, name) for p in parts if hasattr(p, name)), None)
-
-
-def _allowed(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(f'"{word}"' for word in get_args(kind))
-    base = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if get_origin(base) is list:
-        many = f"{_bound(kind, 'max_length')} " if _bound(kind, "max_length") else ""
-        return f"a list of {many}numbers, each {_limits(get_args(base)[0])}"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return " ".join(filter(None, [words[base], _limits(kind)]))
-
-
-def _limits(kind: Any) -> str:
-    low, high = _bound(kind, "ge"), _bound(kind, "le")
-    return "" if low is None else f"from {_figure(low)} to {_figure(high)}"
-
-
-def _figure(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

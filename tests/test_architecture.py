@@ -17,8 +17,9 @@ from settings import declarations
 DOMAIN = {"data_generation", "prosumer", "trading", "regulator", "blockchain", "audit"}
 
 ALLOWED: dict[str, set[str]] = {
-    "settings": set(),
-    "config": {"settings"},
+    "setting_types": set(),
+    "settings": {"setting_types"},
+    "config": {"setting_types"},
     "records": set(),
     **{module: {"records", "settings"} for module in DOMAIN},
     "tables": {"settings"},

@@ -142,47 +142,44 @@ def test_a_gigabyte_is_refused_before_it_is_read(
     run(target, tmp_path)
 
 
-def problem_of(
-    target: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> str:
-    """What the command of a target tells, in the program that runs the tests."""
-    monkeypatch.chdir(folder)
-    capsys.readouterr()
-    assert main.main(TARGETS[target][2]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    return err
+@pytest.fixture
+def problems_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], list[str]]:
+    """problems_of(target): what its command tells, line by line, in the program that runs the tests."""
+
+    def told(target: str) -> list[str]:
+        monkeypatch.chdir(tmp_path)
+        capsys.readouterr()
+        assert main.main(TARGETS[target][2]) == 2
+        out, err = capsys.readouterr()
+        headline, *problems = err.splitlines()
+        many = "s" if len(problems) > 1 else ""
+        assert (out, headline) == ("", f"error: {len(problems)} problem{many} in the input")
+        return problems
+
+    return told
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind", [kind for kind in NOTHING_TO_READ if kind not in
                                   ("pipe", "device", "file that waits")])  # fmt: skip
 def test_what_is_no_file_to_read_is_one_problem(
-    target: str,
-    kind: str,
-    spoilt: Callable,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    target: str, kind: str, spoilt: Callable, problems_of: Callable[[str], list[str]]
 ) -> None:
     NOTHING_TO_READ[kind](spoilt(target))
-    told = problem_of(target, tmp_path, monkeypatch, capsys)
-    assert told.startswith(f"error: 1 problem in the input\n  {TARGETS[target][1]}: ")
+    (problem,) = problems_of(target)
+    assert problem.startswith(f"  {TARGETS[target][1]}: ")
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if "csv" not in target])
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_what_is_no_such_json_is_named_and_not_quoted_at_length(
-    target: str,
-    kind: str,
-    spoilt: Callable,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    target: str, kind: str, spoilt: Callable, problems_of: Callable[[str], list[str]]
 ) -> None:
     spoilt(target).write_bytes(CONTENTS[kind])
-    _, *problems = problem_of(target, tmp_path, monkeypatch, capsys).splitlines()
-    assert all(line.startswith(f"  {TARGETS[target][1]}: ") for line in problems)
+    problems = problems_of(target)
+    assert problems and all(line.startswith(f"  {TARGETS[target][1]}: ") for line in problems)
     assert all(len(line) < 300 for line in problems)
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import REPOSITORY, make_settings
 
 import config
+import setting_types
 import settings
 import simulator
 import storage
@@ -135,7 +136,7 @@ def test_a_value_of_the_wrong_kind_is_refused_with_name_value_and_what_is_allowe
 @pytest.mark.parametrize("name", NAMES)
 def test_the_ends_of_a_range_are_allowed_and_a_step_beyond_is_not(name: str) -> None:
     kind = declarations(config)[name].type
-    low, high = settings._bound(kind, "ge"), settings._bound(kind, "le")
+    low, high = setting_types.bound(kind, "ge"), setting_types.bound(kind, "le")
     if low is None:
         return
     step = 1 if isinstance(low, int) else 1e-6
@@ -337,7 +338,7 @@ def test_a_constant_without_type_is_still_checked(tmp_path: Path, name: str, val
     declaration = re.search(rf"^{name}: \w+ = (\[[^\]]*\]|.*)", text, flags=re.M)
     assert declaration is not None
     module = edited(tmp_path, declaration.group(), f"{name} = {value}")
-    is_money = settings.TYPES[name] == settings.Money
+    is_money = setting_types.TYPES[name] == setting_types.Money
     if (name, value) == ("HOUSEHOLDS", "'x'") or (is_money and value == "-1.5"):
         assert settings.load(module)
         return
@@ -346,9 +347,9 @@ def test_a_constant_without_type_is_still_checked(tmp_path: Path, name: str, val
 
 
 def test_the_constants_that_the_program_knows_are_those_of_config() -> None:
-    """A new constant needs a line in settings.TYPES, or config.py would be refused."""
+    """A new constant needs a line in setting_types.TYPES, or config.py would be refused."""
     assert {name: declared.type for name, declared in declarations(config).items()} == (
-        settings.TYPES
+        setting_types.TYPES
     )
 
 

@@ -4,7 +4,7 @@ It shares no code with what wrote the folder, on purpose: own parsing, own hashi
 sums. An error in the simulation cannot hide behind the same error here.
 """
 
-from verification.read import Finding, Unreadable
+from verification.findings import Finding, Unreadable
 from verification.verify import Report, verify
 
 __all__ = ["Finding", "Report", "Unreadable", "verify"]

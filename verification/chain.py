@@ -17,7 +17,8 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
-from verification.read import Findings, Reader, show, strict_object
+from verification.findings import Findings, show
+from verification.read import Reader, strict_object
 
 Progress = Callable[[str, float], None]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from verification.chain import TRADE_KINDS, Transaction
+from verification.findings import BoolArray, Findings, FloatArray
 from verification.folder import AGGREGATOR, ENERGY, Saved, step_name, trade_name
-from verification.read import NO_LIMIT, BoolArray, Findings, FloatArray, unit_of
+from verification.read import NO_LIMIT, unit_of
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from verification.energy import P2P
+from verification.findings import Findings, IntArray
 from verification.folder import Saved
 from verification.homes import Alone, alone
-from verification.read import WORDS, Findings, IntArray, is_number
+from verification.read import WORDS, is_number
 from verification.scenario import MARKET_PRICE
 from verification.steps import step_seconds
 from verification.told import SUMMARY, check_figure

@@ -17,18 +17,8 @@ from typing import Any
 import numpy as np
 
 from verification.chain import Block, Chain, Progress, Rules, read_chain
-from verification.read import (
-    UNKNOWN_WORD,
-    BoolArray,
-    Findings,
-    IntArray,
-    Reader,
-    Table,
-    Unreadable,
-    is_number,
-    show,
-    strict_object,
-)
+from verification.findings import BoolArray, Findings, IntArray, Unreadable, show
+from verification.read import UNKNOWN_WORD, Reader, Table, is_number, strict_object
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from verification.findings import Findings, FloatArray, IntArray, show
 from verification.folder import Member, Saved
-from verification.read import Findings, FloatArray, IntArray, show
 from verification.scenario import all_numbers, inputs, numbers
 from verification.steps import step_seconds
 from verification.told import close

@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 
 from verification.energy import BUYER, P2P
+from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
-from verification.read import UNKNOWN_WORD, WORDS, BoolArray, Findings, IntArray, is_number, show
+from verification.read import UNKNOWN_WORD, WORDS, is_number
 from verification.scenario import MARKET_PRICE, inputs
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}

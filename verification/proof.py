@@ -24,7 +24,8 @@ from verification.chain import (
     merkle_root,
     read_blocks,
 )
-from verification.read import Findings, Reader, Unreadable, show
+from verification.findings import Findings, Unreadable, show
+from verification.read import Reader
 
 FORMAT = "proof of a trade, 1"
 MOST_HEADERS = 2**18

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from verification.energy import BUYER, P2P, SELLER
+from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import Saved, step_name, trade_name
-from verification.read import NO_LIMIT, BoolArray, Findings, IntArray, is_number, show
+from verification.read import NO_LIMIT, is_number
 
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 MECHANISMS = (*AUCTIONS, "mid_market_rate", "supply_demand_ratio", "bill_sharing", "none")

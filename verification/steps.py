@@ -16,18 +16,14 @@ from typing import Any
 import numpy as np
 
 from verification.energy import P2P
+from verification.findings import Findings, IntArray, Unreadable, reason_of, show
 from verification.folder import Saved, community_columns, step_name
 from verification.read import (
     LONGEST_LINE,
     BadField,
-    Findings,
-    IntArray,
     Reader,
-    Unreadable,
     cut,
     pieces,
-    reason_of,
-    show,
     text_of,
     unit_of,
     whole_units,

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from verification.findings import Findings, show
 from verification.folder import Saved
-from verification.read import Findings, is_number, show
+from verification.read import is_number
 
 PROMISED_TOTALS = (
     *("pv_kwh", "load_kwh", "p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh"),

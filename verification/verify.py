@@ -21,10 +21,11 @@ import numpy as np
 from verification.chain import Progress, check_chain
 from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
 from verification.extras import check_extras
+from verification.findings import Finding, Findings, IntArray, Unreadable, show
 from verification.folder import REGULATOR, Saved, read_folder, step_name
 from verification.homes import check_homes
 from verification.money import check_money
-from verification.read import Finding, Findings, IntArray, Unreadable, is_number, show
+from verification.read import is_number
 from verification.scenario import check_scenario
 from verification.steps import MARKET_PRICE, Own, check_steps, read_own
 from verification.told import PROMISED_TOTALS, check_figure, check_promised
