@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from extensions.comparison import INDICES, SHOWN, Case, interval, table_of
-from plot_results import lorenz
-from plot_style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
+from figures.money import lorenz
+from figures.style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
 
 Group = tuple[str, str]
 MOST = 16

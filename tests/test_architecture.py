@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "results_folder": {"settings", "stopping"},
     "storage": {"results_folder", "report", "simulator", "records", "settings", "blockchain"},
     "guard": {"settings", "stopping"},
-    "plot_results": {"guard", "stopping", "records", "settings", "storage"},
+    "plot_results": {"figures", "guard", "stopping", "results_folder", "settings"},
     "options": {"simulator", "household_data", "trading", "settings"},
     "terminal": {"settings", "stopping"},
     "checking": {
@@ -118,8 +118,11 @@ def allowed(name: str) -> set[str] | None:
         return {n for n in everything if n.split(".")[0].startswith("verif")}
     if top == "extensions":
         return everything - {"main", "config"}
-    if top.startswith("plot"):
-        return ALLOWED["plot_results"] | {n for n in everything if n.startswith("plot")}
+    within = {n for n in everything if n.split(".")[0] == "figures"}
+    if top == "figures":
+        return within | {"records", "settings"}
+    if name == "plot_results":
+        return ALLOWED[name] | within
     return ALLOWED.get(name)
 
 

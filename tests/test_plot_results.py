@@ -26,8 +26,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 import plot_results as plots
-from plot_data import short_names, without_common_start
-from plot_results import COLOUR, FIGURES, LEDGER_FIGURES, Results, Timeline
+from figures import energy, ledger, members, money, prices, regulator, style, trades
+from figures.data import Results, short_names, without_common_start
+from figures.style import COLOUR
+from figures.timeline import Timeline
+from plot_results import FIGURES, LEDGER_FIGURES
 from settings import InputError
 
 PROMISED = {
@@ -123,7 +126,7 @@ def per_step(data: Results, name: str, column: str) -> np.ndarray:
 
 
 def laid_out(name: str, data: Results) -> Figure:
-    with matplotlib.rc_context(plots.STYLE):
+    with matplotlib.rc_context(style.STYLE):
         fig = FIGURES[name](data)
         fig.draw_without_rendering()
     return fig
@@ -515,7 +518,7 @@ def test_hours_and_days_hold_the_mean_of_their_steps():
 def test_a_long_run_shows_what_repeats_every_day(variant: Any):
     """Daily means of charge, power and price are flat; hour against day is not."""
     data = variant("a month")
-    soc = plots.stored_kwh(data)[1:] / data.members["battery_capacity_kwh"].sum()
+    soc = energy.stored_kwh(data)[1:] / data.members["battery_capacity_kwh"].sum()
     for name, shown in (
         ("soc_heatmap", soc),
         ("price_forecast", data.price("market_price")),
@@ -549,7 +552,7 @@ def test_both_sides_of_the_energy_balance_are_equal_in_every_step(drawn: dict[st
 
 
 def test_load_is_shared_out_over_its_sources_without_rest(day: Results):
-    parts = plots.sources_of_load(day)
+    parts = energy.sources_of_load(day)
     load = per_step(day, "prosumer_energy.csv", "load_kwh")
     assert sum(parts.values()).sum(axis=1) == pytest.approx(load)
     own, battery = 0.0, 0.0
@@ -562,7 +565,7 @@ def test_load_is_shared_out_over_its_sources_without_rest(day: Results):
 
 
 def test_pv_is_shared_out_over_its_uses_and_the_home_keeps_what_the_file_says(day: Results):
-    parts = plots.uses_of_pv(day)
+    parts = energy.uses_of_pv(day)
     assert sum(parts.values()).sum(axis=1) == pytest.approx(
         per_step(day, "prosumer_energy.csv", "pv_kwh")
     )
@@ -571,14 +574,14 @@ def test_pv_is_shared_out_over_its_uses_and_the_home_keeps_what_the_file_says(da
 
 
 def test_exchange_with_outside_is_the_community_import_and_export_of_the_summary(day: Results):
-    taken, given = plots.outside(day)
+    taken, given = energy.outside(day)
     summary = json.loads((day.folder / "summary.json").read_text())
     assert taken.sum() == pytest.approx(summary["community_import_kwh"])
     assert given.sum() == pytest.approx(summary["community_export_kwh"])
 
 
 def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Results):
-    order = plots.merit_curves(day)
+    order = trades.merit_curves(day)
     traded = [float(row["p2p_kwh"]) for row in rows(day, "community_summary.csv")]
     assert order.step == int(np.argmax(traded))
     assert order.cleared_kwh == pytest.approx(max(traded))
@@ -597,7 +600,7 @@ def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Resul
 
 
 def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
-    pairs, total = plots.p2p_pairs(day), defaultdict(float)
+    pairs, total = trades.p2p_pairs(day), defaultdict(float)
     for row in rows(day, "all_trades.csv"):
         if row["trade_type"] == "p2p":
             total[int(row["seller_id"]), int(row["buyer_id"])] += float(row["energy_kwh"])
@@ -608,20 +611,20 @@ def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
 
 
 def test_p2p_prices_span_those_of_the_trades(day: Results):
-    low, high = plots.p2p_price_range(day)
-    prices = defaultdict(list)
+    low, high = prices.p2p_price_range(day)
+    paid = defaultdict(list)
     for row in rows(day, "all_trades.csv"):
         if row["trade_type"] == "p2p":
-            prices[int(row["timestep"])].append(float(row["price_eur_per_kwh"]))
+            paid[int(row["timestep"])].append(float(row["price_eur_per_kwh"]))
     for t in range(24):
-        assert math.isnan(low[t]) != (t in prices)
-        if t in prices:
-            assert (low[t], high[t]) == (min(prices[t]), max(prices[t]))
+        assert math.isnan(low[t]) != (t in paid)
+        if t in paid:
+            assert (low[t], high[t]) == (min(paid[t]), max(paid[t]))
 
 
 def test_savings_of_the_members_add_up_to_those_of_the_summary(day: Results):
     summary = json.loads((day.folder / "summary.json").read_text())
-    bills = plots.bills(day)
+    bills = day.bills
     assert bills["saving"].sum() == pytest.approx(summary["savings_eur"], abs=1e-4)
     assert bills["here"].sum() == pytest.approx(summary["net_cost_eur"], abs=1e-4)
     assert bills["alone"].sum() == pytest.approx(summary["net_cost_alone_eur"], abs=1e-4)
@@ -629,21 +632,24 @@ def test_savings_of_the_members_add_up_to_those_of_the_summary(day: Results):
 
 def test_an_emptied_battery_is_no_saving(copy: Path):
     """The bill counts what a member takes out of its battery as paid at the market price."""
-    before = plots.bills(Results(copy))["saving"]
+    before = Results(copy).bills["saving"]
     members = json.loads((copy / "prosumers.json").read_text())
     members[0]["stored_change_kwh"] -= 1.0
     (copy / "prosumers.json").write_text(json.dumps(members))
     worth = np.mean(
         [float(r["market_price_eur_per_kwh"]) for r in rows(Results(copy), "community_summary.csv")]
     )
-    after = plots.bills(Results(copy))["saving"]
+    after = Results(copy).bills["saving"]
     assert before[0] - after[0] == pytest.approx(worth)
     assert after[1:].equals(before[1:])
 
 
 def test_best_and_worst_are_the_ends_of_the_savings(day: Results):
-    saving = plots.bills(day)["saving"]
-    assert [saving[member] for member in plots.best_and_worst(day)] == [saving.max(), saving.min()]
+    saving = day.bills["saving"]
+    assert [saving[member] for member in members.best_and_worst(day)] == [
+        saving.max(),
+        saving.min(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -651,7 +657,7 @@ def test_best_and_worst_are_the_ends_of_the_savings(day: Results):
 )
 def test_gini_is_the_mean_difference_over_twice_the_mean(values: list[float]):
     x = np.array(values)
-    curve, gini = plots.lorenz(x)
+    curve, gini = money.lorenz(x)
     apart = np.abs(x[:, None] - x[None, :]).sum()
     assert gini == pytest.approx(apart / (2 * len(x) ** 2 * x.mean()))
     assert (curve[0], curve[-1]) == (0, pytest.approx(1))
@@ -659,12 +665,12 @@ def test_gini_is_the_mean_difference_over_twice_the_mean(values: list[float]):
 
 
 def test_a_lorenz_curve_with_losers_dips_below_zero():
-    curve, _ = plots.lorenz(np.array([-2.0, 1.0, 4.0]))
+    curve, _ = money.lorenz(np.array([-2.0, 1.0, 4.0]))
     assert curve.min() < 0
 
 
 def test_money_by_party_is_the_change_of_the_accounts(day: Results):
-    received, paid = plots.money_flows(day)
+    received, paid = money.money_flows(day)
     net = (received - paid).sum(axis=0)
     assert net.sum() == pytest.approx(0, abs=1e-9)
     changes: dict[str, float] = defaultdict(float)
@@ -672,7 +678,7 @@ def test_money_by_party_is_the_change_of_the_accounts(day: Results):
         kind = "members" if row["kind"] in ("prosumer", "consumer", "storage") else row["kind"]
         kind = "miners" if kind == "miner" else kind
         changes[kind] += float(row["balance_eur"]) - float(row["opening_eur"])
-    assert dict(zip(plots.PARTIES, net, strict=True)) == pytest.approx(dict(changes))
+    assert dict(zip(money.PARTIES, net, strict=True)) == pytest.approx(dict(changes))
 
 
 def test_the_regulators_figure_shows_its_transfers(day: Results, drawn: dict[str, Figure]):
@@ -689,11 +695,11 @@ def test_the_regulators_figure_shows_its_transfers(day: Results, drawn: dict[str
 
 def test_ban_hours_are_the_banned_rows_times_the_step(day: Results):
     banned = sum(row["is_banned"] == "true" for row in rows(day, "regulator_actions.csv"))
-    assert sum(plots.ban_hours(day).values()) == banned * day.timeline.step_hours
+    assert sum(regulator.ban_hours(day).values()) == banned * day.timeline.step_hours
 
 
 def test_states_of_charge_are_those_of_the_battery_owners(day: Results):
-    soc, per_row = plots.soc_rows(day)
+    soc, per_row = energy.soc_rows(day)
     owners = [
         m
         for m in json.loads((day.folder / "prosumers.json").read_text())
@@ -712,7 +718,7 @@ def test_states_of_charge_are_those_of_the_battery_owners(day: Results):
 
 def test_a_large_community_has_averaged_rows_of_charge(variant: Any):
     data = variant("a thousand")
-    soc, per_row = plots.soc_rows(data)
+    soc, per_row = energy.soc_rows(data)
     assert len(soc) <= 240 and per_row > 1
     owners = data.members["battery_capacity_kwh"].to_numpy() > 0
     assert soc[:-1].mean() == pytest.approx(data.flow("battery_soc")[:, owners].mean(), abs=0.01)
@@ -721,28 +727,28 @@ def test_a_large_community_has_averaged_rows_of_charge(variant: Any):
 @pytest.mark.parametrize(("draws", "chance"), [(31, 1 / 15), (8760, 1 / 15), (5, 0.5), (200, 0.9)])
 def test_the_band_of_chance_is_the_binomial_one(draws: int, chance: float):
     binom = pytest.importorskip("scipy.stats").binom(draws, chance)
-    assert plots.binomial_band(draws, chance) == (binom.ppf(0.025), binom.ppf(0.975))
+    assert ledger.binomial_band(draws, chance) == (binom.ppf(0.025), binom.ppf(0.975))
 
 
 def test_the_band_of_chance_covers_certainty_and_impossibility():
-    assert plots.binomial_band(7, 1.0) == (7, 7)
-    assert plots.binomial_band(7, 0.0) == (0, 0)
-    assert plots.binomial_band(0, 0.3) == (0, 0)
+    assert ledger.binomial_band(7, 1.0) == (7, 7)
+    assert ledger.binomial_band(7, 0.0) == (0, 0)
+    assert ledger.binomial_band(0, 0.3) == (0, 0)
 
 
 def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: Path):
-    assert plots.mining_chances(day) == pytest.approx(np.full(15, 1 / 15))
+    assert ledger.mining_chances(day) == pytest.approx(np.full(15, 1 / 15))
     stakes = variant("stake").params["VALIDATOR_STAKES"]
-    assert plots.mining_chances(variant("stake")) == pytest.approx(np.array(stakes) / sum(stakes))
+    assert ledger.mining_chances(variant("stake")) == pytest.approx(np.array(stakes) / sum(stakes))
     params = json.loads((copy / "params.json").read_text())
     (copy / "params.json").write_text(json.dumps(params | {"MINER_HASH_POWER": [*range(1, 16)]}))
-    assert plots.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120)
+    assert ledger.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120)
 
 
 def test_expected_hashes_follow_the_geometric_law():
     geom = pytest.importorskip("scipy.stats").geom(1 / 4096)
     edges = np.array([0, 1, 1000, 5000, 20_000])
-    assert plots.expected_blocks(edges, 31, 1 / 4096) == pytest.approx(
+    assert ledger.expected_blocks(edges, 31, 1 / 4096) == pytest.approx(
         31 * np.diff(geom.cdf(edges))
     )
 
@@ -755,7 +761,7 @@ def test_each_block_is_counted_once_in_the_classes_of_hashes(
 
 
 def test_self_sufficiency_counts_no_initial_charge(day: Results):
-    own = plots.self_sufficiency(day)
+    own = members.self_sufficiency(day)
     for member, part in zip(
         json.loads((day.folder / "prosumers.json").read_text()), own, strict=True
     ):
@@ -801,9 +807,9 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     told = title("energy_by_source", variant("consumers only"))
     assert told.startswith("The local market served")
     assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
-    assert plots.p2p_share(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
+    assert trades.p2p_share(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
     kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}
-    assert plots.who_served(kwh) == (
+    assert energy.who_served(kwh) == (
         "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
     )
 
@@ -814,12 +820,12 @@ def test_titles_speak_of_one_member_in_the_singular(variant: Any):
     assert told["balance_distribution"].startswith("The one member ends with")
     assert told["bill_before_after"].startswith("The one member pays")
     assert not [text for text in told.values() if "1 of 1 " in text or "saves most" in text]
-    assert plots.who_pays_less(pd.Series([1.0, 0])).startswith("1 of 2 members pays less")
-    assert plots.who_pays_less(pd.Series([0.0])) == "The one member pays as much as alone here"
+    assert money.who_pays_less(pd.Series([1.0, 0])).startswith("1 of 2 members pays less")
+    assert money.who_pays_less(pd.Series([0.0])) == "The one member pays as much as alone here"
 
 
 def test_the_price_figure_counts_the_hours_with_trade(day: Results):
-    _, inside, traded = plots.p2p_in_band(day)
+    _, inside, traded = prices.p2p_in_band(day)
     assert 0 < traded < 24
     told = f"in {inside} of the {traded} hours with P2P trade"
     assert title("price_dynamics", day).endswith(told)
@@ -828,40 +834,40 @@ def test_the_price_figure_counts_the_hours_with_trade(day: Results):
 def test_self_sufficiency_that_does_not_vary_explains_nothing():
     series = pd.Series
     same, savings = series([0.0, 0.1, 0.0, 0.2]), series([1.0, 2, 3, 2])
-    assert plots.in_words(same, savings).startswith("All members are < 1 % self-sufficient")
-    assert plots.in_words(savings * 30, same * 0).startswith("All members save the same: 0 EUR")
-    assert "correlation +1.00" in plots.in_words(savings * 30, savings)
+    assert members.in_words(same, savings).startswith("All members are < 1 % self-sufficient")
+    assert members.in_words(savings * 30, same * 0).startswith("All members save the same: 0 EUR")
+    assert "correlation +1.00" in members.in_words(savings * 30, savings)
 
 
 def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
     """Groups 1, 3 and 5, 7: 4 within, 20 in all; 1 - (4 / 2) / (20 / 3) = 0.7."""
     values = pd.Series([1.0, 3, 5, 7])
-    assert plots.explained(values, ["a", "a", "b", "b"]) == pytest.approx(0.7)
-    assert plots.explained(values, ["a", "b", "a", "b"]) == 0
-    assert math.isnan(plots.explained(values, list("abcd")))
+    assert members.explained(values, ["a", "a", "b", "b"]) == pytest.approx(0.7)
+    assert members.explained(values, ["a", "b", "a", "b"]) == 0
+    assert math.isnan(members.explained(values, list("abcd")))
 
 
 def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
-    table, _ = plots.by_home_type(day)
-    owned = plots.explained(table["saving"], plots.groups(day))
-    assert owned > 2 * plots.explained(table["saving"], table["type"])
+    table, _ = members.by_home_type(day)
+    owned = members.explained(table["saving"], members.groups(day))
+    assert owned > 2 * members.explained(table["saving"], table["type"])
     assert title("home_type_analysis", day).startswith("Having PV or a battery explains")
 
 
 def test_the_words_of_quantities():
-    assert plots.amount(1971.171, "kWh") == "1,971 kWh"
-    assert plots.amount(-0.4567, "EUR", signed=True) == "\u22120.46 EUR"
-    assert plots.amount(-0.001, "EUR") == "0 EUR"
-    assert plots.amount(12.34, "member-hours") == "12.3 member-hours"
-    assert [plots.share(p, 1000) for p in (0, 1, 123, 999, 1000)] == [
+    assert style.amount(1971.171, "kWh") == "1,971 kWh"
+    assert style.amount(-0.4567, "EUR", signed=True) == "\u22120.46 EUR"
+    assert style.amount(-0.001, "EUR") == "0 EUR"
+    assert style.amount(12.34, "member-hours") == "12.3 member-hours"
+    assert [style.share(p, 1000) for p in (0, 1, 123, 999, 1000)] == [
         "0 %",
         "< 1 %",
         "12 %",
         "> 99 %",
         "100 %",
     ]
-    assert plots.many(1, "battery", "batteries") == "1 battery"
-    assert plots.many(2000, "member") == "2,000 members"
+    assert style.many(1, "battery", "batteries") == "1 battery"
+    assert style.many(2000, "member") == "2,000 members"
 
 
 # ---------------------------------------------------------------- the command line

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from plot_time import Timeline
+from figures.timeline import Timeline
 from settings import InputError, gather
+
+ALMOST_NOTHING_EUR = 0.0005
+"""A member who saves or loses less has neither saved nor lost."""
 
 
 class NothingToShow(Exception):
@@ -247,6 +250,17 @@ class Results:
             raise self._problem("community_summary.csv", problem) from None
         start = date.hour + date.minute / 60 if date else float(self.community["hour"][0])
         return Timeline(start, self.shape[0], self.step_hours, date)
+
+    @cached_property
+    def bills(self) -> pd.DataFrame:
+        """Each member's bill (N), EUR: alone with the utility, here, and the saving.
+
+        Cash for energy minus the value of the change in stored energy at the mean market price.
+        """
+        members, worth = self.members, self.price("market_price").mean()
+        alone = members["alone_eur"] - worth * members["stored_change_alone_kwh"]
+        here = members["outside_eur"] + members["p2p_eur"] - worth * members["stored_change_kwh"]
+        return pd.DataFrame({"alone": alone, "here": here, "saving": alone - here})
 
     @cached_property
     def p2p(self) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from plot_data import Results
-from plot_time import Timeline, multiples
+from figures.data import Results
+from figures.timeline import Timeline, multiples
 
 # ---------------------------------------------------------------- colours and words
 

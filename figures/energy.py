@@ -1,0 +1,324 @@
+"""Figures of energy: what served the homes, what became of their PV, what the batteries did."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from figures.data import NothingToShow, Results
+from figures.registry import figure
+from figures.style import (
+    COLOUR,
+    DASHED,
+    MAP_RIGHT,
+    MUTED,
+    PALE,
+    RIGHT,
+    WIDE_KEY,
+    amount,
+    bands,
+    beside,
+    canvas,
+    day_map,
+    key,
+    line,
+    many,
+    patches,
+    share,
+    stack,
+    stroke,
+    time_axes,
+    two_sided,
+    whole_numbers,
+    zero_line,
+)
+from figures.timeline import Timeline
+
+
+def poured(data: Results, column: str, into: dict[str, str]) -> dict[str, np.ndarray]:
+    """One flow of each home (T, N) shared out over others, kWh: each is filled before the next begins."""
+    rest, parts = data.flow(column), {}
+    for name, flow in into.items():
+        parts[name] = np.minimum(rest, data.flow(flow))
+        rest = rest - parts[name]
+    return parts
+
+
+def sources_of_load(data: Results) -> dict[str, np.ndarray]:
+    """What served each home's load (T, N), kWh: own PV, then battery, neighbours, market, utility."""
+    return poured(
+        data,
+        "load_kwh",
+        {
+            "own PV": "pv_kwh",
+            "own battery": "battery_discharge_kwh",
+            "neighbours (P2P)": "p2p_bought_kwh",
+            "local market": "market_bought_kwh",
+            "utility": "grid_import_kwh",
+        },
+    )
+
+
+def uses_of_pv(data: Results) -> dict[str, np.ndarray]:
+    """Where each home's PV went (T, N), kWh: load, then battery, neighbours, market, utility, nowhere."""
+    return poured(
+        data,
+        "pv_kwh",
+        {
+            "used at once at home": "load_kwh",
+            "into own battery": "battery_charge_kwh",
+            "to neighbours (P2P)": "p2p_sold_kwh",
+            "to the local market": "market_sold_kwh",
+            "to the utility": "grid_export_kwh",
+            "curtailed": "curtailed_kwh",
+        },
+    )
+
+
+def outside(data: Results) -> tuple[np.ndarray, np.ndarray]:
+    """(import, export) of the community as one (T), kWh: trades among members are netted."""
+    net = data.community["net_kwh"].to_numpy()
+    return np.maximum(net, 0), np.maximum(-net, 0)
+
+
+@figure
+def energy_balance(data: Results) -> Figure:
+    """When does the community make, store, take and give energy?"""
+    taken, given = outside(data)
+    pv, load = data.total("pv_kwh"), data.total("load_kwh")
+    into = {
+        "PV": ("pv", pv),
+        "from batteries": ("battery", data.total("battery_discharge_kwh")),
+        "from outside": ("utility", taken),
+    }
+    out = {
+        "load": ("load", load),
+        "into batteries": ("battery", data.total("battery_charge_kwh")),
+        "to outside": ("utility", given),
+        "curtailed": ("curtailed", data.total("curtailed_kwh")),
+    }
+    return two_sided(
+        data,
+        bands(data, into),
+        bands(data, out),
+        f"PV made {amount(pv.sum(), 'kWh')}, the homes used {amount(load.sum(), 'kWh')} "
+        f"in {data.timeline.span}",
+        "Above zero where energy came from, below where it went: equal at any time.",
+        ("Sources", "Uses"),
+    )
+
+
+def who_served(kwh: dict[str, float]) -> str:
+    """The shares of home and neighbours; before them the market or the utility where it served most."""
+    whole = sum(kwh.values())
+    own, near = kwh["own PV"] + kwh["own battery"], kwh["neighbours (P2P)"]
+    outside = max(("local market", "utility"), key=lambda name: kwh[name])
+    if own + near >= kwh[outside]:
+        return (
+            f"Own roof and battery served {share(own, whole)} of the load, "
+            f"neighbours {share(near, whole)}"
+        )
+    return (
+        f"The {outside} served {share(kwh[outside], whole)} of the load, "
+        f"own roof and battery {share(own, whole)}, neighbours {share(near, whole)}"
+    )
+
+
+@figure
+def energy_by_source(data: Results) -> Figure:
+    """Who serves the homes' load?"""
+    load = data.total("load_kwh")
+    if not load.any():
+        raise NothingToShow("No home used any energy in this run.")
+    served = {name: part.sum(axis=1) for name, part in sources_of_load(data).items()}
+    colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
+    fig, (ax,) = canvas(
+        who_served({name: float(part.sum()) for name, part in served.items()}),
+        "Load by what served it: own PV first, then battery, neighbours, market, utility."
+        + data.timeline.note,
+        right=WIDE_KEY,
+    )
+    layers = bands(data, {name: (colours[name], part) for name, part in served.items()})
+    stack(ax, data.timeline.edges, layers)
+    line(ax, data.timeline.edges, data.timeline.rate(load), COLOUR["load"])
+    time_axes([ax], data.timeline, ["Average power of the load (kW)"])
+    load_key = stroke(f"load\n{amount(load.sum(), 'kWh')}", COLOUR["load"])
+    key(ax, [load_key, *patches(reversed(layers))])
+    return fig
+
+
+@figure
+def community_net_power(data: Results) -> Figure:
+    """How much exchange with outside does trading inside the community spare?"""
+    timeline = data.timeline
+    lack, left = (data.community[f"{name}_kwh"].to_numpy() for name in ("deficit", "surplus"))
+    taken, given = outside(data)
+    fig, (ax,) = canvas(
+        f"Exchange with outside: {amount((lack + left).sum(), 'kWh')} without trading, "
+        f"{amount((taken + given).sum(), 'kWh')} with it",
+        "Above zero: taken from outside, below: given to outside. Same battery levels in both."
+        + timeline.note,
+        right=WIDE_KEY,
+    )
+    stack(ax, timeline.edges, [("", PALE, timeline.rate(lack))])
+    stack(ax, timeline.edges, [("", PALE, timeline.rate(left))], sign=-1)
+    for values in (taken - given,) if timeline.steps_per_point == 1 else (taken, -given):
+        line(ax, timeline.edges, timeline.rate(values), COLOUR["community"], lw=3.2)
+    zero_line(ax)
+    time_axes([ax], timeline, ["Average power (kW)"])
+    without = (
+        "without the market: what\nhomes lack (above) and have\nleft (below) after their own\n"
+        "battery, none netted\n"
+        f"in {amount(lack.sum(), 'kWh')},\nout {amount(left.sum(), 'kWh')}"
+    )
+    within = (
+        "with the market: all homes\nbehind one meter, trades\namong them netted\n"
+        f"in {amount(taken.sum(), 'kWh')},\nout {amount(given.sum(), 'kWh')}"
+    )
+    key(ax, [Patch(fc=PALE, label=without), stroke(within, COLOUR["community"], lw=3.2)])
+    return fig
+
+
+def stored_kwh(data: Results) -> np.ndarray:
+    """Content of all batteries together before the first step and after each (T + 1)."""
+    return np.append(data.members["initial_level_kwh"].sum(), data.community["stored_kwh"])
+
+
+def need_batteries(data: Results) -> pd.Series:
+    """The capacity of each member's battery (N), kWh."""
+    capacity = data.members["battery_capacity_kwh"]
+    if not capacity.any():
+        raise NothingToShow("No member of this community owns a battery.")
+    return capacity
+
+
+CHARGING = LinearSegmentedColormap.from_list("charging", ["#762A83", "#F7F7F7", COLOUR["battery"]])
+
+
+@figure
+def battery_usage(data: Results) -> Figure:
+    """When do the batteries work, and how full are they together?"""
+    capacity, timeline = need_batteries(data), data.timeline
+    charge, discharge = data.total("battery_charge_kwh"), data.total("battery_discharge_kwh")
+    stored, long = stored_kwh(data), timeline.steps_per_point > 1
+    change = stored[-1] - stored[0]
+    length = "day" if timeline.hours <= 100 * 24 else "week"
+    read = f"Colour: charging less discharging. Below: mean and range of each {length}."
+    fig, (top, bottom) = canvas(
+        f"Batteries took {amount(charge.sum(), 'kWh')} and gave {amount(discharge.sum(), 'kWh')}; "
+        f"they end with {amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}",
+        f"{many(int((capacity > 0).sum()), 'battery', 'batteries')}, "
+        f"{amount(capacity.sum(), 'kWh')} in all. "
+        + (read if long else "Above zero charging, below discharging."),
+        heights=(1.5, 1),
+        right=MAP_RIGHT if long else RIGHT,
+    )
+    if long:
+        power = (charge - discharge) / timeline.step_hours
+        most = float(np.nanmax(np.abs(timeline.by_hour_and_day(power)))) or 1.0
+        day_map(top, beside(top), timeline, power, "Power (kW)", CHARGING, (-most, most))
+    else:
+        stack(top, timeline.edges, [("", COLOUR["battery"], timeline.rate(charge))])
+        stack(top, timeline.edges, [("", "#7FCEB9", timeline.rate(discharge))], sign=-1)
+        zero_line(top)
+    draw_content(bottom, timeline, stored)
+    for setting, usual, name in (("MAX", 1.0, "full"), ("MIN", 0.0, "empty")):
+        level = data.setting(f"BATTERY_{setting}_SOC", usual) * capacity.sum()
+        bottom.axhline(level, color=MUTED, lw=1.5, ls=DASHED)
+        bottom.annotate(
+            name, (timeline.end, level), (-4, 3), textcoords="offset points", ha="right"
+        )
+    bottom.set_ylim(0, capacity.sum() * 1.15)
+    names = ["Hour of the day" if long else "Average power (kW)", "Stored (kWh)"]
+    time_axes([top, bottom], timeline, names)
+    if long:
+        top.grid(False)
+    return fig
+
+
+def draw_content(ax: Axes, timeline: Timeline, stored: np.ndarray) -> None:
+    """The content over time as a line; where points gather steps, their mean and their range."""
+    if timeline.steps_per_point == 1:
+        ax.fill_between(timeline.edges, stored, color=COLOUR["battery"], alpha=0.35, lw=0)
+        ax.plot(timeline.edges, stored, color=COLOUR["battery"])
+        return
+    low, high = (f.reduceat(stored[1:], timeline.firsts) for f in (np.minimum, np.maximum))
+    ax.stairs(high, timeline.edges, baseline=low, fill=True, fc=COLOUR["battery"], alpha=0.35)
+    line(ax, timeline.edges, timeline.mean(stored[1:]), COLOUR["battery"])
+
+
+def soc_rows(data: Results, most: int = 240) -> tuple[np.ndarray, int]:
+    """(state of charge of the battery owners (R, P), fullest first, 0 to 1; members per row)."""
+    owners = np.flatnonzero(data.members["battery_capacity_kwh"] > 0)
+    timeline = data.timeline
+    steps = np.diff(np.append(timeline.firsts, timeline.steps))
+    soc = timeline.total(data.flow("battery_soc")[:, owners]).T / steps
+    soc = soc[np.argsort(-soc.mean(axis=1), kind="stable")]
+    per_row = math.ceil(len(soc) / most)
+    firsts = np.arange(0, len(soc), per_row)
+    sizes = np.diff(np.append(firsts, len(soc)))
+    return np.add.reduceat(soc, firsts, axis=0) / sizes[:, None], per_row
+
+
+@figure
+def soc_heatmap(data: Results) -> Figure:
+    """How full are the batteries at each time?"""
+    capacity, timeline = need_batteries(data), data.timeline
+    owners, long = int((capacity > 0).sum()), timeline.steps_per_point > 1
+    soc, per_row = soc_rows(data)
+    stored = stored_kwh(data)
+    count = many(owners, "battery", "batteries")
+    fig, (ax, scale) = canvas(
+        f"The batteries begin {share(stored[0], capacity.sum())} full "
+        f"and end {share(stored[-1], capacity.sum())} full",
+        f"State of charge of {count} together, by hour of the day and day."
+        if long
+        else f"State of charge at the end of each step, {count}, the fullest on top."
+        + (f" Each row: mean of {per_row}." if per_row > 1 else ""),
+        widths=(40, 1),
+        gap=0.02,
+        right=MAP_RIGHT,
+    )
+    if long:
+        together = stored[1:] / capacity.sum()
+        day_map(ax, scale, timeline, together, "State of charge", "cividis", (0, 1))
+    else:
+        extent = (timeline.start, timeline.end, owners, 0)
+        look: Any = {"aspect": "auto", "interpolation": "nearest", "cmap": "cividis"}
+        fig.colorbar(ax.imshow(soc, vmin=0, vmax=1, extent=extent, **look), cax=scale)
+        whole_numbers(ax.yaxis)
+        scale.set_ylabel("State of charge")
+    time_axes([ax], timeline, ["Hour of the day" if long else "Batteries, fullest first"])
+    ax.grid(False)
+    scale.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    return fig
+
+
+@figure
+def renewable_usage(data: Results) -> Figure:
+    """What became of the sun's energy?"""
+    pv = data.total("pv_kwh").sum()
+    if not pv:
+        raise NothingToShow("There was no PV energy in this run.")
+    used = {name: part.sum(axis=1) for name, part in uses_of_pv(data).items()}
+    colours = ("pv", "battery", "p2p", "market", "utility", "curtailed")
+    home = used["used at once at home"].sum() + used["into own battery"].sum()
+    near = used["to neighbours (P2P)"].sum()
+    fig, (ax,) = canvas(
+        f"{share(home, pv)} of the PV energy stayed in its home, {share(near, pv)} went to neighbours",
+        f"{amount(pv, 'kWh')} of PV: first into the load, then the battery, then neighbours, market, "
+        "utility." + data.timeline.note,
+        right=WIDE_KEY,
+    )
+    layers = bands(data, dict(zip(used, zip(colours, used.values(), strict=True), strict=True)))
+    stack(ax, data.timeline.edges, layers)
+    time_axes([ax], data.timeline, ["Average PV power (kW)"])
+    key(ax, patches(reversed(layers)))
+    return fig

@@ -1,0 +1,313 @@
+"""Figures of the members: what they own, how they fare, what they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from figures.data import ALMOST_NOTHING_EUR, Results, short_names
+from figures.registry import figure
+from figures.style import (
+    COLOUR,
+    MUTED,
+    NARROW_KEY,
+    WIDE_KEY,
+    amount,
+    canvas,
+    dot,
+    key,
+    key_above,
+    line,
+    minus,
+    row_names,
+    share,
+    stack,
+    stroke,
+    time_axes,
+    zero_line,
+)
+
+GROUPS = {
+    "PV and battery": "battery",
+    "PV only": "pv",
+    "battery only": "market",
+    "no PV, no battery": "load",
+}
+"What a member owns, and the colour that stands for it."
+
+
+def groups(data: Results) -> np.ndarray:
+    """What each member owns (N): a name of GROUPS."""
+    pv, battery = data.members["pv_capacity_kw"] > 0, data.members["battery_capacity_kwh"] > 0
+    return np.select([pv & battery, pv, battery], list(GROUPS)[:3], list(GROUPS)[3])
+
+
+def group_colours(data: Results) -> np.ndarray:
+    """The colour of what each member owns (N)."""
+    return np.array([COLOUR[GROUPS[name]] for name in groups(data)])
+
+
+def group_key(data: Results, make: Callable[[str, str], Any] = dot) -> list[Any]:
+    """Entries of a key for the groups that this community has, with their sizes."""
+    found = pd.Series(groups(data)).value_counts()
+    names = [name for name in GROUPS if name in found]
+    return [make(f"{name} ({found[name]:,})", COLOUR[GROUPS[name]]) for name in names]
+
+
+def self_sufficiency(data: Results) -> np.ndarray:
+    """Share of each member's load (N) neither bought nor taken from the initial charge; NaN without load."""
+    members = data.members
+    bought = members["p2p_bought_kwh"] + members["market_bought_kwh"] + members["grid_import_kwh"]
+    foreign = (bought + np.maximum(-members["stored_change_kwh"], 0)).to_numpy()
+    load = members["load_kwh"].to_numpy()
+    part = np.divide(foreign, load, out=np.full(len(load), np.nan), where=load > 0)
+    return np.clip(1 - part, 0, 1)
+
+
+def by_home_type(data: Results, most: int = 12) -> tuple[pd.DataFrame, list[str]]:
+    """(each member's type, PV, load in kWh per day, saving in EUR per day (N); the types in order)."""
+    days, members = data.timeline.hours / 24, data.members
+    found = members["home_type"].value_counts()
+    frequent = found.index if len(found) <= most else found.index[: most - 1]
+    kind = members["home_type"].where(members["home_type"].isin(frequent), "others")
+    order = sorted(set(kind), key=lambda name: (name == "others", len(name), name))
+    numbers = {
+        "PV": members["pv_kwh"],
+        "load": members["load_kwh"],
+        "saving": data.bills["saving"],
+    }
+    return pd.DataFrame({"type": kind} | {name: n / days for name, n in numbers.items()}), order
+
+
+def explained(values: pd.Series, kinds: Any) -> float:
+    """Part of the variance of values (N) between kinds (N), corrected for their number (adjusted R^2)."""
+    count, size = len(np.unique(kinds)), len(values)
+    if size <= count or not np.ptp(values):
+        return math.nan
+    within = ((values - values.groupby(np.asarray(kinds)).transform("mean")) ** 2).sum()
+    whole = ((values - values.mean()) ** 2).sum()
+    return max(0.0, 1 - within / (size - count) / (whole / (size - 1)))
+
+
+def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray) -> str:
+    """Whether its type or what it owns tells what a home saves; with too few homes, the median."""
+    parts = explained(saving, kind), explained(saving, owned)
+    if kind.nunique() < 2 or not np.isfinite(parts).all():
+        home = "median home" if len(saving) > 1 else "home"
+        return f"The {home} saves {amount(float(saving.median()), 'EUR')} per day"
+    by_type, by_owned = (share(part, 1) for part in parts)
+    if len(set(owned)) < 2:
+        return f"The type of a home explains {by_type} of the differences in saving"
+    return f"Having PV or a battery explains {by_owned} of the differences in saving, the type {by_type}"
+
+
+@figure
+def home_type_analysis(data: Results) -> Figure:
+    """What tells how much a home saves, its type or what it owns?"""
+    table, order = by_home_type(data)
+    mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
+    fig, (left, right) = canvas(
+        type_or_possession(table["saving"], table["type"], groups(data)),
+        "Left: energy of the average home of a type. "
+        "Right: saving of each home against being alone, median and quartiles.",
+        widths=(1, 1.2),
+        gap=0.03,
+        left=0.135,
+        top=0.79,
+    )
+    left.barh(rows - 0.2, mean["PV"], 0.38, color=COLOUR["pv"])
+    left.barh(rows + 0.2, mean["load"], 0.38, color=COLOUR["load"])
+    sizes = table["type"].value_counts()
+    short = short_names(order)
+    row_names(left, [f"{s} ({sizes[name]:,})" for s, name in zip(short, order, strict=True)])
+    left.set(ylim=(len(order) - 0.4, -0.6), xlabel="Energy per home (kWh per day)")
+    draw_savings(right, data, table, order)
+    right.set(ylim=left.get_ylim(), ylabel="", xlabel="Saving (EUR per day)", yticks=[])
+    for ax in (left, right):
+        ax.grid(axis="x")
+    key_above(
+        left, [Patch(fc=COLOUR[c], label=n) for n, c in (("PV", "pv"), ("load", "load"))], "left"
+    )
+    return fig
+
+
+def draw_savings(ax: Axes, data: Results, table: pd.DataFrame, order: list[str]) -> None:
+    """A box for each type; a dot for each home, coloured by what it owns, unless there are too many."""
+    rows, spread = np.arange(len(order)), table.groupby("type")["saving"]
+    least, low, middle, high, most = (
+        spread.quantile(part).loc[order].to_numpy() for part in (0, 0.25, 0.5, 0.75, 1)
+    )
+    ax.use_sticky_edges = False
+    ax.hlines(rows, least, most, color=MUTED, lw=1.6, zorder=0.9)
+    ax.barh(rows, high - low, left=low, height=0.62, color="#E4E4E4", ec=MUTED, lw=1.6)
+    ax.vlines(middle, rows - 0.31, rows + 0.31, color="black", lw=2.6)
+    ax.axvline(0, color="black", lw=1.2)
+    ax.margins(x=0.08)
+    if len(table) <= 2000:
+        jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(table))
+        place = table["type"].map({name: row for row, name in enumerate(order)}) + jitter
+        size, colours = float(np.clip(4000 / len(table), 8, 40)), group_colours(data)
+        ax.scatter(table["saving"], place, s=size, c=colours, zorder=3, ec="white", lw=0.4)
+        key_above(ax, group_key(data), "right")
+
+
+@figure
+def top_prosumers(data: Results) -> Figure:
+    """Who saves most, and what do they own?"""
+    saving = data.bills["saving"]
+    table, rows = saving.nlargest(10), np.arange(min(10, len(saving)))
+    names = [f"home {data.home[member]}: {data.describe(member)}" for member in table.index]
+    fig, (ax,) = canvas(
+        f"The ten best make {share(table.sum(), saving.sum())} of all savings: "
+        f"{amount(table.sum(), 'EUR')} of {amount(saving.sum(), 'EUR')}"
+        if len(saving) > 10 and saving.sum() > 0
+        else f"Home {data.home[table.index[0]]} saves {'most: ' if len(saving) > 1 else ''}"
+        + amount(table.iloc[0], "EUR"),
+        f"Saving of {data.timeline.span} against being alone with the utility; colour: what the home owns.",
+    )
+    ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
+    row_names(ax, names)
+    reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
+    for row, value in enumerate(table):
+        place = max(value, 0) + 0.01 * reach
+        ax.text(place, row, amount(value, "EUR"), va="center", fontsize=14)
+    ax.set(xlim=(min(table.min(), 0), max(table.max(), 0) + 0.18 * reach), xlabel="Saving (EUR)")
+    ax.set_ylim(max(len(rows), 5) - 0.4, -0.6)
+    ax.grid(axis="x")
+    return fig
+
+
+def performance(data: Results) -> pd.DataFrame:
+    """Self-sufficiency (%), saving (EUR per day), group and PV (kW) of each member that has a load."""
+    return pd.DataFrame(
+        {
+            "sufficiency": 100 * self_sufficiency(data),
+            "saving": data.bills["saving"] / (data.timeline.hours / 24),
+            "group": groups(data),
+            "PV": data.members["pv_capacity_kw"],
+        }
+    ).dropna()
+
+
+def correlation(x: pd.Series, y: pd.Series) -> float:
+    """Pearson's correlation; NaN for fewer than three values or where one does not vary."""
+    return float(x.corr(y)) if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
+
+
+def in_words(sufficiency: pd.Series, saving: pd.Series) -> str:
+    """What self-sufficiency (%) says about saving (EUR per day): nothing where one of them hardly varies."""
+    related = correlation(sufficiency, saving)
+    if len(saving) > 1 and np.ptp(saving) < 2 * ALMOST_NOTHING_EUR:
+        return f"All members save the same: {amount(float(saving.mean()), 'EUR')} per day"
+    if len(saving) > 1 and np.ptp(sufficiency) < 1:
+        all_of_them = share(float(sufficiency.mean()), 100)
+        return (
+            f"All members are {all_of_them} self-sufficient: their savings differ for other reasons"
+        )
+    if not np.isfinite(related):
+        return "Self-sufficiency and saving of each member"
+    number = minus(f"{related:+.2f}")
+    if abs(related) < 0.2:
+        return f"Self-sufficiency hardly tells who saves (correlation {number})"
+    more = "more" if related > 0 else "less"
+    return f"The more self-sufficient save {more} by trading (correlation {number})"
+
+
+@figure
+def prosumer_performance(data: Results) -> Figure:
+    """Do the members who need little from others save most?"""
+    table = performance(data)
+    fig, (ax,) = canvas(
+        in_words(table["sufficiency"], table["saving"]),
+        "Each dot a member, the larger the more PV. "
+        "Self-sufficiency: load neither bought nor taken from the initial charge.",
+        right=WIDE_KEY + 0.02,
+    )
+    sns.scatterplot(
+        table,
+        x="sufficiency",
+        y="saving",
+        hue="group",
+        size="PV",
+        sizes=(60, 420) if len(table) <= 300 else (20, 120),
+        palette={name: COLOUR[colour] for name, colour in GROUPS.items()},
+        alpha=0.75,
+        edgecolor="white",
+        legend=False,
+        ax=ax,
+    )
+    zero_line(ax)
+    ax.set(xlim=(-3, 103), xlabel="Self-sufficiency (% of the load)", ylabel="Saving (EUR per day)")
+    ax.grid()
+    key(ax, group_key(data))
+    return fig
+
+
+def best_and_worst(data: Results) -> list[int]:
+    """The members with the largest and the smallest saving; one where there is one."""
+    saving = data.bills["saving"]
+    return list(dict.fromkeys([int(saving.argmax()), int(saving.argmin())]))
+
+
+HOME_GETS = {
+    "pv": "pv_kwh",
+    "battery": "battery_discharge_kwh",
+    "p2p": "p2p_bought_kwh",
+    "market": "market_bought_kwh",
+    "utility": "grid_import_kwh",
+}
+
+HOME_GIVES = {
+    "battery": "battery_charge_kwh",
+    "p2p": "p2p_sold_kwh",
+    "market": "market_sold_kwh",
+    "utility": "grid_export_kwh",
+    "curtailed": "curtailed_kwh",
+}
+
+
+@figure
+def prosumer_day(data: Results) -> Figure:
+    """What do the best and the worst member do, hour by hour?"""
+    chosen, saving, timeline = best_and_worst(data), data.bills["saving"], data.timeline
+    told = [amount(saving[member], "EUR", signed=True) for member in chosen]
+    fig, axes = canvas(
+        f"Best and worst saving: home {data.home[chosen[0]]} {told[0]}, home {data.home[chosen[-1]]} {told[-1]}"
+        if len(chosen) > 1
+        else f"Home {data.home[chosen[0]]}: saving {told[0]}",
+        "Up: what the home gets, down: what it stores and gives; the black line is what it uses."
+        + timeline.note,
+        heights=[1] * len(chosen),
+        right=NARROW_KEY,
+        top=0.79,
+        gap=0.08,
+    )
+    for ax, member in zip(axes, chosen, strict=True):
+        draw_home(ax, data, member)
+    time_axes(axes, timeline, ["Average power (kW)"] * len(axes))
+    words = {"utility": "utility", "market": "local market", "p2p": "P2P", "battery": "battery"}
+    entries = [Patch(fc=COLOUR[c], label=word) for c, word in {**words, "pv": "PV"}.items()]
+    key(axes[0], [stroke("load", COLOUR["load"]), *entries])
+    return fig
+
+
+def draw_home(ax: Axes, data: Results, member: int) -> None:
+    """What one home gets (up), gives and stores (down), and its load as a line."""
+
+    def power(name: str) -> np.ndarray:
+        return data.timeline.rate(data.flow(name)[:, member])
+
+    for flows, sign in ((HOME_GETS, 1), (HOME_GIVES, -1)):
+        layers = [("", COLOUR[c], power(name)) for c, name in flows.items()]
+        stack(ax, data.timeline.edges, [layer for layer in layers if layer[2].any()], sign)
+    line(ax, data.timeline.edges, power("load_kwh"), COLOUR["load"])
+    zero_line(ax)
+    ax.set_title(f"Home {data.home[member]}: {data.describe(member)}")

@@ -1,0 +1,160 @@
+"""Figures of prices: the forecast, and what a kWh cost."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from figures.data import Results
+from figures.registry import figure
+from figures.style import (
+    COLOUR,
+    DASHED,
+    MAP_RIGHT,
+    MUTED,
+    NARROW_KEY,
+    WIDE_KEY,
+    amount,
+    beside,
+    canvas,
+    day_map,
+    key,
+    line,
+    many,
+    share,
+    stack,
+    stroke,
+    time_axes,
+    zero_line,
+)
+
+TOO_HIGH = LinearSegmentedColormap.from_list("too high", [COLOUR["p2p"], "#F7F7F7", COLOUR["ban"]])
+
+
+@figure
+def price_forecast(data: Results) -> Figure:
+    """How good is the price forecast that members act on?"""
+    forecast, settled = data.price("price_forecast"), data.price("market_price")
+    missed, timeline = forecast - settled, data.timeline
+    error, long = np.abs(missed), timeline.steps_per_point > 1
+    fig, (top, bottom) = canvas(
+        f"The forecast misses the settled price by {amount(100 * error.mean(), 'ct/kWh')} "
+        f"({share(error.mean(), settled.mean())}) on average",
+        "By hour of the day and day. Above: the price that settles. Below: forecast minus settled."
+        if long
+        else "Above: the price that members expect, and the one that settles. "
+        "Below: forecast minus settled.",
+        heights=(1, 1) if long else (2.2, 1),
+        right=MAP_RIGHT if long else NARROW_KEY,
+    )
+    if long:
+        most = 100 * float(error.max()) or 1.0
+        seen = 0.0, max(float(settled.max()), 1e-9)
+        day_map(top, beside(top), timeline, settled, "Price (EUR/kWh)", "cividis", seen)
+        day_map(
+            bottom,
+            beside(bottom),
+            timeline,
+            100 * missed,
+            "Error (ct/kWh)",
+            TOO_HIGH,
+            (-most, most),
+        )
+        time_axes([top, bottom], timeline, ["Hour of the day"] * 2)
+        for ax in (top, bottom):
+            ax.grid(False)
+        return fig
+    line(top, timeline.edges, settled, COLOUR["market"], lw=5)
+    line(top, timeline.edges, forecast, COLOUR["load"], ls=DASHED, lw=2)
+    stack(bottom, timeline.edges, [("", MUTED, 100 * missed)])
+    zero_line(bottom)
+    time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (ct/kWh)"])
+    top.set_ylim(0, 1.1 * max(forecast.max(), settled.max(), 1e-9))
+    in_order = [
+        stroke("settled", COLOUR["market"], lw=5),
+        stroke("forecast", COLOUR["load"], ls=DASHED, lw=2),
+    ]
+    key(top, in_order)
+    return fig
+
+
+def p2p_price_range(data: Results) -> tuple[np.ndarray, np.ndarray]:
+    """(lowest, highest) P2P price of each step (T), EUR/kWh; NaN where nothing was traded."""
+    prices = data.p2p.groupby("timestep")["price_eur_per_kwh"]
+    every_step = range(data.shape[0])
+    return (
+        prices.min().reindex(every_step).to_numpy(),
+        prices.max().reindex(every_step).to_numpy(),
+    )
+
+
+def p2p_in_band(data: Results) -> tuple[float, int, int]:
+    """(mean P2P price, steps with P2P inside the local market's two prices, steps with P2P)."""
+    average, energy = data.price("p2p_price"), data.community["p2p_kwh"].to_numpy()
+    traded = (energy > 0) & np.isfinite(average)
+    if not traded.any():
+        return math.nan, 0, 0
+    inside = (average >= data.price("market_sell_price")) & (
+        average <= data.price("market_buy_price")
+    )
+    mean = float((average[traded] * energy[traded]).sum() / energy[traded].sum())
+    return mean, int((inside & traded).sum()), int(traded.sum())
+
+
+@figure
+def price_dynamics(data: Results) -> Figure:
+    """Do neighbours trade at better prices than the local market and the utility offer?"""
+    timeline, edges = data.timeline, data.timeline.edges
+    mean, inside, traded = p2p_in_band(data)
+    unit = "hour" if timeline.step_hours == 1 else "step"
+    fig, (ax,) = canvas(
+        f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in "
+        + ("all " if inside == traded else f"{inside:,} of the ")
+        + f"{many(traded, unit)} with P2P trade"
+        if traded
+        else "Neighbours traded nothing: only the other prices applied",
+        "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
+        + timeline.note,
+        right=WIDE_KEY,
+    )
+    entries = draw_other_prices(ax, data)
+    if traded and timeline.steps_per_point == 1:
+        low, high = p2p_price_range(data)
+        style: Any = {"lw": float(np.clip(400 / len(low), 1, 6)), "alpha": 0.45}
+        ax.vlines((edges[:-1] + edges[1:]) / 2, low, high, color=COLOUR["p2p"], **style)
+        entries.append(stroke("P2P: lowest to highest", COLOUR["p2p"], lw=6, alpha=0.45))
+    if traded:
+        average = timeline.mean(data.price("p2p_price"), data.community["p2p_kwh"].to_numpy())
+        line(ax, edges, average, COLOUR["p2p"], lw=4)
+        entries.append(stroke("P2P: average, weighted\nby energy", COLOUR["p2p"], lw=4))
+    time_axes([ax], timeline, ["Price (EUR/kWh)"])
+    key(ax, entries)
+    return fig
+
+
+def draw_other_prices(ax: Axes, data: Results) -> list[Any]:
+    """Draws the prices of the local market, as a band, and of the utility; returns their key."""
+    timeline, edges = data.timeline, data.timeline.edges
+    buy, sell, dear, cheap = (
+        timeline.mean(data.price(f"{name}_price"))
+        for name in ("market_buy", "market_sell", "grid_import", "grid_export")
+    )
+    band: Any = {"color": COLOUR["market"], "alpha": 0.35, "lw": 0}
+    corners = np.repeat(edges, 2)[1:-1]
+    ax.fill_between(corners, np.repeat(sell, 2), np.repeat(buy, 2), **band)
+    for values in (buy, sell):
+        line(ax, edges, values, COLOUR["market"])
+    for values in (dear, cheap):
+        line(ax, edges, values, COLOUR["utility"], ls=DASHED)
+    ax.set_ylim(0, 1.06 * max(dear.max(), buy.max(), 1e-6))
+    name = "local market: between\nselling and buying"
+    return [
+        stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED),
+        Patch(fc="#EFD5E3", ec=COLOUR["market"], lw=2, label=name),
+    ]
