@@ -37,7 +37,7 @@ FIGURES = (
     *("prosumer_performance", "prosumer_day", "lorenz_fairness", "regulator_impact"),
     *("ban_timeline", "money_by_party", "blockchain_growth", "mining_race", "hashes_per_block"),
 )
-"""Those of plot_results.py, named here because importing it loads matplotlib."""
+"""In the order in which plot_results.py draws them; named here because importing it loads matplotlib."""
 
 
 def pictures(figures: Iterable[str]) -> tuple[str, ...]:
