@@ -1,4 +1,4 @@
-"""README: each command runs as it stands there, and each file of a result has its line."""
+"""README and docs: each command runs as it stands there; each file and each attack has its line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from test_attacks import ATTACKS
 
 import main
 from results_folder import FILES
@@ -55,6 +56,36 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
 def test_every_file_of_a_result_has_its_line() -> None:
     table = README[README.index("## Read a result") : README.index("### A typical day")]
     assert not [name for name in FILES if f"`{name}`" not in table]
+
+
+def rows_of_the_attack_table() -> list[tuple[str, set[str], set[str]]]:
+    """(attack, rules that find it, tests that prove it) of docs/ledger.md."""
+    text = (REPOSITORY / "docs" / "ledger.md").read_text(encoding="utf-8")
+    table = text[text.index("| attack | rule that finds it |") :].split("\n\n")[0]
+    cells = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return [(what, set(rule.split("; ")), set(tests.split(", "))) for what, rule, tests in cells]
+
+
+def test_every_attack_stands_in_the_table_with_the_rule_that_finds_it() -> None:
+    table = rows_of_the_attack_table()
+    for name, (_, rule, *_) in ATTACKS.items():
+        rows = [rules for _, rules, tests in table if name in tests]
+        assert rows, f"{name} has no line in docs/ledger.md"
+        assert any(rule in rules for rules in rows), f"{name} is found by {rule!r}, not by {rows}"
+
+
+def test_every_test_that_the_attack_table_names_exists() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").glob("test_*.py")]
+    exist = set(re.findall(r"^def (\w+)\(", "\n".join(texts), re.M))
+    for what, _, tests in rows_of_the_attack_table():
+        assert tests and not tests - exist, f"{what}: {sorted(tests - exist)}"
+
+
+def test_every_attack_on_the_settings_stands_in_the_table() -> None:
+    text = (REPOSITORY / "tests" / "test_verify_scenario.py").read_text(encoding="utf-8")
+    attacks = set(re.findall(r"^def (test_\w+)\([^)]*\bforged\b", text, re.M))
+    assert len(attacks) > 15, "the attacks are not where this test looks for them"
+    assert attacks <= {name for *_, tests in rows_of_the_attack_table() for name in tests}
 
 
 def test_the_examples_are_small() -> None:
