@@ -2,7 +2,7 @@
 
 The device tries attempts in the order of the race and reports the earliest valid one of a launch, so
 launches and threads change nothing. Every nonce that it returns is checked by hashlib before it is
-believed. Needs CuPy: pip install cupy-cuda12x (or cupy-cuda13x).
+believed. Needs CuPy with NVIDIA's compiler for it: pip install "cupy-cuda12x[ctk]" (or 13x).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from blockchain import NONCE, Race, race_of_miners, target
 from settings import InputError
 
 KERNEL = Path(__file__).with_name("sha256_race.cu")
-THREADS = 256
-"""Threads of a block; a multiprocessor holds eight such blocks at most."""
+INSTALL = 'pip install "cupy-cuda12x[ctk]"'
+THREADS, BLOCKS = 256, 4
+"""Threads of a block, and blocks per multiprocessor: enough to keep it busy, and all of them run at once."""
 FIRST_LAUNCH = 1 << 18
 """Attempts of the first launch for a block; later ones grow while they are short."""
 SHORT_SECONDS = 0.1
@@ -36,24 +37,34 @@ def find_race() -> tuple[Race, str]:
         if not cupy.cuda.runtime.getDeviceCount():
             return race_of_miners, "no CUDA device found; mining on the CPU"
         device = cupy.cuda.runtime.getDeviceProperties(0)
-        race = GpuRace(cupy, 8 * device["multiProcessorCount"])
+        race = GpuRace(cupy, BLOCKS * device["multiProcessorCount"])
         return race, f"mining on {device['name'].decode()}"
-    except ImportError:
-        return race_of_miners, "CuPy is not installed (pip install cupy-cuda12x); mining on the CPU"
     except Exception as error:  # a driver that is missing or too old raises kinds of its own
-        return race_of_miners, f"no usable CUDA device ({reason(error)}); mining on the CPU"
+        return race_of_miners, f"{why_not(error)}; mining on the CPU"
 
 
-def reason(error: Exception) -> str:
-    """The first line of what the device's driver says."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def why_not(error: Exception) -> str:
+    """What keeps the device from mining, and what helps."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+        return f"CuPy is not installed ({INSTALL})"
+    if isinstance(error, ImportError):  # its own text is a page; the cause names the library
+        return f"CuPy does not load ({reason(error.__cause__ or error)})"
+    if "nvrtc" in str(error).lower():
+        return f"CuPy lacks NVIDIA's compiler ({INSTALL})"
+    return f"no usable CUDA device ({reason(error)})"
+
+
+def reason(error: BaseException) -> str:
+    """The first words of what an error says."""
+    lines = [line for line in str(error).splitlines() if any(map(str.isalpha, line))]
+    return lines[0].strip() if lines else type(error).__name__
 
 
 class GpuRace:
     """The race of one block after another on one device; called like blockchain.race_of_miners."""
 
     def __init__(self, cupy: Any, blocks: int):
-        """`blocks`: as many blocks of THREADS as the device runs at a time."""
+        """`blocks`: how many blocks of THREADS a launch has; more than run at once would only wait."""
         self.cupy, self.blocks = cupy, blocks
         module = cupy.RawModule(code=KERNEL.read_text(encoding="utf-8"))
         self.midstates = module.get_function("midstates")

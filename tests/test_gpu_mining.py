@@ -199,16 +199,62 @@ def test_without_a_device_one_line_says_so_and_the_cpu_mines(
     assert capsys.readouterr().err.count("mining on the CPU") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ModuleNotFoundError("No module named 'cupy'", name="cupy"),
+            'CuPy is not installed (pip install "cupy-cuda12x[ctk]")',
+        ),
+        (
+            ImportError("\n====\nCuPy is not correctly installed."),
+            "CuPy does not load (CuPy is not correctly installed.)",
+        ),
+        (
+            RuntimeError('Failure finding "libnvrtc.so.12"'),
+            'CuPy lacks NVIDIA\'s compiler (pip install "cupy-cuda12x[ctk]")',
+        ),
+        (
+            RuntimeError("cudaErrorInsufficientDriver: too old\nat 0"),
+            "no usable CUDA device (cudaErrorInsufficientDriver: too old)",
+        ),
+        (RuntimeError(""), "no usable CUDA device (RuntimeError)"),
+    ],
+)
+def test_what_keeps_the_device_from_mining_is_said_in_one_line(
+    error: Exception, told: str, device: HostDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    monkeypatch.setattr(device.cuda.runtime, "getDeviceCount", Mock(side_effect=error))
+    assert gpu_mining.find_race() == (race_of_miners, f"{told}; mining on the CPU")
+
+
+def test_of_a_library_that_does_not_load_its_name_is_said() -> None:
+    try:
+        raise ImportError("\n====\na page of advice") from OSError("libcudart.so.12: cannot open")
+    except ImportError as error:
+        assert gpu_mining.why_not(error) == "CuPy does not load (libcudart.so.12: cannot open)"
+
+
+@pytest.mark.parametrize("consensus", ["pos", "none"])
+def test_without_work_there_is_nothing_to_mine(
+    consensus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_run(tmp_path / "r", "--use-gpu", "--steps", "2", "--set", f"CONSENSUS={consensus}")
+    assert capsys.readouterr().err == f"nothing to mine: CONSENSUS = {consensus}\n"
+
+
 @pytest.mark.slow
 def test_the_device_mines_the_same_chain_as_the_cpu(tmp_path: Path) -> None:
     race, line = gpu_mining.find_race()
     if race is race_of_miners:
         pytest.skip(line)
     for height in range(1, 30):
-        headers = headers_of_block(height, 15)
+        power = [[1] * 15, [3, 1, 2, 5]][height % 2]
+        headers, first = headers_of_block(height, len(power)), height % len(power)
         for difficulty in (1, 2, 3, 4):
-            expected = race_of_miners(headers, height % 15, difficulty, [1] * 15)
-            assert race(headers, height % 15, difficulty, [1] * 15) == expected
+            expected = race_of_miners(headers, first, difficulty, power)
+            assert race(headers, first, difficulty, power) == expected
 
 
 @pytest.mark.slow
