@@ -16,6 +16,7 @@ from records import (
     Levers,
     Money,
     Orders,
+    Period,
     State,
     StepPrices,
     TradeKind,
@@ -24,6 +25,7 @@ from records import (
     Truth,
     Wh,
     account_changes,
+    number_of_accounts,
 )
 
 STORED_TOLERANCE_WH = 1e-6
@@ -88,9 +90,18 @@ def check_energy(
 
 
 def check_trades(
-    timestep: int, before: State, flows: Flows, orders: Orders, trades: Trades, cap_wh: int
+    timestep: int,
+    before: State,
+    flows: Flows,
+    orders: Orders,
+    trades: Trades,
+    spread_nanoeur: Money | None,
+    cap_wh: int,
 ) -> None:
-    """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades."""
+    """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades.
+
+    spread_nanoeur: what the buyer of each P2P trade pays beyond its price, if the rule says so.
+    """
     demand_that(orders.energy_wh <= cap_wh, "an order above the cap", timestep)
     n = len(flows.load_wh)
     bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
@@ -107,8 +118,10 @@ def check_trades(
     demand_that((bought + sold == 0) | ~before.is_banned, "a banned member traded", timestep)
     demand_that(trades.energy_wh > 0, "a trade without energy", timestep)
     p2p = trades.kind == TradeKind.P2P
-    price = trades.price_microeur_per_kwh[p2p]
-    demand_that(price <= limit[trades.buyer[p2p]], "a buyer paid more than its limit", timestep)
+    price, energy = trades.price_microeur_per_kwh[p2p], trades.energy_wh[p2p]
+    paid = price * energy + (0 if spread_nanoeur is None else spread_nanoeur)
+    most = limit[trades.buyer[p2p]] * energy
+    demand_that(paid <= most, "a buyer paid more than its limit", timestep)
     demand_that(price >= limit[trades.seller[p2p]], "a seller got less than its limit", timestep)
 
 
@@ -121,12 +134,12 @@ def check_money(
     trades: Trades,
     prices: StepPrices,
     levers: Levers,
-    beside: Money,
+    other_dues: Money,
 ) -> None:
     """Every account follows from transfers, nothing comes from nowhere, all pay what the step says.
 
-    beside (A): what else must change in each account: spreads and shared bills of the market rule, and
-    block rewards, derived from clearing, period and blocks, not from the transfers.
+    other_dues (A): what else must change in each account: the spreads that clearing made, the rewards of
+    the blocks, and shared bills (their law is check_shared_bills).
     """
     members = len(flows.load_wh)
     demand_that(moves.amount_nanoeur >= 0, "a negative transfer", timestep)
@@ -134,13 +147,32 @@ def check_money(
     kept = after.balance_nanoeur - before.balance_nanoeur
     demand_that(kept == change, "an account does not follow from its transfers", timestep)
     free = ~before.is_banned
-    due = beside.copy()
+    due = other_dues.copy()
     due[:members] += due_of_members(flows, trades, prices, levers, free)
     for party, amount in due_of_institutions(flows, prices, levers, free).items():
         due[party] += amount
     demand_that(due.sum() == 0, "money came from nowhere or went nowhere", timestep)
     demand_that(change[:members] == due[:members], "a bill does not follow from flows", timestep)
     demand_that(change == due, "an institution's account does not follow from flows", timestep)
+
+
+def check_shared_bills(timestep: int, period: Period, shared: Transfers) -> None:
+    """Each member ends with its part, by energy, of what the utility billed and paid; nobody else gains.
+
+    Parts are whole nano-euro, so each of the two may be one off.
+    """
+    members = len(period.bought_wh)
+    change = account_changes(shared, number_of_accounts(members, 0))
+    demand_that(change[members:] == 0, "an institution gained from shared bills", timestep)
+    kept = (period.earned_nanoeur - period.billed_nanoeur + change[:members]).astype(object)
+    for energy, money, sign in (
+        (period.bought_wh, period.billed_nanoeur, 1),
+        (period.sold_wh, period.earned_nanoeur, -1),
+    ):
+        whole = max(int(energy.sum()), 1)
+        kept += sign * (energy.astype(object) * int(money.sum()) // whole)
+    fair = np.abs(kept.astype(np.int64)) <= 2
+    demand_that(fair, "shared bills are not shared by energy", timestep)
 
 
 def due_of_members(

@@ -135,7 +135,7 @@ STORAGE_BID_SHARE: Share = 0.5
 STORAGE_MARGIN: Price = 0.005
 "What a battery wants to gain on each kWh that it stores for later."
 QUOTE_MARGIN: Share = 0.35
-"Part of the zone between what a kWh costs and earns outside that a member without haste keeps for himself."
+"Part of the gap between what a kWh costs and earns outside that a member without haste keeps for himself."
 QUOTE_VARIATION: Share = 0.35
 "How much members differ in that margin: most of it by temper, for good, the rest by mood, per step."
 
@@ -144,7 +144,7 @@ QUOTE_VARIATION: Share = 0.35
 REGULATOR_OBJECTIVE: Objective = "maximize_renewable"
 "What the regulator steers for; each objective sets levers of its own."
 RENEWABLE_BONUS: Incentive = 0.02
-"Paid for each kWh of PV used in the home that made it."
+"Paid for each kWh of PV that its home uses at once or stores in its battery."
 P2P_BONUS: Incentive = 0.01
 "Paid to both sides for each kWh traded between neighbours."
 PENALTY_FOR_MARKET: Incentive = 0.02

@@ -137,7 +137,10 @@ def market_prices(settings: Settings, clock: Clock) -> Prices:
 
 
 def given_prices(settings: Settings, clock: Clock, buy: Price, sell: Price) -> Prices:
-    """Prices of a price file (T): one import and one export price towards everything outside, no fee."""
+    """Prices of a price file (T): one import and one export price towards everything outside, no fee.
+
+    Members know this step's tariff; what they expect of later hours errs.
+    """
     later = settings.steps_of(24)
     error = hourly_noise(settings, "forecast", clock, settings.FORECAST_ERROR)
     market = (buy + sell) // 2
@@ -152,8 +155,8 @@ def given_prices(settings: Settings, clock: Clock, buy: Price, sell: Price) -> P
         grid_import=buy,
         grid_export=sell,
         forecast=forecast,
-        expected_buy=np.rint(buy * error).astype(np.int64),
-        expected_sell=np.rint(sell * error).astype(np.int64),
+        expected_buy=buy,
+        expected_sell=sell,
         day_ahead=mean_ahead(np.concatenate([forecast, last_day]), later)[: len(buy)],
     )
 
@@ -169,7 +172,7 @@ def hourly_noise(settings: Settings, purpose: str, clock: Clock, width: float) -
 
 
 def mean_ahead(forecast: Price, window: int) -> Price:
-    """Mean of each step's following `window` values, in whole micro-euro."""
+    """Mean of `window` values from each step on (T - window + 1), whole micro-euro, rounded down."""
     sums = np.concatenate([[0], np.cumsum(forecast)])
     return (sums[window:] - sums[:-window]) // window
 

@@ -10,11 +10,13 @@ import numpy as np
 
 from records import (
     CONSUMER,
+    HIGHEST_PRICE,
     PROSUMER,
     BatteryPlan,
     Fleet,
     Levers,
     Orders,
+    Period,
     Price,
     Real,
     State,
@@ -24,10 +26,6 @@ from records import (
     number_of_accounts,
 )
 from settings import Settings, microeur, nanoeur
-
-DEAREST = 2_000_000_000
-"""Limit price in micro-euro per kWh that nobody bids, and above which no ask needs to stand."""
-
 
 # ---------------------------------------------------------------- who they are
 
@@ -97,7 +95,7 @@ def initial_state(settings: Settings, fleet: Fleet) -> State:
         cooldown_steps=np.zeros((2, n), np.int64),
         bonus_24h_nanoeur=np.zeros(n, np.int64),
         avoidable_24h_nanoeur=np.zeros(n, np.int64),
-        period=np.zeros((4, n), np.int64),
+        period=Period(*np.zeros((4, n), np.int64)),
     )
 
 
@@ -229,7 +227,7 @@ def own_limits(prices: StepPrices, levers: Levers) -> tuple[int, int]:
     return buy + levers.p2p_bonus, max(sell - levers.p2p_bonus, 0)
 
 
-def zone_of_agreement(prices: StepPrices) -> int:
+def price_gap(prices: StepPrices) -> int:
     """What a kWh costs without a neighbour less what it earns, before any penalty."""
     buy = min(prices.expected_buy, prices.grid_import)
     sell = max(prices.expected_sell, prices.grid_export)
@@ -249,25 +247,24 @@ def quote(
 ) -> Price:
     """The limit price of each order (K), micro-euro per kWh.
 
-    bid = B - m zone + bonus, ask = S + m zone - bonus: each keeps the part m of the zone that the prices
-    themselves leave, and passes bonus and penalty on whole. (Kept from the penalty as well, the same part
-    would move both quotes apart as far as their owners' limits: no penalty would change a trade.) A
-    battery bids at most what the energy will be worth after its losses, and asks at least what refilling
-    will cost.
+    bid = B - m gap + bonus, ask = S + m gap - bonus: each keeps the part m of the price gap. Penalty and
+    bonus pass into the quotes whole. Were the margin a part of B - S, a larger penalty would widen the way
+    from bid to ask as fast as it moves both limits, and would change no trade. A battery bids at most what
+    the energy will be worth after its losses, and asks at least what refilling will cost.
     """
     buy, sell = fallback(prices, levers)
-    zone = zone_of_agreement(prices)
+    gap = price_gap(prices)
     margin = margins(settings, fleet, member, is_sale, energy_wh, levers, timestep)
     bonus = levers.p2p_bonus
-    bid = buy - margin * zone + bonus
-    ask = sell + margin * zone - bonus
+    bid = buy - margin * gap + bonus
+    ask = sell + margin * gap - bonus
 
     round_trip = fleet.efficiency**2
     worth = prices.day_ahead * levers.stored_value
     keep = microeur(settings.STORAGE_MARGIN)
     bid = np.where(from_storage, np.minimum(bid, worth * round_trip - keep + bonus), bid)
     ask = np.where(from_storage, np.maximum(ask, worth / round_trip + keep - bonus), ask)
-    return np.rint(np.clip(np.where(is_sale, ask, bid), 0, DEAREST)).astype(np.int64)
+    return np.rint(np.clip(np.where(is_sale, ask, bid), 0, HIGHEST_PRICE)).astype(np.int64)
 
 
 def margins(
@@ -279,7 +276,7 @@ def margins(
     levers: Levers,
     timestep: int,
 ) -> Real:
-    """The part of the zone that each order's owner keeps (K): less where need presses.
+    """The part of the price gap that each order's owner keeps (K): less where need presses.
 
     Need presses where the order is large against the member's usual load, and on the side that the
     published surplus puts in the majority. Beyond that members differ by temper, for good, and by mood,

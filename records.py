@@ -3,7 +3,8 @@
 What a meter or a ledger counts is an integer: energy in Wh, prices in micro-euro per kWh, money in
 nano-euro. Wh times micro-euro per kWh is nano-euro, so no bill is ever rounded. Shapes: N members,
 T steps, K orders, M trades, L transfers, A accounts. Flows are never negative and carry their
-direction in the name; the residual alone is signed (+ surplus, - deficit).
+direction in the name. Signed are the residual and an expected surplus (+ surplus, - deficit), a net
+exchange (+ import) and the change in stored energy.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ Real = NDArray[np.float64]
 
 AGGREGATOR, UTILITY, REGULATOR, MINT = -1, -2, -3, -4
 FIRST_MINER = -100
+
+HIGHEST_PRICE = 2 * 10**9
+"""Limit price in micro-euro per kWh that nobody bids, and above which no ask needs to stand."""
 
 PROSUMER, CONSUMER = "prosumer", "consumer"
 
@@ -157,6 +161,17 @@ class Profiles(Record):
 
 
 @dataclass(frozen=True)
+class Period(Record):
+    """What each member (N) has bought and sold since the start, from and to neighbours and the utility,
+    and what the utility has billed and paid for its part; for rules that settle at the end."""
+
+    bought_wh: Wh
+    sold_wh: Wh
+    billed_nanoeur: Money
+    earned_nanoeur: Money
+
+
+@dataclass(frozen=True)
 class State(Record):
     """All that survives a step. Members' columns are (N), accounts (A)."""
 
@@ -169,9 +184,7 @@ class State(Record):
     """(2, N): steps until a member can be banned again, for each reason."""
     bonus_24h_nanoeur: Money
     avoidable_24h_nanoeur: Money
-    period: NDArray[np.int64]
-    """(4, N) since the start: Wh imported and exported net of self-use, bills for and income from what
-    the utility supplied and took; for rules that settle at the end of the period."""
+    period: Period
     recent: tuple[tuple[Money, Money], ...] = ()
     """(bonus, avoidable penalty) of each of the last 24 hours' steps, oldest first."""
 
@@ -193,7 +206,7 @@ class Levers:
     offer_share: float
     storage_bid_share: float
     margin: float
-    """Part of the zone of agreement that a member without haste keeps for himself."""
+    """Part of the gap between buying and selling price that a member without haste keeps for himself."""
     stored_value: float = 1.0
     """What members are told a stored kWh will be worth, as a multiple of the day-ahead mean."""
     charge_share: float = 1.0

@@ -142,9 +142,10 @@ def set_levers(settings: Settings, outlook: Outlook) -> Levers:
 def avoidable_wh(orders: Orders, left_wh: Wh, flows: Flows, own_limits: tuple[int, int]) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
-    own_limits: the most a buyer, and the least a seller, can accept without loss. Within reach of a
-    buyer is what sellers left above his bid but not above that; of a seller, what buyers left below
-    his ask but not below that. His part of it is what he took to the market in proportion to all of his side. Who had nothing within
+    own_limits: the most a buyer, and the least a seller, can accept without loss. A buyer could have
+    bought what sellers left at asks above his bid but within his own limit; a seller could have sold
+    to bids below his ask but within his. That energy is shared over the side in proportion to what
+    each took to the market, and nobody is charged with more than he took. Who had nothing within
     reach, or was refused by the rule of the market and not by his own quote, had no choice.
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
@@ -233,7 +234,7 @@ def bans(
     """(steps, BanReason) of the bans that begin after this step (N each).
 
     Only who let neighbours' offers pass in this very step (`again`) can be banned, so never one who had
-    no choice, and never twice for the same deed.
+    no choice, and never twice for the same deed. Of two bans the longer one begins.
     """
     may = ~state.is_banned & again
     cool_market, cool_balance = state.cooldown_steps == 0
@@ -244,11 +245,13 @@ def bans(
         & (bonus_24h < nanoeur(settings.BAN_BONUS_LIMIT))
     )
     low_balance = may & cool_balance & (balance < nanoeur(settings.BAN_BALANCE_LIMIT))
-    steps = np.where(low_balance, settings.steps_of(settings.BAN_BALANCE_HOURS), 0)
-    steps = np.where(market_use, settings.steps_of(settings.BAN_MARKET_HOURS), steps)
-    reason = np.where(low_balance, BanReason.LOW_BALANCE, BanReason.NONE)
-    reason = np.where(market_use, BanReason.EXCESSIVE_MARKET_USE, reason)
-    return steps.astype(np.int64), np.where(steps > 0, reason, 0).astype(np.int8)
+    for_market = np.where(market_use, settings.steps_of(settings.BAN_MARKET_HOURS), 0)
+    for_balance = np.where(low_balance, settings.steps_of(settings.BAN_BALANCE_HOURS), 0)
+    steps = np.maximum(for_market, for_balance)
+    reason = np.where(
+        for_balance > for_market, BanReason.LOW_BALANCE, BanReason.EXCESSIVE_MARKET_USE
+    )
+    return steps.astype(np.int64), np.where(steps > 0, reason, BanReason.NONE).astype(np.int8)
 
 
 def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, Any]:

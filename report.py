@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from dataclasses import fields
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from records import AGGREGATOR, MINT, REGULATOR, UTILITY, Reason, TradeKind
+from records import AGGREGATOR, MINT, REGULATOR, UTILITY, Flows, Reason, TradeKind
 from simulator import Run, alone
 
-FLOWS = (
-    "pv_wh",
-    "load_wh",
-    "charge_wh",
-    "discharge_wh",
-    "p2p_bought_wh",
-    "p2p_sold_wh",
-    "market_bought_wh",
-    "market_sold_wh",
-    "grid_import_wh",
-    "grid_export_wh",
-    "curtailed_wh",
-)
+FLOWS = tuple(column.name for column in fields(Flows))
 
 OUTSIDE = (
     Reason.LOCAL_MARKET,
@@ -167,7 +156,11 @@ def summarize(run: Run) -> dict[str, Any]:
 
 
 def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The figures that the terminal prints: energy in kWh, money in EUR, shares from 0 to 1."""
+    """The figures that the terminal prints: energy in kWh, money in EUR, shares with 1 for all.
+
+    savings_share may exceed 1 (a community that earns); self_sufficiency may fall below 0 (a run so short
+    that it only empties batteries).
+    """
     run, totals = history.run, history.totals
     settings = run.scenario.settings
     n, balance = run.scenario.fleet.size, run.end.balance_nanoeur

@@ -24,6 +24,7 @@ from household_data import Files
 from records import (
     Fleet,
     Money,
+    Period,
     Profiles,
     Real,
     State,
@@ -187,15 +188,15 @@ def step(
     )
     cleared = scenario.mechanism.clear(orders, prices)
     left = trading.leftovers(orders, cleared.trades, fleet.size)
-    welcome = (
+    who_comes = (
         prosumer.accepts_market(prices, levers) if scenario.mechanism.market_follows else NOBODY
     )
-    market = trading.local_market(orders, left, prices, *welcome)
+    market = trading.local_market(orders, left, prices, *who_comes)
     flows = trading.settle(pv, load, plan, orders, cleared.trades, market)
     trades = joined([cleared.trades, market])
 
-    period = trading.period_sums(state, flows, prices)
-    shared = closing_transfers(scenario, replace(state, period=period), timestep)
+    period = trading.period_after(state.period, flows, prices)
+    shared = closing_transfers(scenario, period, timestep)
     bills = joined([trading.bill(cleared, market, flows, prices), shared])
     balance = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
     avoidable = regulator.avoidable_wh(orders, left, flows, prosumer.own_limits(prices, levers))
@@ -213,11 +214,22 @@ def step(
         period=period,
         **regulator.remember(settings, state, ruling),
     )
-    beside = trading.spread_changes(cleared, len(balance)) + account_changes(shared, len(balance))
-    minted = blockchain.minted(settings, blocks, len(balance))
+
+    # the laws: nothing counts until these pass
+    other_dues = trading.spread_changes(cleared, len(balance))
+    other_dues += blockchain.minted(settings, blocks, len(balance))
+    other_dues += account_changes(shared, len(balance))
     audit.check_energy(timestep, fleet, state, after, flows, pv, load)
-    audit.check_trades(timestep, state, flows, orders, trades, prosumer.trade_cap_wh(settings))
-    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers, beside + minted)
+    audit.check_trades(
+        timestep,
+        state,
+        flows,
+        orders,
+        trades,
+        cleared.spread_nanoeur,
+        prosumer.trade_cap_wh(settings),
+    )
+    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers, other_dues)
     return StepResult(
         timestep=timestep,
         levers=levers,
@@ -235,7 +247,10 @@ def step(
 
 
 def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outlook:
-    """What the regulator knows before a step: the forecast, and what self-balancing will leave."""
+    """What the regulator knows before a step: the price forecast, and what self-balancing will leave.
+
+    Its forecast of energy is right: sun and load of the step itself, with the default use of batteries.
+    """
     pv, load, prices = scenario.profiles.at(timestep)
     plan = prosumer.plan_battery(scenario.fleet, state.stored_wh, pv - load)
     return regulator.Outlook(
@@ -247,12 +262,14 @@ def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outloo
     )
 
 
-def closing_transfers(scenario: Scenario, state: State, timestep: int) -> Transfers:
+def closing_transfers(scenario: Scenario, period: Period, timestep: int) -> Transfers:
     """What the market rule settles after the last step; nothing before it."""
     settle = scenario.mechanism.settle_period
     if settle is None or timestep < scenario.profiles.steps - 1:
         return no_transfers()
-    return settle(state)
+    shared = settle(period)
+    audit.check_shared_bills(timestep, period, shared)
+    return shared
 
 
 def alone(scenario: Scenario) -> tuple[Money, Real]:

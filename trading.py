@@ -19,9 +19,9 @@ from records import (
     Ids,
     Money,
     Orders,
+    Period,
     Price,
     Reason,
-    State,
     StepPrices,
     TradeKind,
     Trades,
@@ -55,8 +55,8 @@ class Mechanism:
     """Whether members quote; a rule that shares by quantity asks nobody for a price."""
     market_follows: bool = True
     """Whether the local market takes what the rule leaves; else the utility does."""
-    settle_period: Callable[[State], Transfers] | None = None
-    """Payments after the last step, from the sums in State.period."""
+    settle_period: Callable[[Period], Transfers] | None = None
+    """Payments by which members share their bills after the last step."""
 
 
 def clear_midpoint(orders: Orders, _: StepPrices) -> Clearing:
@@ -133,7 +133,7 @@ def queue(orders: Orders, sales: bool) -> np.ndarray:
 
 
 def leftovers(orders: Orders, p2p: Trades, members: int) -> Wh:
-    """What P2P left of each order (K), in Wh."""
+    """What P2P left of each order (K), in Wh; a member has at most one order."""
     traded = total(p2p.seller, p2p.energy_wh, members) + total(p2p.buyer, p2p.energy_wh, members)
     return orders.energy_wh - traded[orders.member]
 
@@ -245,13 +245,11 @@ def spread_changes(cleared: Clearing, accounts: int) -> Money:
     return change
 
 
-def period_sums(state: State, flows: Flows, prices: StepPrices) -> np.ndarray:
-    """State.period after this step (4, N)."""
-    return state.period + np.stack(
-        [
-            flows.p2p_bought_wh + flows.grid_import_wh,
-            flows.p2p_sold_wh + flows.grid_export_wh,
-            flows.grid_import_wh * prices.grid_import,
-            flows.grid_export_wh * prices.grid_export,
-        ]
+def period_after(before: Period, flows: Flows, prices: StepPrices) -> Period:
+    """The sums since the start, with this step's."""
+    return Period(
+        bought_wh=before.bought_wh + flows.p2p_bought_wh + flows.grid_import_wh,
+        sold_wh=before.sold_wh + flows.p2p_sold_wh + flows.grid_export_wh,
+        billed_nanoeur=before.billed_nanoeur + flows.grid_import_wh * prices.grid_import,
+        earned_nanoeur=before.earned_nanoeur + flows.grid_export_wh * prices.grid_export,
     )

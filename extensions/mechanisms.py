@@ -13,7 +13,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from records import AGGREGATOR, Orders, Reason, State, StepPrices, Transfers, Wh, joined, transfers
+from records import (
+    AGGREGATOR,
+    HIGHEST_PRICE,
+    Orders,
+    Period,
+    Reason,
+    StepPrices,
+    Transfers,
+    Wh,
+    joined,
+    transfers,
+)
 from trading import (
     MIDPOINT,
     Clearing,
@@ -24,9 +35,6 @@ from trading import (
     queue,
     side_by_side,
 )
-
-HIGHEST_PRICE = 10**9
-
 
 # ---------------------------------------------------------------- auctions
 
@@ -136,12 +144,12 @@ def bill_sharing(orders: Orders, _: StepPrices) -> Clearing:
     return share_pro_rata(orders, 0)
 
 
-def share_bills(state: State) -> Transfers:
-    """Payments after the last step: the community's bill is shared by each member's net imports over the
-    period, its income by net exports; through the aggregator, which keeps nothing."""
-    imported, exported, billed, earned = state.period
-    owes = share_out(int(billed.sum()), imported) - billed
-    owes -= share_out(int(earned.sum()), exported) - earned
+def share_bills(period: Period) -> Transfers:
+    """Payments after the last step: what the utility billed the members is shared by what each has bought,
+    what it paid them by what each has sold; through the aggregator, which keeps nothing."""
+    billed, earned = period.billed_nanoeur, period.earned_nanoeur
+    owes = share_out(int(billed.sum()), period.bought_wh) - billed
+    owes -= share_out(int(earned.sum()), period.sold_wh) - earned
     members = np.arange(len(owes), dtype=np.int32)
     return joined(
         [
@@ -186,7 +194,7 @@ def no_orders() -> Orders:
 def _sharing(
     name: str,
     clear: Callable[[Orders, StepPrices], Clearing],
-    settle_period: Callable[[State], Transfers] | None = None,
+    settle_period: Callable[[Period], Transfers] | None = None,
 ) -> Mechanism:
     return Mechanism(
         name,

@@ -141,7 +141,7 @@ def energy_by_source(data: Results) -> Figure:
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        "Load by what served it: own PV first, then battery, neighbours, market, utility."
+        "Own PV serves first. A battery's energy counts as its home's own, whoever filled it."
         + data.timeline.note,
         right=WIDE_KEY,
     )

@@ -20,10 +20,13 @@ from records import (
     REGULATOR,
     UTILITY,
     Fleet,
+    Period,
     Reason,
     State,
     StepResult,
     TradeKind,
+    Transfers,
+    transfers,
 )
 
 Change = Callable[[Any], Any]
@@ -61,9 +64,9 @@ def judge(
     fleet, before, after = fleet or honest_fleet, before or honest_before, after or honest.state
     r = replace(honest, **changed)
     audit.check_energy(0, fleet, before, after, r.flows, honest.flows.pv_wh, honest.flows.load_wh)
-    audit.check_trades(0, before, r.flows, r.orders, r.trades, CAP_WH)
-    beside = np.zeros(len(before.balance_nanoeur), np.int64)
-    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers, beside)
+    audit.check_trades(0, before, r.flows, r.orders, r.trades, None, CAP_WH)
+    nothing = np.zeros(len(before.balance_nanoeur), np.int64)
+    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers, nothing)
 
 
 def bump(column: np.ndarray, row: int, by: int = 1) -> np.ndarray:
@@ -187,6 +190,19 @@ def test_no_price_passes_a_limit(side: str, by: int, law: str) -> None:
         judge(orders=replace(result.orders, limit_microeur_per_kwh=limits))
 
 
+def test_price_and_spread_together_do_not_pass_the_buyers_limit() -> None:
+    """A rule may take the way from price to limit as its spread, and not a nano-euro more."""
+    _, before, r = example()
+    p2p = r.trades.kind == TradeKind.P2P
+    limits = np.zeros(6, np.int64)
+    limits[r.orders.member] = r.orders.limit_microeur_per_kwh
+    room = limits[r.trades.buyer[p2p]] - r.trades.price_microeur_per_kwh[p2p]
+    spread = room * r.trades.energy_wh[p2p]
+    audit.check_trades(0, before, r.flows, r.orders, r.trades, spread, CAP_WH)
+    with pytest.raises(audit.LawBroken, match="buyer paid more"):
+        audit.check_trades(0, before, r.flows, r.orders, r.trades, bump(spread, 0), CAP_WH)
+
+
 def test_a_trade_moves_energy() -> None:
     """A trade of nothing would still stand on the chain."""
     _, _, result = example()
@@ -292,6 +308,40 @@ def test_no_transfer_can_be_added_that_the_step_does_not_explain(
     )  # fmt: skip
     with pytest.raises(audit.LawBroken):
         judge(transfers=moves, after=balances_after(moves))
+
+
+PERIOD = Period(
+    bought_wh=np.array([600, 300, 0, 0]),
+    sold_wh=np.array([0, 0, 500, 0]),
+    billed_nanoeur=np.array([0, 90, 0, 0]),
+    earned_nanoeur=np.array([0, 0, 70, 0]),
+)
+"""Of a bill of 90, two thirds fall to member 0 and a third to member 1, who paid it all."""
+
+
+def shared(*rows: tuple[int, int, int]) -> Transfers:
+    """Transfers (payer, payee, amount) for shared bills."""
+    payer, payee, amount = np.array(rows).T
+    return transfers(payer, payee, amount, Reason.BILL_SHARING)
+
+
+def test_bills_shared_by_energy_pass() -> None:
+    audit.check_shared_bills(23, PERIOD, shared((0, AGGREGATOR, 60), (AGGREGATOR, 1, 60)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "law"),
+    [
+        ([(0, AGGREGATOR, 57), (AGGREGATOR, 1, 57)], "not shared by energy"),
+        ([(0, AGGREGATOR, 60), (AGGREGATOR, 2, 60)], "not shared by energy"),
+        ([(0, AGGREGATOR, 60), (AGGREGATOR, 1, 60), (2, 3, 5)], "not shared by energy"),
+        ([(0, AGGREGATOR, 61), (AGGREGATOR, 1, 60)], "institution gained"),
+        ([(0, UTILITY, 60), (AGGREGATOR, 1, 60)], "institution gained"),
+    ],
+)
+def test_bills_shared_otherwise_are_noticed(rows: list[tuple[int, int, int]], law: str) -> None:
+    with pytest.raises(audit.LawBroken, match=law):
+        audit.check_shared_bills(23, PERIOD, shared(*rows))
 
 
 def test_load_that_is_not_served_is_noticed_though_all_books_balance() -> None:

@@ -15,6 +15,7 @@ from test_settings import CHANGES
 
 import config
 import main
+import prosumer
 import simulator
 from household_data import DECIDES, Files, choose_households, natural_order, read_meters
 from price_file import read_prices
@@ -647,6 +648,20 @@ def test_a_price_file_replaces_every_price_towards_the_outside(
     for name in ("grid_export", "market_sell", "wholesale_sell"):
         assert getattr(column, name).tolist() == [62_500] * 4
     assert set(column.market.tolist()) == {156_250}, "midway"
+
+
+def test_neighbours_use_a_market_that_costs_the_same_as_the_utility(
+    write: Callable[..., Path], prices: Callable[..., Path]
+) -> None:
+    """Both sides come to it, in every step: one known tariff leaves no room for an error of forecast."""
+    path = prices([(str(k), "0.25", "0.0625") for k in range(4)], "timestep")
+    in_force = make_settings(
+        CONSENSUS="none", HAS_BATTERY=0.0, PENALTY_FOR_MARKET=0.0, FORECAST_ERROR=0.5
+    )
+    run = simulator.run(simulator.prepare(in_force, Files(write(rows()), prices=path)))
+    levers = run.steps[0].levers
+    assert [prosumer.accepts_market(r.prices, levers) for r in run.steps] == [(True, True)] * 4
+    assert sum(int(r.flows.market_bought_wh.sum()) for r in run.steps) > 1000
 
 
 def grid_import(path: Path, steps: int, **changes: Any) -> list[int]:

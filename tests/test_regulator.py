@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from itertools import combinations
@@ -19,7 +18,7 @@ import prosumer
 import regulator
 import report
 import simulator
-from records import BanReason, Fleet, Flows, Levers, Reason, Ruling, State
+from records import BanReason, Fleet, Flows, Levers, Orders, Reason, Ruling, State
 
 OBJECTIVES = sorted(regulator.STRATEGIES)
 STEERING = sorted(set(OBJECTIVES) - {"chaos"})
@@ -307,7 +306,56 @@ def test_a_typical_day_bans_a_handful_of_members_and_not_a_third() -> None:
     assert 0 < np.mean(ever) < 10 and max(ever) < 20, ever
 
 
+@pytest.mark.parametrize(
+    ("market_hours", "balance_hours", "steps", "reason"),
+    [
+        (2, 3, 3, BanReason.LOW_BALANCE),
+        (3, 2, 3, BanReason.EXCESSIVE_MARKET_USE),
+        (0, 3, 3, BanReason.LOW_BALANCE),
+        (2, 0, 2, BanReason.EXCESSIVE_MARKET_USE),
+        (0, 0, 0, BanReason.NONE),
+    ],
+)
+def test_of_two_bans_the_longer_one_begins(
+    market_hours: float, balance_hours: float, steps: int, reason: BanReason
+) -> None:
+    """One reason stands in the actions file; switching one ban off pardons nobody from the other."""
+    hours = {"BAN_MARKET_HOURS": market_hours, "BAN_BALANCE_HOURS": balance_hours}
+    settings = quick_settings(**STRICT | {"BAN_BALANCE_LIMIT": 1e6} | hours)
+    ruling = judge(settings, begin(settings)[1], AT_ONCE, [501])
+    assert ruling.new_ban_steps.tolist() == [steps]
+    assert ruling.new_ban_reason.tolist() == [reason]
+
+
 # ---------------------------------------------------------------- what could have been avoided
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "avoidable"),
+    [
+        (100_000, 150_000, [800, 800]),
+        (100_000, 200_000, [800, 800]),
+        (100_000, 200_001, [0, 800]),
+        (50_000, 150_000, [800, 800]),
+        (49_999, 150_000, [800, 0]),
+        (49_999, 200_001, [0, 0]),
+    ],
+)
+def test_avoidable_is_only_what_a_member_could_have_accepted_without_loss(
+    bid: int, ask: int, avoidable: list[int]
+) -> None:
+    """A buyer of 0.8 kWh can pay up to 0.20, a seller of 1 kWh can go down to 0.05 EUR/kWh."""
+    orders = Orders(
+        member=np.array([0, 1], np.int32),
+        is_sale=np.array([False, True]),
+        energy_wh=np.array([800, 1000]),
+        limit_microeur_per_kwh=np.array([bid, ask]),
+        from_storage=np.zeros(2, bool),
+        tie=np.arange(2),
+    )
+    flows = make_flows(market_bought_wh=[800, 0], market_sold_wh=[0, 1000])
+    found = regulator.avoidable_wh(orders, orders.energy_wh, flows, (200_000, 50_000))
+    assert found.tolist() == avoidable
 
 
 def test_avoidable_is_what_met_limits_would_have_spared() -> None:
@@ -437,16 +485,3 @@ def other(name: str, value: Any) -> Any:
     if isinstance(value, int):
         return value + 20_000
     return 0.4 if abs(value - 0.4) > 0.05 else 0.9
-
-
-def test_a_member_with_two_reasons_is_banned_for_one() -> None:
-    """The actions file has one word for each member and step."""
-    settings = quick_settings(**STRICT | {"BAN_BALANCE_LIMIT": 1e6})
-    _, state = begin(settings, members=3)
-    flows = make_flows(market_bought_wh=[1000, 1000, 0])
-    ruling = judge(settings, state, flows, [1000, 1, 0])
-    assert Counter(ruling.new_ban_reason.tolist()) == {
-        BanReason.EXCESSIVE_MARKET_USE: 1,
-        BanReason.LOW_BALANCE: 1,
-        BanReason.NONE: 1,
-    }

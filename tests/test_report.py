@@ -166,6 +166,12 @@ def test_the_average_price_is_money_per_kwh_and_not_per_trade(number: int) -> No
         assert figures["p2p_price_eur_per_kwh"] is None
         return
     assert figures["p2p_price_eur_per_kwh"] == pytest.approx(amount / energy / 1e6, abs=1e-6)
+
+
+@cases
+def test_the_market_price_is_the_mean_over_steps(number: int) -> None:
+    """The price at which the change in stored energy is valued."""
+    run, figures, _ = case(number)
     assert figures["market_price_eur_per_kwh"] == pytest.approx(mean_market_price(run), abs=1e-6)
 
 
