@@ -79,6 +79,8 @@ def proof_command(arguments: list[str]) -> int:
     tip = _demanded_tip(options.tip)
     if options.check is None and (options.folder is None or options.trade is None):
         raise InputError(["proof: needs a folder and a trade id, or --check FILE"])
+    if options.check is not None and (options.folder is not None or options.output is not None):
+        raise InputError(["proof: --check FILE takes no folder, no trade id and no --output"])
     from verification import Unreadable, proof
 
     try:

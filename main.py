@@ -150,13 +150,14 @@ def find_mechanism(name: str) -> Mechanism:
 def _find_race(settings: Settings, use_gpu: bool, quiet: bool) -> Race:
     """Who mines, with a line about it where the user asked or where it will take long."""
     race: Race = race_of_miners
-    if use_gpu and settings.CONSENSUS != "pow":
-        print(f"nothing to mine: CONSENSUS = {settings.CONSENSUS}", file=sys.stderr)
-    elif use_gpu:
-        from extensions.gpu_mining import find_race
+    if use_gpu:
+        line = f"nothing to mine: CONSENSUS = {settings.CONSENSUS}"
+        if settings.CONSENSUS == "pow":
+            from extensions.gpu_mining import find_race
 
-        race, line = find_race()
-        print(line, file=sys.stderr)
+            race, line = find_race()
+        if not quiet:
+            print(line, file=sys.stderr)
     if race is race_of_miners and not quiet and (told := work_ahead(settings)):
         print(told, file=sys.stderr)
     return race

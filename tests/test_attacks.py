@@ -62,7 +62,7 @@ def energy_changed_on_the_chain_with_its_tx_id(run: Folder) -> None:
     tx["tx_id"] = run.trades[0]["tx_id"] = sha(run.record(tx)).hex()
 
 
-@attack("amount", "trade 4")
+@attack("amount", "block 3, trade 4")
 def energy_changed_in_all_trades(run: Folder) -> None:
     run.trades[4]["energy_wh"] += 1
 
@@ -78,13 +78,13 @@ def price_changed_on_the_chain(run: Folder) -> None:
     transactions(run, 3)[0]["price_microeur_per_kwh"] += 1
 
 
-@attack("price limit", "trade 4")
+@attack("price limit", "block 3, trade 4")
 def price_above_the_limit_of_the_buyer_with_everything_else_consistent(run: Folder) -> None:
     run.trades[4] |= {"price_microeur_per_kwh": 121_001, "amount_nanoeur": 500 * 121_001}
     run.derive()
 
 
-@attack("market price", "trade 2")
+@attack("market price", "block 2, trade 2")
 def one_buyer_pays_the_local_market_another_price(run: Folder) -> None:
     run.trades[2] |= {"price_microeur_per_kwh": 170_000, "amount_nanoeur": 400 * 170_000}
     run.derive()
@@ -101,19 +101,19 @@ def buyer_changed_everywhere_but_in_the_meters(run: Folder) -> None:
     run.derive()
 
 
-@attack("unknown party", "trade 1")
+@attack("unknown party", "block 1, trade 1")
 def unknown_member_trades(run: Folder) -> None:
     run.trades[1]["buyer_id"] = 3
     run.derive()
 
 
-@attack("parties", "trade 1")
+@attack("parties", "block 1, trade 1")
 def member_trades_with_itself(run: Folder) -> None:
     run.trades[1]["buyer_id"] = 0
     run.derive()
 
 
-@attack("empty trade", "trade 3")
+@attack("empty trade", "block 2, trade 3")
 def negative_energy_in_a_trade(run: Folder) -> None:
     run.trades[3] |= {"energy_wh": -300, "amount_nanoeur": -300 * 120_000}
     run.derive()
@@ -131,7 +131,7 @@ def transfer_of_nothing_for_nothing(run: Folder) -> None:
                                               "amount_nanoeur": 0, "reason": "p2p_bonus"})  # fmt: skip
 
 
-@attack("trade once", "trade 1")
+@attack("trade once", "block 1, trade 1")
 def trade_removed_from_the_chain(run: Folder) -> None:
     del transactions(run, 1)[1]
     run.seal_again()
@@ -146,7 +146,7 @@ def last_trade_removed_from_all_trades(run: Folder) -> None:
     del run.trades[6]
 
 
-@attack("trade once", "trade 0")
+@attack("trade once", "block 1, trade 0")
 def trade_repeated_on_the_chain(run: Folder) -> None:
     transactions(run, 3).append(dict(transactions(run, 1)[0], timestep=1))
     run.seal_again()
@@ -187,7 +187,7 @@ def trade_moved_so_that_a_block_is_not_filled(run: Folder) -> None:
     run.sum_up()
 
 
-@attack("banned member", "trade 6")
+@attack("banned member", "block 4, trade 6")
 def banned_member_trades(run: Folder) -> None:
     run.trading[6] |= {"is_banned": True, "role": "banned"}
 
@@ -251,7 +251,7 @@ def block_repeated_and_the_rest_mined_again(run: Folder) -> None:
     run.seal_again()
 
 
-@attack("trade once", "trade 5")
+@attack("trade once", "block 4, trade 5")
 def chain_truncated(run: Folder) -> None:
     run.chain["blocks"].pop()
 
@@ -269,7 +269,7 @@ def empty_chain(run: Folder) -> None:
     run.chain["blocks"] = []
 
 
-@attack("trade once", "trade 0")
+@attack("trade once", "block 1, trade 0")
 def chain_of_the_genesis_alone(run: Folder) -> None:
     del run.chain["blocks"][1:]
 

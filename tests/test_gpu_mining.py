@@ -194,9 +194,12 @@ def test_without_a_device_one_line_says_so_and_the_cpu_mines(
     if race is not race_of_miners:
         pytest.skip("this machine has a CUDA device")
     assert line.endswith("mining on the CPU")
-    folder = save_run(tmp_path / "results", "--use-gpu", "--steps", "2")
+    folder, arguments = tmp_path / "results", ["--use-gpu", "--no-plots", "--steps", "2"]
+    assert main.main([*arguments, "--output", str(folder)]) == 0
     assert (folder / "blockchain.json").exists()
-    assert capsys.readouterr().err.count("mining on the CPU") == 1
+    assert capsys.readouterr().err == f"{line}\n"
+    save_run(tmp_path / "quiet", "--use-gpu", "--steps", "2")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,8 @@ def test_of_a_library_that_does_not_load_its_name_is_said() -> None:
 def test_without_work_there_is_nothing_to_mine(
     consensus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_run(tmp_path / "r", "--use-gpu", "--steps", "2", "--set", f"CONSENSUS={consensus}")
+    arguments = ["--use-gpu", "--no-plots", "--steps", "2", "--set", f"CONSENSUS={consensus}"]
+    assert main.main([*arguments, "--output", str(tmp_path / "results")]) == 0
     assert capsys.readouterr().err == f"nothing to mine: CONSENSUS = {consensus}\n"
 
 

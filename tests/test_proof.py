@@ -165,6 +165,24 @@ def test_the_command_prints_a_proof_and_checks_it(
     assert main.main(["proof", str(default_day)]) == 2
 
 
+def test_an_empty_chain_reads_well_and_proves_nothing(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = json.loads((default_day / "blockchain.json").read_text()) | {"blocks": []}
+    (tmp_path / "blockchain.json").write_text(json.dumps(head))
+    assert main.main(["proof", str(tmp_path), "17"]) == 1
+    assert capsys.readouterr().out == "REFUTED at chain: has no blocks\n"
+
+
+@pytest.mark.parametrize("more", [["results"], ["results", "17"], ["--output", "proof.json"]])
+def test_a_proof_is_checked_or_made_and_not_both(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["proof", *more, "--check", "trade.json"]) == 2
+    told = "proof: --check FILE takes no folder, no trade id and no --output"
+    assert told in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- what a forger makes consistent
 
 

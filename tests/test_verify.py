@@ -235,16 +235,37 @@ def test_every_table_is_cut_into_rows_as_strictly(
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".csv")])
-def test_rows_without_end_are_one_problem(name: str, folder: Path) -> None:
-    """Well-formed rows as well: nobody reads thousands of findings about one file."""
+def test_rows_without_end_are_one_problem(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Well-formed rows as well: memory is bounded, by 250,000 rows beyond what can belong there."""
     if name == "blocks.csv":
         pytest.skip("its size is bounded by that of all_trades.csv")
+    monkeypatch.setattr("verification.folder.SLACK_ROWS", 10_000)
     header, *rows = (folder / name).read_text(encoding="utf-8").splitlines()
     more = [rows[i % len(rows)] for i in range(25_000)]
     (folder / name).write_text("\n".join([header, *more]) + "\n", encoding="utf-8")
     (problem,) = problems_of(folder)
     assert problem.endswith(("rows, so many cannot belong here", "can belong here"))
     assert problem.startswith(f"{name}: has ")
+
+
+@pytest.mark.parametrize("name", ["all_trades.csv", "transfers.csv", "prosumer_energy.csv"])
+def test_rows_repeated_thousands_of_times_read_well_and_are_wrong(name: str, folder: Path) -> None:
+    with (folder / name).open("a", encoding="utf-8") as file:
+        file.write(5_000 * (folder / name).read_text(encoding="utf-8").splitlines(True)[-1])
+    assert not verify(folder).ok
+    assert checker_says(folder) == 1
+
+
+def test_a_block_repeated_hundreds_of_times_is_named(folder: Path) -> None:
+    path = folder / "blockchain.json"
+    chain = json.loads(path.read_text(encoding="utf-8"))
+    chain["blocks"] += 400 * chain["blocks"][-1:]
+    path.write_text(json.dumps(chain, indent=1), encoding="utf-8")
+    report = verify(folder)
+    assert has(report, "height", "block 404"), told_by(report)
+    assert checker_says(folder) == 1
 
 
 @pytest.mark.parametrize("limit", ["-0.000001", "-1.000000", "-2000.000001"])
@@ -346,7 +367,7 @@ def test_any_flipped_bit_of_the_chain_that_changes_a_value_is_found(
         (folder / "blockchain.json").write_bytes(old)
 
 
-FREE_COLUMNS = {"home_type", "ban_reason", "limit_price_eur_per_kwh", "order_kwh"}
+FREE_COLUMNS = {"ban_reason", "limit_price_eur_per_kwh", "order_kwh"}
 ROUNDED_COLUMNS = {"battery_level_kwh", "battery_soc"}
 
 

@@ -103,6 +103,60 @@ def test_a_changed_total_of_the_summary_is_found(name: str, files: Files) -> Non
     assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
 
 
+@pytest.mark.parametrize("by", [-2e-9, -1e-9, 1e-9])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("members_balance_eur", "aggregator_balance_eur", "utility_balance_eur"),
+        *("regulator_balance_eur", "mint_balance_eur", "community_cost_eur", "cost_alone_eur"),
+        *("bonuses_eur", "penalties_eur", "avoidable_penalties_eur"),
+    ],
+)
+def test_a_sum_of_money_is_told_to_the_nano_euro(name: str, by: float, files: Files) -> None:
+    def change(summary: dict) -> None:
+        summary[name] = round(summary[name] + by, 9)
+
+    files.json("summary.json", change)
+    assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    "name", ["outside_eur", "p2p_eur", "bonus_eur", "penalty_eur", "avoidable_eur", "alone_eur"]
+)
+def test_money_of_a_member_is_told_to_the_nano_euro(name: str, files: Files) -> None:
+    def change(members: list) -> None:
+        members[7][name] = round(members[7][name] + 1e-9, 9)
+
+    files.json("prosumers.json", change)
+    assert has(verify(files.folder), "prosumers.json", "member 7", f"{name} is ")
+
+
+@pytest.mark.parametrize("text", ["type 9", "type 2", "nonsense", ""])
+def test_a_home_has_one_type_in_all_files(text: str, files: Files) -> None:
+    """In one step of one home; what it is called elsewhere is another type."""
+    homes = json.loads((files.folder / "prosumers.json").read_text())
+    row = next(i for i, home in enumerate(homes) if home["home_type"] != text)
+    files.set("prosumer_energy.csv", 24 + row, "home_type", text)
+    assert has(verify(files.folder), "home_type", f"step 1, member {row}")
+
+
+@pytest.mark.parametrize("reason", ["renewable_bonus", "p2p_bonus", "utility_import", "p2p"])
+def test_one_payment_is_not_told_as_two(reason: str, files: Files) -> None:
+    """A nano-euro and the rest: the sums are right, but nobody paid so."""
+
+    def change(rows: list[dict[str, str]]) -> None:
+        i = next(
+            i for i, r in enumerate(rows) if r["reason"] == reason and int(r["payer_id"]) != -1
+        )
+        nanoeur = round(float(rows[i]["amount_eur"]) * 1e9)
+        rows.insert(i, rows[i] | {"amount_eur": "0.000000001"})
+        rows[i + 1]["amount_eur"] = f"{(nanoeur - 1) / 1e9:.9f}"
+
+    files.table("transfers.csv", change)
+    found = {f.rule for f in verify(files.folder).findings}
+    assert found == {f"{reason} due"}
+
+
 @pytest.mark.parametrize("name", ["mechanism", "objective"])
 def test_a_word_of_the_summary_is_that_of_the_settings(name: str, files: Files) -> None:
     files.json("summary.json", lambda summary: summary.update({name: "chaotic"}))

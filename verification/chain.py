@@ -103,7 +103,7 @@ def largest_chain(trades_bytes: int) -> int:
     On the chain a trade takes less than 16 times the bytes of its row there, so another file is refused
     before it fills the memory.
     """
-    return 2**20 + 16 * trades_bytes
+    return 2**24 + 16 * trades_bytes
 
 
 def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], list[Block]]:
@@ -164,8 +164,8 @@ def read_table(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:
     names = BLOCKS_CSV.split(",")
     if reader.fits("blocks.csv", largest_bytes):
         with reader.telling("blocks.csv"):
-            for columns in reader.columns("blocks.csv", names):
-                rows.extend(zip(*(columns[name] for name in names), strict=True))
+            for piece in reader.pieces("blocks.csv", names):
+                rows.extend(zip(*map(piece.texts, names), strict=True))
     return rows
 
 
@@ -173,13 +173,13 @@ def read_table(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
-    """Root over hashed leaves as in RFC 6962: split at the largest power of two below n."""
-    if len(leaves) == 1:
-        return leaves[0]
-    if not leaves:
-        return sha256(b"").digest()
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    return sha256(b"\x01" + merkle_root(leaves[:split]) + merkle_root(leaves[split:])).digest()
+    """Root over hashed leaves as in RFC 6962: pairs from the left, an odd one goes up as it is."""
+    level = list(leaves) or [sha256(b"").digest()]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        level = above + level[2 * len(above) :]
+    return level[0]
 
 
 def header_start(block: Block, version: int, miner: int) -> bytes:
@@ -221,11 +221,13 @@ def check_chain(
     chain: Chain,
     rules: Rules,
     trades: list[Transaction],
+    heights: list[int],
     findings: Findings,
     race: bool,
     progress: Progress,
 ) -> None:
-    """All that a chain promises; `trades` are the rows of all_trades.csv as transactions."""
+    """All that a chain promises; `trades` are the rows of all_trades.csv as transactions, `heights` the
+    blocks in which it says that they stand."""
     check_head(chain, rules, findings)
     sound, previous = [], "0" * 64
     for height, entitled in enumerate(validators(chain, rules)):
@@ -241,7 +243,7 @@ def check_chain(
         if height > 0 and findings.total == known:
             sound.append(block)
         previous = block.block_hash
-    check_trades_once(chain, trades, findings)
+    check_trades_once(chain, trades, heights, findings)
     check_packing(chain, rules, trades, findings)
     check_table(chain, findings)
     if race and rules.version == 1:
@@ -337,7 +339,9 @@ def check_hashes(height: int, block: Block, version: int, findings: Findings) ->
 # ---------------------------------------------------------------------------- blocks and trades
 
 
-def check_trades_once(chain: Chain, trades: list[Transaction], findings: Findings) -> None:
+def check_trades_once(
+    chain: Chain, trades: list[Transaction], heights: list[int], findings: Findings
+) -> None:
     """Every trade stands on the chain once and only once, in order, as all_trades.csv has it."""
     seen: Counter[int] = Counter()
     last = -1
@@ -355,7 +359,8 @@ def check_trades_once(chain: Chain, trades: list[Transaction], findings: Finding
     for trade_id in range(len(trades)):
         if seen[trade_id] != 1:
             detail = f"stands on the chain {seen[trade_id]} times"
-            findings.add(f"trade {trade_id}", "trade once", detail)
+            where = f"block {heights[trade_id]}, trade {trade_id}"
+            findings.add(where, "trade once", detail)
 
 
 def describe_misplaced(

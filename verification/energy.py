@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from verification.chain import TRADE_KINDS, Transaction
-from verification.findings import BoolArray, Findings, FloatArray
-from verification.folder import AGGREGATOR, ENERGY, Saved, step_name, trade_name
-from verification.read import NO_LIMIT, unit_of
+from verification.columns import NO_LIMIT, unit_of
+from verification.findings import BoolArray, Findings, FloatArray, show
+from verification.folder import AGGREGATOR, ENERGY, Saved, step_name
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
@@ -124,21 +124,23 @@ def check_trades(saved: Saved, findings: Findings) -> None:
     buyer, seller, step = trades["buyer_id"], trades["seller_id"], trades["timestep"]
     energy, price = trades["energy_wh"], trades["price_microeur_per_kwh"]
     row = np.arange(trades.rows)
-    findings.compare("trade ids", trade_name, "trade_id", trades["trade_id"], row)
+    findings.compare("trade ids", saved.trade_name, "trade_id", trades["trade_id"], row)
     before = np.concatenate([step[:1], step[:-1]])
     words = "step {} after step {}"
-    findings.rows(step < before, "trade order", trade_name, words, step, before)
+    findings.rows(step < before, "trade order", saved.trade_name, words, step, before)
     outside = (step < 0) | (step >= saved.steps)
-    findings.rows(outside, "rows", trade_name, "there is no step {}", step)
-    findings.rows(energy <= 0, "empty trade", trade_name, "energy is {} Wh", energy)
-    findings.rows(price < 0, "negative price", trade_name, "{} micro-euro per kWh", price)
-    findings.compare("amount", trade_name, "nano-euro", trades["amount_nanoeur"], energy * price)
+    findings.rows(outside, "rows", saved.trade_name, "there is no step {}", step)
+    findings.rows(energy <= 0, "empty trade", saved.trade_name, "energy is {} Wh", energy)
+    findings.rows(price < 0, "negative price", saved.trade_name, "{} micro-euro per kWh", price)
+    findings.compare(
+        "amount", saved.trade_name, "nano-euro", trades["amount_nanoeur"], energy * price
+    )
     for side, party in (("buyer", buyer), ("seller", seller)):
         unknown = (party < AGGREGATOR) | (party >= n)
-        findings.rows(unknown, "unknown party", trade_name, side + " is {}", party)
+        findings.rows(unknown, "unknown party", saved.trade_name, side + " is {}", party)
     aggregators = (buyer == AGGREGATOR).astype(np.int64) + (seller == AGGREGATOR)
     wrong = (buyer == seller) | (aggregators != (trades["trade_type"] == LOCAL_MARKET))
-    findings.rows(wrong, "parties", trade_name, "buyer {}, seller {}", buyer, seller)
+    findings.rows(wrong, "parties", saved.trade_name, "buyer {}, seller {}", buyer, seller)
 
 
 def check_prices(saved: Saved, findings: Findings) -> None:
@@ -152,12 +154,14 @@ def check_prices(saved: Saved, findings: Findings) -> None:
         own = limits[np.where(sound & (party >= 0), step * n + party, 0)]
         of_member = sound & (party >= 0) & (trades["trade_type"] == P2P) & (own != NO_LIMIT)
         words = f"price {{}}, limit of the {side} {{}}"
-        findings.rows(of_member & beyond(price, own), "price limit", trade_name, words, price, own)
+        findings.rows(
+            of_member & beyond(price, own), "price limit", saved.trade_name, words, price, own
+        )
     sell = saved.community["market_sell_price_microeur_per_kwh"][step]
     buy = saved.community["market_buy_price_microeur_per_kwh"][step]
     due = np.where(trades["buyer_id"] == AGGREGATOR, sell, buy)
     wrong = sound & (trades["trade_type"] == LOCAL_MARKET) & (price != due)
-    findings.rows(wrong, "market price", trade_name, "price {}, expected {}", price, due)
+    findings.rows(wrong, "market price", saved.trade_name, "price {}, expected {}", price, due)
 
 
 def check_heights(saved: Saved, findings: Findings) -> None:
@@ -168,15 +172,17 @@ def check_heights(saved: Saved, findings: Findings) -> None:
         saved.trades["block_height"],
     )
     if saved.chain is None:
-        on_chain = (height != -1) | np.array([text != "" for text in trades.tx_ids], np.bool_)
-        findings.rows(on_chain, "no ledger", trade_name, "stands in block {}", height)
+        tx_ids = np.array(list(map(show, trades.tx_ids)), object)
+        on_chain = (height != -1) | (tx_ids != "''")
+        words = "block_height is {}, tx_id is {}"
+        findings.rows(on_chain, "no ledger", saved.trade_name, words, height, tx_ids)
         return
     steps, first, count = np.unique(trades["timestep"], return_index=True, return_counts=True)
     blocks = -(-count // size)
     of_trade = np.searchsorted(steps, trades["timestep"])
     earlier = (np.cumsum(blocks) - blocks)[of_trade]
     due = 1 + earlier + (np.arange(trades.rows) - first[of_trade]) // size
-    findings.compare("block height", trade_name, "block_height", height, due)
+    findings.compare("block height", saved.trade_name, "block_height", height, due)
 
 
 # ------------------------------------------------------------------------------- orders and bans
@@ -234,7 +240,7 @@ def check_banned_trades(saved: Saved, banned: BoolArray, findings: Findings) -> 
         mine = saved.sound_trades & (party >= 0)
         row = np.where(mine, trades["timestep"] * n + party, 0)
         words = side + " {} is banned"
-        findings.rows(mine & banned[row], "banned member", trade_name, words, party)
+        findings.rows(mine & banned[row], "banned member", saved.trade_name, words, party)
 
 
 def check_bans(saved: Saved, findings: Findings) -> None:
@@ -260,4 +266,4 @@ def check_hours(saved: Saved, findings: Findings) -> None:
         findings.compare("hour", saved.row_name, "hour", table["hour"], np.repeat(hour, n))
     trades = saved.trades
     due = hour[np.clip(trades["timestep"], 0, saved.steps - 1)]
-    findings.compare("hour", trade_name, "hour", trades["hour"], due)
+    findings.compare("hour", saved.trade_name, "hour", trades["hour"], due)

@@ -13,11 +13,11 @@ from verification.homes import Alone, alone
 from verification.read import WORDS, is_number
 from verification.scenario import MARKET_PRICE
 from verification.steps import step_seconds
-from verification.told import SUMMARY, check_figure
+from verification.told import SUMMARY, Nanoeur, check_figure
 
 AGGREGATOR, UTILITY, MINT = -1, -2, -4
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
-TOLERANCE = {"_eur": 2e-9, "_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
+TOLERANCE = {"_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
 
 
 def check_extras(saved: Saved, findings: Findings) -> None:
@@ -33,7 +33,7 @@ def check_extras(saved: Saved, findings: Findings) -> None:
         if name in told or name in SUMMARY:
             check_figure(findings, where, rule, told, name, value, tolerance)
     for name, column in (member_extras(saved) | members_alone(without)).items():
-        values = column.tolist()
+        values = list(map(Nanoeur, column)) if name.endswith("_eur") else column.tolist()
         for i, member in enumerate(saved.members):
             if name in member.told:
                 where, rule, told = f"member {i}", "prosumers.json", member.told
@@ -62,9 +62,9 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
         "consumers": kinds.count("consumer"),
         "market_price_eur_per_kwh": float(saved.community[MARKET_PRICE].mean()) / 1e6,
         "banned_member_steps": int((actions["is_banned"] > 0).sum()),
-        "bonuses_eur": int(actions["bonus_nanoeur"].sum()) / 1e9,
-        "penalties_eur": int(actions["penalty_nanoeur"].sum()) / 1e9,
-        "avoidable_penalties_eur": int(actions["avoidable_penalty_nanoeur"].sum()) / 1e9,
+        "bonuses_eur": Nanoeur(actions["bonus_nanoeur"].sum()),
+        "penalties_eur": Nanoeur(actions["penalty_nanoeur"].sum()),
+        "avoidable_penalties_eur": Nanoeur(actions["avoidable_penalty_nanoeur"].sum()),
         "curtailed_kwh": int(saved.energy["curtailed_wh"].sum()) / 1e3,
     }
     accounts = saved.accounts
@@ -75,16 +75,18 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
         "utility": ids == UTILITY,
         "mint": ids == MINT,
     }.items():
-        due[f"{name}_balance_eur"] = int(balance[rows].sum()) / 1e9
+        due[f"{name}_balance_eur"] = Nanoeur(balance[rows].sum())
     p2p = saved.trades["trade_type"] == P2P
     energy, amount = (int(saved.trades[c][p2p].sum()) for c in ("energy_wh", "amount_nanoeur"))
     due["p2p_price_eur_per_kwh"] = amount / energy / 1e6 if energy else None
     return due
 
 
-def comparisons(saved: Saved, without: Alone | None) -> dict[str, tuple[float | None, float]]:
+def comparisons(
+    saved: Saved, without: Alone | None
+) -> dict[str, tuple[float | Nanoeur | None, float]]:
     """Savings and the bills alone, with tolerances: from other told figures, or from the run again."""
-    told, due = saved.summary, dict[str, tuple[float | None, float]]()
+    told, due = saved.summary, dict[str, tuple[float | Nanoeur | None, float]]()
     alone, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
     if is_number(alone) and is_number(here):
         alone, savings = float(alone), float(alone) - float(here)
@@ -105,8 +107,9 @@ def comparisons(saved: Saved, without: Alone | None) -> dict[str, tuple[float | 
             rounding = 1e-12 * sum(map(abs, values))
             due[name] = sum(values), tolerance + rounding
     if without is not None:
-        cost, stored = int(without.cost_nanoeur.sum()) / 1e9, without.stored_change_wh.sum() / 1e3
-        due["cost_alone_eur"] = cost, 2e-9
+        nanoeur, stored = int(without.cost_nanoeur.sum()), without.stored_change_wh.sum() / 1e3
+        cost = nanoeur / 1e9
+        due["cost_alone_eur"] = Nanoeur(nanoeur), 0.0
         due["stored_change_alone_kwh"] = float(stored), 2e-6
         mean = float(saved.community[MARKET_PRICE].mean()) / 1e6
         due["net_cost_alone_eur"] = cost - float(stored) * mean, 2e-9 + 1e-12 * abs(cost)
@@ -121,13 +124,13 @@ def members_alone(without: Alone | None) -> dict[str, Any]:
     if without is None:
         return {}
     return {
-        "alone_eur": without.cost_nanoeur / 1e9,
+        "alone_eur": without.cost_nanoeur,
         "stored_change_alone_kwh": without.stored_change_wh / 1e3,
     }
 
 
 def member_extras(saved: Saved) -> dict[str, Any]:
-    """Figures of each member (N) that the tables determine."""
+    """Figures of each member (N) that the tables determine; amounts are whole nano-euro."""
     n = len(saved.members)
 
     def total(column: Any) -> Any:
@@ -139,11 +142,11 @@ def member_extras(saved: Saved) -> dict[str, Any]:
         "charge_kwh": total(energy["battery_charge_wh"]) / 1e3,
         "discharge_kwh": total(energy["battery_discharge_wh"]) / 1e3,
         "stored_change_kwh": energy["battery_level_milliwh"][-n:] / 1e6 - start,
-        "outside_eur": net_paid(saved, OUTSIDE) / 1e9,
-        "p2p_eur": net_paid(saved, ("p2p",)) / 1e9,
-        "bonus_eur": total(actions["bonus_nanoeur"]) / 1e9,
-        "penalty_eur": total(actions["penalty_nanoeur"]) / 1e9,
-        "avoidable_eur": total(actions["avoidable_penalty_nanoeur"]) / 1e9,
+        "outside_eur": net_paid(saved, OUTSIDE),
+        "p2p_eur": net_paid(saved, ("p2p",)),
+        "bonus_eur": total(actions["bonus_nanoeur"]),
+        "penalty_eur": total(actions["penalty_nanoeur"]),
+        "avoidable_eur": total(actions["avoidable_penalty_nanoeur"]),
         "banned_steps": total(actions["is_banned"] > 0),
     }
 

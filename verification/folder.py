@@ -23,10 +23,10 @@ from verification.read import UNKNOWN_WORD, Reader, Table, is_number, strict_obj
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
 MOST_NANOEUR = 9 * 10**18  # what int64 can add up
-SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
+SLACK_BYTES = 2**24  # what a file may have whatever the size of the others
 LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
 ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
-SLACK_ROWS = 10_000  # what a table may have too many and still be judged row by row
+SLACK_ROWS = 250_000  # what a table may have too many and still be judged row by row
 
 ENERGY = (
     "timestep,hour,prosumer_id,home_type,pv_kwh,load_kwh,battery_charge_kwh,battery_discharge_kwh,"
@@ -150,16 +150,17 @@ class Saved:
         by_step = column.reshape(self.steps, len(self.members))
         return np.asarray(by_step.sum(axis=1, dtype=np.int64))
 
+    def trade_name(self, row: int) -> str:
+        """A trade with its block, where there is one."""
+        block = f"block {self.trades['block_height'][row]}, " if self.chain else ""
+        return f"{block}trade {row}"
+
     def row_name(self, row: int) -> str:
         return "step {}, member {}".format(*divmod(row, len(self.members)))
 
 
 def step_name(step: int) -> str:
     return f"step {step}"
-
-
-def trade_name(trade_id: int) -> str:
-    return f"trade {trade_id}"
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -184,6 +185,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
 
     settings = read_settings(reader)
     members = read_members(reader, SLACK_BYTES + 16 * size)
+    homes = (member.told.get("home_type") for member in members)
+    reader.home_types = tuple(dict.fromkeys(home for home in homes if type(home) is str))
     steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
     of_steps = community_columns(settings)
     community = table("community_summary.csv", of_steps, 16, steps, of_one_member=False)

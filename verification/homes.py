@@ -34,6 +34,7 @@ def check_homes(saved: Saved, findings: Findings) -> None:
     pv, battery = numbers(saved, "PV_CAPACITY"), numbers(saved, "BATTERY_CAPACITY")
     types = {f"type {k}": sizes for k, sizes in enumerate(zip(pv, battery, strict=False), 1)}
     synthetic = bool(types) and not inputs(saved, "data")
+    check_home_types(saved, findings)
     for i, member in enumerate(saved.members):
         roof, size = types.get(str(member.told.get("home_type")), (None, None))
         told = member.told.get("pv_capacity_kw")
@@ -43,6 +44,23 @@ def check_homes(saved: Saved, findings: Findings) -> None:
             findings.add(f"member {i}", "home", detail)
         if synthetic:
             check_synthetic_home(i, member, size, findings)
+
+
+def check_home_types(saved: Saved, findings: Findings) -> None:
+    """prosumer_energy.csv calls each home, in each step, what prosumers.json calls it."""
+    homes = [member.told.get("home_type") for member in saved.members]
+    known = list(dict.fromkeys(home for home in homes if type(home) is str))
+    due = np.tile([known.index(home) if home in known else -1 for home in homes], saved.steps)
+    wrong = saved.energy["home_type"] != due
+    told, names = np.array([*known, "another"]), np.array([*homes], object)
+    findings.rows(
+        wrong,
+        "home_type",
+        saved.row_name,
+        "home_type is {}, prosumers.json says {}",
+        told[saved.energy["home_type"]],
+        np.tile(names, saved.steps),
+    )
 
 
 def check_synthetic_home(i: int, member: Member, size: float | None, findings: Findings) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 from verification.energy import BUYER, P2P
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
-from verification.read import UNKNOWN_WORD, WORDS, is_number
+from verification.read import UNKNOWN_WORD, WORDS
 from verification.scenario import MARKET_PRICE, inputs
+from verification.told import is_amount
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 EXACT = REASON["market_penalty"]  # the reasons before this one have one exact amount
@@ -94,9 +95,14 @@ def check_due(saved: Saved, paid: Moves, findings: Findings) -> None:
     due, got = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
     np.add.at(due, group[:size], owed.nanoeur)
     np.add.at(got, group[size:], exact.nanoeur)
-    caused = np.zeros(len(groups), np.bool_)
-    caused[group[:size]] = True
-    for i in np.flatnonzero((due != got) | ~caused).tolist():
+    parts_due, parts = (np.bincount(g, minlength=len(groups)) for g in (group[:size], group[size:]))
+    too_many = (parts > parts_due) & (parts_due > 0) & saved.settings.ours
+    for i in np.flatnonzero(too_many & (due == got)).tolist():
+        step, payer, payee, reason = parts_of_key(saved, int(groups[i]))
+        detail = f"{parts[i]} payments of what is due in {parts_due[i]}"
+        who = f"{saved.party_name(payer)} to {saved.party_name(payee)}"
+        findings.add(f"step {step}, {who}", f"{WORDS['reason'][reason]} due", detail)
+    for i in np.flatnonzero((due != got) | (parts_due == 0)).tolist():
         step, payer, payee, reason = parts_of_key(saved, int(groups[i]))
         names = saved.party_name(payer), saved.party_name(payee)
         who = names[0] if payer < len(saved.members) else names[1]
@@ -386,15 +392,6 @@ def check_told_balance(saved: Saved, member: int, nanoeur: int, findings: Findin
         if told is not None and not is_amount(told, nanoeur):
             detail = f"{name} is {show(told)}, accounts.csv says {nanoeur} nano-euro"
             findings.add(f"member {member}", "prosumers.json", detail)
-
-
-def is_amount(told: object, nanoeur: int) -> bool:
-    """Whether a JSON value is this amount: a text to the digit, a number to what floats hold."""
-    if type(told) is str:
-        sign, (euro, rest) = "-" * (nanoeur < 0), divmod(abs(nanoeur), 10**9)
-        return told == f"{sign}{euro}.{rest:09d}"
-    tolerance = 0.5e-9 + 1e-15 * abs(nanoeur / 1e9)
-    return is_number(told) and abs(told - nanoeur / 1e9) <= tolerance
 
 
 def cash_to_outside(saved: Saved, paid: Moves) -> int:

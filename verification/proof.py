@@ -52,11 +52,13 @@ class Refuted(Exception):
 
 
 def make_proof(folder: Path, trade_id: int, tip: str | None = None) -> dict[str, Any]:
-    """The proof for one trade of a saved folder; raises Refuted where it would not pass its check.
+    """The proof for one trade of a saved folder; raises Refuted where it would not pass its check, and
+    where the chain is empty.
 
     Unreadable where the chain does not read as one, or has no such trade.
     """
     version, blocks = _read_chain(Path(folder))
+    _demand(bool(blocks), "chain", "has no blocks")
     found = [
         (height, leaf)
         for height, block in enumerate(blocks)

@@ -9,30 +9,28 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from verification.columns import (
+    LONGEST_LINE,
+    BadField,
+    Piece,
+    numbers,
+    pieces,
+    places,
+    text_of,
+    unit_of,
+)
 from verification.findings import Findings, IntArray, Unreadable, reason_of, show
 
 TOLD_PER_FILE = 20  # problems of one file told in words
-PIECE_BYTES = 2**21  # a table is read in pieces: memory holds its numbers and never its text
-LONGEST_LINE = 2**16  # bytes
-LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
-
-UNITS = {
-    "_eur_per_kwh": ("_microeur_per_kwh", 6),
-    "_eur": ("_nanoeur", 9),
-    "_level_kwh": ("_level_milliwh", 6),
-    "_kwh": ("_wh", 3),
-    "_soc": ("_soc_e4", 4),
-}  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
 WORDS = {
     "role": ("buyer", "seller", "neutral", "banned"),
     "trade_type": ("p2p", "local_market"),
@@ -53,12 +51,7 @@ WORDS = {
     ),
 }
 UNKNOWN_WORD = -1
-NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
 LARGEST_FLOAT = 1e100  # sums and products of a few such numbers are finite
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
-
-
-# ------------------------------------------------------------------------------- CSV to numbers
 
 
 @dataclass
@@ -73,117 +66,6 @@ class Table:
         return self.columns[column]
 
 
-class BadField(ValueError):
-    """A field that is not what its column promises: the row within the column, and why."""
-
-    def __init__(self, row: int, why: str) -> None:
-        super().__init__(why)
-        self.row, self.why = row, why
-
-
-def unit_of(column: str) -> tuple[str, int]:
-    """A column's name in whole units, and its decimals in the file: "pv_kwh" is ("pv_wh", 3)."""
-    for suffix, (unit, decimals) in UNITS.items():
-        if column.endswith(suffix):
-            return column.removesuffix(suffix) + unit, decimals
-    return column, 0
-
-
-def whole_units(texts: Sequence[str], decimals: int) -> IntArray:
-    """Decimal texts as exact integers of the last decimal: "1.250" with 3 decimals is 1250."""
-    data = "\n".join(texts).encode("utf-8", "replace")
-    shapes = data.translate(_DIGITS_TO_ZERO).split(b"\n")
-    fraction = rb"\.0{%d}" % decimals if decimals else b""
-    shape = re.compile(rb"-?0{1,%d}" % (19 - decimals) + fraction)
-    bad = {text for text in set(shapes) if not shape.fullmatch(text)}
-    if bad or len(shapes) != len(texts):
-        row = next((i for i, text in enumerate(shapes) if text in bad), 0)
-        raise BadField(row, f"should be a number with {decimals} decimals")
-    units = np.fromstring(data.replace(b".", b""), dtype=np.int64, sep="\n")
-    huge = np.flatnonzero((units == np.iinfo(np.int64).max) | (units == np.iinfo(np.int64).min))
-    if huge.size:  # what int64 cannot hold is read as its largest number
-        raise BadField(int(huge[0]), "is too large a number")
-    return units
-
-
-def truths(texts: Sequence[str]) -> IntArray:
-    """True and False as 1 and 0."""
-    known = {"True": 1, "False": 0, "true": 1, "false": 0, "1": 1, "0": 0}
-    values = [known.get(text, -1) for text in texts]
-    if -1 in values:
-        raise BadField(values.index(-1), "should be True or False")
-    return np.array(values, dtype=np.int64)
-
-
-def numbers(column: str, texts: Sequence[str], of_one_member: bool) -> IntArray:
-    """One column as whole units; where one member has it, no more of it than one can have."""
-    if column.startswith("is_"):
-        return truths(texts)
-    if column == "ban_reason":  # only whether there is one matters
-        return np.array([text not in ("", "none") for text in texts], dtype=np.int64)
-    name, decimals = unit_of(column)
-    filled = texts
-    if column == "limit_price_eur_per_kwh":
-        filled = [text or "0.000000" for text in texts]
-    units = whole_units(filled, decimals)
-    if name.endswith("_microeur_per_kwh") or (name.endswith("_wh") and of_one_member):
-        beyond = np.flatnonzero(np.abs(units) > LARGEST)
-        if beyond.size:
-            raise BadField(int(beyond[0]), f"is beyond {LARGEST // 10**decimals:,}")
-    if filled is texts:
-        return units
-    negative = np.flatnonzero(units < 0)
-    if negative.size:
-        raise BadField(int(negative[0]), "should not be negative")
-    return np.where(np.array(texts) == "", NO_LIMIT, units)
-
-
-def places(header: list[str], wanted: list[str]) -> dict[str, int]:
-    """Where each wanted column stands in a header; extra columns are welcome."""
-    missing = [column for column in wanted if column not in header]
-    if missing:
-        raise ValueError(f"columns missing: {', '.join(missing)}")
-    if len(set(header)) != len(header):
-        raise ValueError("two columns have the same name")
-    return {column: header.index(column) for column in wanted}
-
-
-def pieces(file: BinaryIO) -> Iterator[str]:
-    """A file in pieces of whole lines, so that memory never holds all of its text."""
-    rest = b""
-    while data := file.read(PIECE_BYTES):
-        whole, feed, rest = (rest + data).rpartition(b"\n")
-        if len(rest) > LONGEST_LINE:
-            raise ValueError(f"a line has more than {LONGEST_LINE:,} bytes")
-        if feed:
-            yield text_of(whole)
-    if rest:
-        raise ValueError("the last line does not end with a line feed")
-
-
-def text_of(lines: bytes) -> str:
-    if b"\r" in lines:
-        raise ValueError("a line ends with a carriage return, only a line feed is allowed")
-    return lines.decode("utf-8")
-
-
-def cut(text: str, width: int, first_line: int) -> list[list[str]]:
-    """Lines as columns; ValueError where a line has another number of fields than the header."""
-    lines = text.split("\n")
-    if '"' in text:
-        rows = list(csv.reader(lines, strict=True))
-        widths, fields = [len(row) for row in rows], [field for row in rows for field in row]
-    else:  # the usual case, three times as fast
-        widths = [line.count(",") + 1 for line in lines]
-        fields = text.replace("\n", ",").split(",")
-    bad = next((i for i, found in enumerate(widths) if found != width), None)
-    if bad is not None:
-        raise ValueError(
-            f"line {first_line + bad} has {widths[bad]} fields, the header has {width}"
-        )
-    return [fields[i::width] for i in range(width)]
-
-
 # --------------------------------------------------------------------------------- whole files
 
 
@@ -194,6 +76,7 @@ class Reader:
         self.folder, self.findings = folder, findings
         self.problems: list[str] = []
         self.untold: Counter[str] = Counter()  # problems of a file that has already many
+        self.home_types: tuple[str, ...] = ()  # known once prosumers.json is read
 
     def problem(self, name: str, what: str) -> None:
         if sum(told.startswith(f"{name}: ") for told in self.problems) < TOLD_PER_FILE:
@@ -285,10 +168,10 @@ class Reader:
         except (OSError, ValueError, csv.Error) as error:
             self.problem(name, reason_of(error))
 
-    def columns(
-        self, name: str, wanted: list[str], most_rows: int | None = None
-    ) -> Iterator[dict[str, list[str]]]:
-        """The wanted columns of a CSV file as texts, piece by piece.
+    def pieces(
+        self, name: str, wanted: Sequence[str], most_rows: int | None = None
+    ) -> Iterator[Piece]:
+        """A CSV file in pieces that know where the wanted columns stand.
 
         ValueError where it is no such table, or one with more rows than can belong there.
         """
@@ -299,14 +182,14 @@ class Reader:
                 raise ValueError("the header does not end with a line feed")
             names = header[:-1].split(",")
             place = places(names, wanted)
-            for piece in pieces(file):
-                columns = cut(piece, len(names), rows + 2)
-                rows += len(columns[0])
+            for text in pieces(file):
+                piece = Piece(text, len(names), place, rows + 2)
+                rows += piece.rows
                 if most_rows is not None and rows > most_rows:
                     raise ValueError(
                         f"has more than {most_rows:,} rows, so many cannot belong here"
                     )
-                yield {column: columns[i] for column, i in place.items()}
+                yield piece
 
     def table(
         self,
@@ -318,14 +201,12 @@ class Reader:
     ) -> Table:
         """The promised columns of a CSV file, empty where it cannot be read."""
         wanted = header.split(",")
-        parts: dict[str, list[IntArray]] = {
-            c: [] for c in wanted if c not in ("home_type", "tx_id")
-        }
+        parts: dict[str, list[IntArray]] = {c: [] for c in wanted if c != "tx_id"}
         table = Table(0, {}, [])
         if self.fits(name, largest_bytes):
             with self.telling(name):
-                for columns in self.columns(name, wanted, most_rows):
-                    self.take(name, table, parts, columns, of_one_member)
+                for piece in self.pieces(name, wanted, most_rows):
+                    self.take(name, table, parts, piece, of_one_member)
         empty = np.zeros(0, dtype=np.int64)
         for column, part in parts.items():
             table.columns[unit_of(column)[0]] = np.concatenate(part) if part else empty
@@ -336,31 +217,34 @@ class Reader:
         name: str,
         table: Table,
         parts: dict[str, list[IntArray]],
-        columns: dict[str, list[str]],
+        piece: Piece,
         of_one_member: bool,
     ) -> None:
         """Appends a piece of a table; ValueError once the bad fields of its columns are told."""
         first_line, known = table.rows + 2, len(self.problems)
         for column, part in parts.items():
-            texts = columns[column]
             try:
-                if column in WORDS:
-                    part.append(self.codes(name, column, texts, first_line))
+                if column == "home_type":
+                    part.append(piece.codes(column, self.home_types))
+                elif column in WORDS:
+                    part.append(self.codes(name, column, piece, first_line))
                 else:
-                    part.append(numbers(column, texts, of_one_member))
+                    part.append(numbers(piece, column, of_one_member))
             except BadField as bad:
-                line = f"line {first_line + bad.row}"
-                self.problem(name, f"{line}: {column} is {show(texts[bad.row])}, {bad.why}")
+                line, text = f"line {first_line + bad.row}", piece.texts(column)[bad.row]
+                self.problem(name, f"{line}: {column} is {show(text)}, {bad.why}")
         if len(self.problems) > known:
             raise ValueError("not read further")
-        table.tx_ids.extend(columns.get("tx_id", []))
-        table.rows += len(next(iter(columns.values())))
+        if "tx_id" in piece.place:
+            table.tx_ids.extend(piece.texts("tx_id"))
+        table.rows += piece.rows
 
-    def codes(self, name: str, column: str, texts: Sequence[str], first_line: int) -> IntArray:
+    def codes(self, name: str, column: str, piece: Piece, first_line: int) -> IntArray:
         """Words as their place in WORDS; an unknown one is a finding, since it can be read."""
-        code = {word: i for i, word in enumerate(WORDS[column])}
-        codes = np.array([code.get(text, UNKNOWN_WORD) for text in texts], dtype=np.int64)
-        for row in np.flatnonzero(codes == UNKNOWN_WORD).tolist():
+        codes = piece.codes(column, WORDS[column])
+        unknown = np.flatnonzero(codes == UNKNOWN_WORD).tolist()
+        texts = piece.texts(column) if unknown else []
+        for row in unknown:
             where = f"{name} line {first_line + row}"
             expected = f"expected one of {', '.join(WORDS[column])}"
             self.findings.add(where, "unknown word", f"{column} is {show(texts[row])}, {expected}")

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from verification.columns import NO_LIMIT
 from verification.energy import BUYER, P2P, SELLER
 from verification.findings import BoolArray, Findings, IntArray, show
-from verification.folder import Saved, step_name, trade_name
-from verification.read import NO_LIMIT, is_number
+from verification.folder import Saved, step_name
+from verification.read import is_number
 
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 MECHANISMS = (*AUCTIONS, "mid_market_rate", "supply_demand_ratio", "bill_sharing", "none")
@@ -241,7 +242,7 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     price = saved.trades["price_microeur_per_kwh"][rows]
     away = np.abs(price - due) > (mechanism == "supply_demand_ratio")  # its quotient is rounded
     words = f"price {{}}, {mechanism} makes it {{}}"
-    findings.rows(away, "market rule", lambda k: trade_name(int(rows[k])), words, price, due)
+    findings.rows(away, "market rule", lambda k: saved.trade_name(int(rows[k])), words, price, due)
 
 
 def check_limits(saved: Saved, limits: bool, findings: Findings) -> None:

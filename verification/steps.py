@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from verification.energy import P2P
-from verification.findings import Findings, IntArray, Unreadable, reason_of, show
-from verification.folder import Saved, community_columns, step_name
-from verification.read import (
+from verification.columns import (
     LONGEST_LINE,
     BadField,
-    Reader,
-    cut,
+    Piece,
     pieces,
     text_of,
     unit_of,
     whole_units,
 )
+from verification.energy import P2P
+from verification.findings import Findings, IntArray, Unreadable, reason_of, show
+from verification.folder import Saved, community_columns, step_name
+from verification.read import Reader
 from verification.scenario import MARKET_PRICE, inputs, microeur, number
 from verification.told import close, shown
 
@@ -52,33 +52,24 @@ def read_own(folder: Path) -> Own:
     reader = Reader(folder, Findings())
     community: dict[str, list[str]] = {}
     reasons = [np.zeros(0, np.int64)]
-    code = {word: i for i, word in enumerate(BAN_REASONS)}
-    for piece in texts(reader, "community_summary.csv", OPTIONAL):
-        for name, column in piece.items():
-            community.setdefault(name, []).extend(column)
-    for piece in texts(reader, "regulator_actions.csv", ("ban_reason",)):
-        reasons.append(np.array([code.get(word, -1) for word in piece["ban_reason"]], np.int64))
+    for piece in again(reader, "community_summary.csv", OPTIONAL):
+        for name in piece.place:
+            community.setdefault(name, []).extend(piece.texts(name))
+    for piece in again(reader, "regulator_actions.csv", ("ban_reason",)):
+        reasons.append(piece.codes("ban_reason", BAN_REASONS))
     return Own(community, np.concatenate(reasons))
 
 
-def texts(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[dict[str, list[str]]]:
-    """Those wanted columns that a table has, piece by piece, as they stand."""
+def again(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[Piece]:
+    """The pieces of a table that could be read, with those wanted columns that it has."""
     try:
         with (reader.folder / name).open("rb") as file:
             header = text_of(file.readline(LONGEST_LINE)).rstrip("\n").split(",")
             place = {column: header.index(column) for column in wanted if column in header}
-            for piece in pieces(file):
-                yield {column: fields(piece, i, len(header)) for column, i in place.items()}
+            for text in pieces(file):
+                yield Piece(text, len(header), place, 2)
     except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
         raise Unreadable([f"{name}: {reason_of(error)}"]) from None
-
-
-def fields(piece: str, column: int, width: int) -> list[str]:
-    """One column of lines that have been read once: the fields beside it are not cut, which costs."""
-    if '"' in piece:
-        return cut(piece, width, 2)[column]
-    behind = width - column
-    return [line.rsplit(",", behind)[-behind] for line in piece.split("\n")]
 
 
 def check_steps(saved: Saved, own: Own, findings: Findings) -> None:

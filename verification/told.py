@@ -14,6 +14,11 @@ from verification.findings import Findings, show
 from verification.folder import Saved
 from verification.read import is_number
 
+
+class Nanoeur(int):
+    """An amount that is due to the nano-euro."""
+
+
 PROMISED_TOTALS = (
     *("pv_kwh", "load_kwh", "p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh"),
     *("market_sold_kwh", "grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
@@ -78,7 +83,9 @@ def check_figure(
 ) -> None:
     """A finding unless the told figure is the one that is due: a float nearly, all else exactly."""
     value = told.get(name)
-    if isinstance(due, float):
+    if isinstance(due, Nanoeur):
+        right, due = is_amount(value, due), due / 1e9
+    elif isinstance(due, float):
         right = close(value, due, tolerance)
     else:
         right = name in told and type(value) is type(due) and value == due
@@ -88,6 +95,15 @@ def check_figure(
 
 def shown(told: Mapping[str, Any], name: str) -> str:
     return show(told[name]) if name in told else "missing"
+
+
+def is_amount(told: object, nanoeur: int) -> bool:
+    """Whether a JSON value is this amount: a text to the digit, a number to what floats hold."""
+    if type(told) is str:
+        sign, (euro, rest) = "-" * (nanoeur < 0), divmod(abs(nanoeur), 10**9)
+        return told == f"{sign}{euro}.{rest:09d}"
+    tolerance = 0.5e-9 + 1e-15 * abs(nanoeur / 1e9)
+    return is_number(told) and abs(told - nanoeur / 1e9) <= tolerance
 
 
 def close(told: object, due: float, tolerance: float) -> bool:

@@ -28,12 +28,12 @@ from verification.money import check_money
 from verification.read import is_number
 from verification.scenario import check_scenario
 from verification.steps import MARKET_PRICE, Own, check_steps, read_own
-from verification.told import PROMISED_TOTALS, check_figure, check_promised
+from verification.told import PROMISED_TOTALS, Nanoeur, check_figure, check_promised
 
 __all__ = ["Finding", "Report", "Unreadable", "verify"]
 
 KWH_TOLERANCE = 2e-6  # totals are told with 6 decimals, as levels are
-EUR_TOLERANCE = 2e-9  # sums of whole nano-euro, told as floats
+EUR_TOLERANCE = 2e-9  # differences of two figures that are told as floats
 SHARE_TOLERANCE = 1e-6
 LEVERS = tuple(
     f"{name}_microeur_per_kwh" for name in ("renewable_bonus", "p2p_bonus", "market_penalty")
@@ -120,7 +120,8 @@ def check_saved(saved: Saved, own: Own, findings: Findings, race: bool, tell: Pr
     check_members(saved, findings)
     check_scenario(saved, findings)
     if saved.chain:
-        check_chain(saved.chain, saved.settings.chain, transactions(saved), findings, race, tell)
+        trades, heights = transactions(saved), saved.trades["block_height"].tolist()
+        check_chain(saved.chain, saved.settings.chain, trades, heights, findings, race, tell)
     tell("money", 0.0)
     cash_nanoeur = check_money(saved, findings)
     tell("totals", 0.0)
@@ -217,7 +218,7 @@ def counted(saved: Saved) -> dict[str, Any]:
     }
 
 
-def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | None, float]]:
+def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | Nanoeur | None, float]]:
     """The totals that are real numbers, each with its tolerance; None is a share of nothing."""
     e, totals = saved.energy, ("pv", "load", "p2p", "market", "grid_import", "grid_export")
     kwh = {f"{name}_kwh": int(saved.community[f"{name}_wh"].sum()) / 1000 for name in totals}
@@ -225,11 +226,11 @@ def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | None, f
     net_wh = saved.per_step(net_wh)
     imported = kwh["community_import_kwh"] = int(np.maximum(net_wh, 0).sum()) / 1000
     exported = kwh["community_export_kwh"] = int(np.maximum(-net_wh, 0).sum()) / 1000
-    result: dict[str, tuple[float | None, float]] = {}
+    result: dict[str, tuple[float | Nanoeur | None, float]] = {}
     result |= {name: (value, KWH_TOLERANCE) for name, value in kwh.items()}
     stored, stored_tolerance = stored_change_kwh(saved), 1e-6 * (1 + len(saved.members))
     result["stored_change_kwh"] = stored, stored_tolerance
-    result["community_cost_eur"] = cash_nanoeur / 1e9, EUR_TOLERANCE
+    result["community_cost_eur"] = Nanoeur(cash_nanoeur), 0.0
     result["self_sufficiency"] = result["self_consumption"] = None, 0.0
     if kwh["load_kwh"]:
         supplied = imported + max(0.0, -stored)
@@ -240,7 +241,7 @@ def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | None, f
         result["self_consumption"] = 1 - lost / kwh["pv_kwh"], SHARE_TOLERANCE
     accounts = saved.accounts
     for nanoeur in accounts["balance_nanoeur"][accounts["account_id"] == REGULATOR].tolist():
-        result["regulator_balance_eur"] = nanoeur / 1e9, EUR_TOLERANCE
+        result["regulator_balance_eur"] = Nanoeur(nanoeur), 0.0
     return result
 
 

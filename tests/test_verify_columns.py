@@ -1,0 +1,105 @@
+"""Columns read many fields at a time hold what a reading field by field finds, or the same complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from verification import columns
+from verification.columns import BadField, Piece
+
+PLAIN = st.builds(
+    lambda sign, whole, fraction: f"{sign}{whole}.{fraction:03d}",
+    st.sampled_from(["", "-"]),
+    st.integers(0, 10**15 - 1),
+    st.integers(0, 999),
+)
+ODD = st.one_of(
+    st.sampled_from(["", "-", ".", "1", "1.0", "1.0000", "+1.000", "1.000.", "--1.000", " 1.000"]),
+    st.sampled_from(["1e3.000", "1.00x", "-.500", "00.000", "9" * 15 + ".999", "9" * 16 + ".999"]),
+    st.sampled_from(["9" * 17 + ".999", "9" * 40 + ".000", "٣.٠٠٠", "1\x00.000", "-0.000", "0x1.000"]),
+    st.text(st.characters(exclude_characters=',\n\r"', codec="utf-8"), max_size=6),
+)  # fmt: skip
+
+
+def piece_of(texts: Sequence[str]) -> Piece:
+    """A table of three columns whose middle one holds these texts."""
+    lines = [f"{i},{text},end" for i, text in enumerate(texts)]
+    return Piece("\n".join(lines), 3, {"left": 0, "value": 1, "right": 2}, 2)
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """A list of numbers, or (row, complaint)."""
+    try:
+        return read().tolist()
+    except BadField as bad:
+        return bad.row, bad.why
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PLAIN, min_size=1, max_size=30))
+def test_plain_numbers_are_read_to_the_last_digit(texts: list[str]) -> None:
+    expected = [int(Decimal(text).scaleb(3)) for text in texts]
+    assert piece_of(texts).units("value", 3).tolist() == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.one_of(PLAIN, ODD), min_size=1, max_size=8))
+def test_a_column_is_what_its_fields_are_one_by_one(texts: list[str]) -> None:
+    """The same numbers, or the first row that is none, with the same words."""
+    found = outcome(lambda: piece_of(texts).units("value", 3))
+    assert found == outcome(lambda: columns.whole_units(texts, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(["buyer", "seller", "buyes", "", "beller", "köln", "B"]), min_size=1)
+)
+def test_words_are_known_letter_by_letter(texts: list[str]) -> None:
+    known = ["buyer", "seller", "köln", ""]
+    expected = [known.index(text) if text in known else -1 for text in texts]
+    assert piece_of(texts).codes("value", known).tolist() == expected
+    assert piece_of(texts).texts("value") == texts
+
+
+def test_quoted_fields_are_read_without_their_quotes() -> None:
+    piece = Piece('1,"2.500",a\n2,"3,0",b', 3, {"value": 1, "right": 2}, 2)
+    assert piece.texts("value") == ["2.500", "3,0"]
+    assert piece.codes("right", ["b", "a"]).tolist() == [1, 0]
+    assert outcome(lambda: piece.units("value", 3)) == (1, "should be a number with 3 decimals")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2,3\n4,5", "line 8 has 2 fields, the header has 3"),
+        (
+            "1,2,3,4\n5,6",
+            "line 7 has 4 fields, the header has 3",
+        ),  # as many commas as two lines need
+        ("", "line 7 has 1 fields, the header has 3"),
+        ("1,2,3\n\n4,5,6", "line 8 has 1 fields, the header has 3"),
+    ],
+)
+def test_a_line_with_another_number_of_fields_is_named(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Piece(text, 3, {"value": 1}, 7)
+
+
+def test_where_a_field_may_be_empty_only_the_others_are_numbers() -> None:
+    piece = piece_of(["1.500", "", "-2.000"])
+    empty = piece.empty("value")
+    assert empty.tolist() == [False, True, False]
+    assert piece.units("value", 3, empty).tolist() == [1500, 0, -2000]
+    spoilt = piece_of(["1.500", "", "x"])
+    assert outcome(lambda: spoilt.units("value", 3, spoilt.empty("value"))) == (
+        2,
+        "should be a number with 3 decimals",
+    )
+    assert np.array_equal(piece_of([""] * 2).units("value", 3, np.ones(2, bool)), [0, 0])

@@ -1,0 +1,243 @@
+"""A CSV file in pieces, and the columns of a piece as whole numbers: exact, strict, and fast.
+
+A piece is a few megabytes of whole lines. Where each field begins and ends is found for all of them at
+once, and so are the numbers of a column, digit by digit from the right. Whatever is not plain (quotes,
+a number too long, a letter in it) goes the slow way over texts, which also says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from verification.findings import BoolArray, IntArray
+
+PIECE_BYTES = 2**19  # a table is read in pieces: memory holds its numbers and never its text
+LONGEST_LINE = 2**16  # bytes
+LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
+MOST_DIGITS = 18  # of a number that surely fits in int64
+
+UNITS = {
+    "_eur_per_kwh": ("_microeur_per_kwh", 6),
+    "_eur": ("_nanoeur", 9),
+    "_level_kwh": ("_level_milliwh", 6),
+    "_kwh": ("_wh", 3),
+    "_soc": ("_soc_e4", 4),
+}  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
+LIMIT = "limit_price_eur_per_kwh"
+NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
+TRUTHS = ("False", "false", "0", "True", "true", "1")
+COMMA, LINE_FEED, MINUS, DOT, ZERO = b",\n-.0"
+_SEPARATES = np.isin(np.arange(256), [COMMA, LINE_FEED])
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class BadField(ValueError):
+    """A field that is not what its column promises: the row within the column, and why."""
+
+    def __init__(self, row: int, why: str) -> None:
+        super().__init__(why)
+        self.row, self.why = row, why
+
+
+# -------------------------------------------------------------------------------------- pieces
+
+
+def pieces(file: BinaryIO) -> Iterator[str]:
+    """A file in pieces of whole lines, so that memory never holds all of its text."""
+    rest = b""
+    while data := file.read(PIECE_BYTES):
+        whole, feed, rest = (rest + data).rpartition(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise ValueError(f"a line has more than {LONGEST_LINE:,} bytes")
+        if feed:
+            yield text_of(whole)
+    if rest:
+        raise ValueError("the last line does not end with a line feed")
+
+
+def text_of(lines: bytes) -> str:
+    if b"\r" in lines:
+        raise ValueError("a line ends with a carriage return, only a line feed is allowed")
+    return lines.decode("utf-8")
+
+
+def places(header: list[str], wanted: Sequence[str]) -> dict[str, int]:
+    """Where each wanted column stands in a header; extra columns are welcome."""
+    missing = [column for column in wanted if column not in header]
+    if missing:
+        raise ValueError(f"columns missing: {', '.join(missing)}")
+    if len(set(header)) != len(header):
+        raise ValueError("two columns have the same name")
+    return {column: header.index(column) for column in wanted}
+
+
+class Piece:
+    """Some lines of a table, whose columns stand where `place` says."""
+
+    def __init__(self, text: str, width: int, place: dict[str, int], first_line: int) -> None:
+        """ValueError where a line has another number of fields than the header has (`width`)."""
+        self.place, self.data = place, text.encode() + b"\n"
+        self.cells: list[list[str]] | None = None  # columns of texts, where bytes do not tell
+        ends = np.flatnonzero(_SEPARATES[self.bytes])
+        self.rows = len(ends) // width
+        if len(ends) == self.rows * width:
+            feeds = (self.bytes[ends] == LINE_FEED).reshape(self.rows, width)
+            if '"' not in text and feeds[:, -1].all() and np.count_nonzero(feeds) == self.rows:
+                begins = np.concatenate([[0], ends[:-1] + 1])
+                self.begins = np.ascontiguousarray(begins.reshape(self.rows, width).T)
+                self.ends = np.ascontiguousarray(ends.reshape(self.rows, width).T)
+                return
+        self.cells = cut(text, width, first_line)
+        self.rows = len(self.cells[0])
+
+    @cached_property
+    def bytes(self) -> Bytes:
+        return np.frombuffer(self.data, np.uint8)
+
+    def field_ends(self, column: str) -> tuple[IntArray, IntArray]:
+        """(begin, end) of each row's field in the bytes, where there are no cells."""
+        at = self.place[column]
+        return self.begins[at], self.ends[at]
+
+    def texts(self, column: str) -> list[str]:
+        if self.cells is not None:
+            return self.cells[self.place[column]]
+        begin, end = self.field_ends(column)
+        data = self.data
+        return [data[a:b].decode() for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+
+    def codes(self, column: str, words: Sequence[str]) -> IntArray:
+        """Each row's word as its place in `words`, -1 for any other."""
+        if self.cells is not None:
+            code = {word: i for i, word in enumerate(words)}
+            texts = self.cells[self.place[column]]
+            return np.array([code.get(text, -1) for text in texts], dtype=np.int64)
+        begin, end = self.field_ends(column)
+        codes, length = np.full(self.rows, -1, np.int64), end - begin
+        for i, word in enumerate(words):
+            letters = word.encode()
+            rows = np.flatnonzero(length == len(letters))
+            for k, letter in enumerate(letters):
+                rows = rows[self.bytes[begin[rows] + k] == letter]
+            codes[rows] = i
+        return codes
+
+    def empty(self, column: str) -> BoolArray:
+        return np.asarray(self.codes(column, [""]) == 0)
+
+    def units(self, column: str, decimals: int, empty: BoolArray | None = None) -> IntArray:
+        """A column of decimal numbers as whole numbers of their last decimal; 0 where `empty`."""
+        full = np.ones(self.rows, np.bool_) if empty is None else ~empty
+        units, found = np.zeros(self.rows, np.int64), None
+        if self.cells is None:
+            begin, end = self.field_ends(column)
+            if empty is None:
+                found = digits_as_units(self.bytes, begin, end, decimals)
+            else:
+                found = digits_as_units(self.bytes, begin[full], end[full], decimals)
+        if found is None:
+            texts, rows = self.texts(column), np.flatnonzero(full).tolist()
+            try:
+                found = whole_units([texts[row] for row in rows], decimals)
+            except BadField as bad:
+                raise BadField(rows[bad.row], bad.why) from None
+        units[full] = found
+        return units
+
+
+def cut(text: str, width: int, first_line: int) -> list[list[str]]:
+    """Lines as columns; ValueError where a line has another number of fields than the header."""
+    lines = text.split("\n")
+    rows = list(csv.reader(lines, strict=True)) if '"' in text else [s.split(",") for s in lines]
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise ValueError(f"line {first_line + i} has {len(row)} fields, the header has {width}")
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+# ------------------------------------------------------------------------------------- numbers
+
+
+def unit_of(column: str) -> tuple[str, int]:
+    """A column's name in whole units, and its decimals in the file: "pv_kwh" is ("pv_wh", 3)."""
+    for suffix, (unit, decimals) in UNITS.items():
+        if column.endswith(suffix):
+            return column.removesuffix(suffix) + unit, decimals
+    return column, 0
+
+
+def digits_as_units(data: Bytes, begin: IntArray, end: IntArray, decimals: int) -> IntArray | None:
+    """The numbers that stand between these places, or None where one of them is not plain."""
+    if not len(begin):
+        return np.zeros(0, np.int64)
+    negative = data[begin] == MINUS
+    point = int(decimals > 0)
+    digits = end - begin - negative - point
+    if digits.min() <= decimals or digits.max() > MOST_DIGITS:
+        return None
+    if point and not (data[end - decimals - 1] == DOT).all():
+        return None
+    units = np.zeros(len(begin), np.int64)
+    for k in range(int(digits.max())):
+        digit = data[end - (k + 1 + (point if k >= decimals else 0))] - ZERO  # a letter is above 9
+        if k >= digits.min():
+            digit[digits <= k] = 0
+        if digit.max() > 9:
+            return None
+        units += np.multiply(digit, 10**k, dtype=np.int64)
+    return np.where(negative, -units, units)
+
+
+def whole_units(texts: Sequence[str], decimals: int) -> IntArray:
+    """Decimal texts as exact integers of the last decimal: "1.250" with 3 decimals is 1250."""
+    data = "\n".join(texts).encode("utf-8", "replace")
+    shapes = data.translate(_DIGITS_TO_ZERO).split(b"\n")
+    fraction = rb"\.0{%d}" % decimals if decimals else b""
+    shape = re.compile(rb"-?0{1,%d}" % (19 - decimals) + fraction)
+    bad = {text for text in set(shapes) if not shape.fullmatch(text)}
+    if bad or len(shapes) != len(texts):
+        row = next((i for i, text in enumerate(shapes) if text in bad), 0)
+        raise BadField(row, f"should be a number with {decimals} decimals")
+    units = np.fromstring(data.replace(b".", b""), dtype=np.int64, sep="\n")
+    huge = np.flatnonzero((units == np.iinfo(np.int64).max) | (units == np.iinfo(np.int64).min))
+    if huge.size:  # what int64 cannot hold is read as its largest number
+        raise BadField(int(huge[0]), "is too large a number")
+    return units
+
+
+def numbers(piece: Piece, column: str, of_one_member: bool) -> IntArray:
+    """One column as whole units; where one member has it, no more of it than one can have."""
+    if column.startswith("is_"):
+        return truths(piece, column)
+    if column == "ban_reason":  # only whether there is one matters
+        return np.asarray(piece.codes(column, ("", "none")) < 0, np.int64)
+    name, decimals = unit_of(column)
+    empty = piece.empty(column) if column == LIMIT else None
+    units = piece.units(column, decimals, empty)
+    if name.endswith("_microeur_per_kwh") or (name.endswith("_wh") and of_one_member):
+        beyond = np.flatnonzero(np.abs(units) > LARGEST)
+        if beyond.size:
+            raise BadField(int(beyond[0]), f"is beyond {LARGEST // 10**decimals:,}")
+    if empty is None:
+        return units
+    negative = np.flatnonzero(units < 0)
+    if negative.size:
+        raise BadField(int(negative[0]), "should not be negative")
+    return np.where(empty, NO_LIMIT, units)
+
+
+def truths(piece: Piece, column: str) -> IntArray:
+    """True and False as 1 and 0."""
+    codes = piece.codes(column, TRUTHS)
+    if (codes < 0).any():
+        raise BadField(int(np.argmax(codes < 0)), "should be True or False")
+    return np.asarray(codes >= 3, np.int64)
