@@ -31,7 +31,7 @@ ODD = st.one_of(
 def piece_of(texts: Sequence[str]) -> Piece:
     """A table of three columns whose middle one holds these texts."""
     lines = [f"{i},{text},end" for i, text in enumerate(texts)]
-    return Piece("\n".join(lines), 3, {"left": 0, "value": 1, "right": 2}, 2)
+    return Piece("\n".join(lines).encode(), 3, {"left": 0, "value": 1, "right": 2}, 2)
 
 
 def outcome(read: Callable[[], Any]) -> Any:
@@ -69,7 +69,7 @@ def test_words_are_known_letter_by_letter(texts: list[str]) -> None:
 
 
 def test_quoted_fields_are_read_without_their_quotes() -> None:
-    piece = Piece('1,"2.500",a\n2,"3,0",b', 3, {"value": 1, "right": 2}, 2)
+    piece = Piece(b'1,"2.500",a\n2,"3,0",b', 3, {"value": 1, "right": 2}, 2)
     assert piece.texts("value") == ["2.500", "3,0"]
     assert piece.codes("right", ["b", "a"]).tolist() == [1, 0]
     assert outcome(lambda: piece.units("value", 3)) == (1, "should be a number with 3 decimals")
@@ -89,7 +89,7 @@ def test_quoted_fields_are_read_without_their_quotes() -> None:
 )
 def test_a_line_with_another_number_of_fields_is_named(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Piece(text, 3, {"value": 1}, 7)
+        Piece(text.encode(), 3, {"value": 1}, 7)
 
 
 def test_where_a_field_may_be_empty_only_the_others_are_numbers() -> None:

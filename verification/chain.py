@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any
 
 from verification.findings import Findings, show
@@ -118,8 +117,10 @@ def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], lis
 
 def transaction_or_object(pairs: list[tuple[str, Any]]) -> Any:
     """A transaction as a tuple of its values, a third of the memory of a dict; else a dict."""
-    if tuple(map(itemgetter(0), pairs)) == TRANSACTION:
-        return tuple(map(itemgetter(1), pairs))
+    if len(pairs) == len(TRANSACTION):
+        names, values = zip(*pairs, strict=True)
+        if names == TRANSACTION:
+            return values
     return strict_object(pairs)
 
 

@@ -34,7 +34,6 @@ LIMIT = "limit_price_eur_per_kwh"
 NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
 TRUTHS = ("False", "false", "0", "True", "true", "1")
 COMMA, LINE_FEED, MINUS, DOT, ZERO = b",\n-.0"
-_SEPARATES = np.isin(np.arange(256), [COMMA, LINE_FEED])
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
 Bytes = npt.NDArray[np.uint8]
@@ -51,23 +50,26 @@ class BadField(ValueError):
 # -------------------------------------------------------------------------------------- pieces
 
 
-def pieces(file: BinaryIO) -> Iterator[str]:
-    """A file in pieces of whole lines, so that memory never holds all of its text."""
+def pieces(file: BinaryIO) -> Iterator[bytes]:
+    """A file in pieces of whole lines of UTF-8, so that memory never holds all of its text."""
     rest = b""
     while data := file.read(PIECE_BYTES):
         whole, feed, rest = (rest + data).rpartition(b"\n")
         if len(rest) > LONGEST_LINE:
             raise ValueError(f"a line has more than {LONGEST_LINE:,} bytes")
         if feed:
-            yield text_of(whole)
+            yield checked(whole)
     if rest:
         raise ValueError("the last line does not end with a line feed")
 
 
-def text_of(lines: bytes) -> str:
+def checked(lines: bytes) -> bytes:
+    """These lines, if they are UTF-8 and end as lines here do."""
     if b"\r" in lines:
         raise ValueError("a line ends with a carriage return, only a line feed is allowed")
-    return lines.decode("utf-8")
+    if not lines.isascii():
+        lines.decode("utf-8")
+    return lines
 
 
 def places(header: list[str], wanted: Sequence[str]) -> dict[str, int]:
@@ -83,20 +85,17 @@ def places(header: list[str], wanted: Sequence[str]) -> dict[str, int]:
 class Piece:
     """Some lines of a table, whose columns stand where `place` says."""
 
-    def __init__(self, text: str, width: int, place: dict[str, int], first_line: int) -> None:
+    def __init__(self, lines: bytes, width: int, place: dict[str, int], first_line: int) -> None:
         """ValueError where a line has another number of fields than the header has (`width`)."""
-        self.place, self.data = place, text.encode() + b"\n"
+        self.place, self.data = place, lines + b"\n"
         self.cells: list[list[str]] | None = None  # columns of texts, where bytes do not tell
-        ends = np.flatnonzero(_SEPARATES[self.bytes])
-        self.rows = len(ends) // width
-        if len(ends) == self.rows * width:
-            feeds = (self.bytes[ends] == LINE_FEED).reshape(self.rows, width)
-            if '"' not in text and feeds[:, -1].all() and np.count_nonzero(feeds) == self.rows:
-                begins = np.concatenate([[0], ends[:-1] + 1])
-                self.begins = np.ascontiguousarray(begins.reshape(self.rows, width).T)
-                self.ends = np.ascontiguousarray(ends.reshape(self.rows, width).T)
+        self.rows = self.data.count(b"\n")
+        ends = np.flatnonzero((self.bytes == COMMA) | (self.bytes == LINE_FEED))
+        if b'"' not in self.data and len(ends) == self.rows * width:
+            self.ends = np.ascontiguousarray(ends.reshape(self.rows, width).T)
+            if (self.bytes[self.ends[-1]] == LINE_FEED).all():
                 return
-        self.cells = cut(text, width, first_line)
+        self.cells = cut(self.data[:-1].decode(), width, first_line)
         self.rows = len(self.cells[0])
 
     @cached_property
@@ -106,7 +105,9 @@ class Piece:
     def field_ends(self, column: str) -> tuple[IntArray, IntArray]:
         """(begin, end) of each row's field in the bytes, where there are no cells."""
         at = self.place[column]
-        return self.begins[at], self.ends[at]
+        if at:
+            return self.ends[at - 1] + 1, self.ends[at]
+        return np.concatenate([[0], self.ends[-1, :-1] + 1]), self.ends[0]
 
     def texts(self, column: str) -> list[str]:
         if self.cells is not None:

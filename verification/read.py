@@ -22,10 +22,10 @@ from verification.columns import (
     LONGEST_LINE,
     BadField,
     Piece,
+    checked,
     numbers,
     pieces,
     places,
-    text_of,
     unit_of,
 )
 from verification.findings import Findings, IntArray, Unreadable, reason_of, show
@@ -177,13 +177,13 @@ class Reader:
         """
         rows = 0
         with (self.folder / name).open("rb") as file:
-            header = text_of(file.readline(LONGEST_LINE))
+            header = checked(file.readline(LONGEST_LINE)).decode()
             if not header.endswith("\n"):
                 raise ValueError("the header does not end with a line feed")
             names = header[:-1].split(",")
             place = places(names, wanted)
-            for text in pieces(file):
-                piece = Piece(text, len(names), place, rows + 2)
+            for lines in pieces(file):
+                piece = Piece(lines, len(names), place, rows + 2)
                 rows += piece.rows
                 if most_rows is not None and rows > most_rows:
                     raise ValueError(

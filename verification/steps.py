@@ -19,8 +19,8 @@ from verification.columns import (
     LONGEST_LINE,
     BadField,
     Piece,
+    checked,
     pieces,
-    text_of,
     unit_of,
     whole_units,
 )
@@ -64,10 +64,10 @@ def again(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[Piece]
     """The pieces of a table that could be read, with those wanted columns that it has."""
     try:
         with (reader.folder / name).open("rb") as file:
-            header = text_of(file.readline(LONGEST_LINE)).rstrip("\n").split(",")
+            header = checked(file.readline(LONGEST_LINE)).decode().rstrip("\n").split(",")
             place = {column: header.index(column) for column in wanted if column in header}
-            for text in pieces(file):
-                yield Piece(text, len(header), place, 2)
+            for lines in pieces(file):
+                yield Piece(lines, len(header), place, 2)
     except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
         raise Unreadable([f"{name}: {reason_of(error)}"]) from None
 
