@@ -89,8 +89,9 @@ class Piece:
         """ValueError where a line has another number of fields than the header has (`width`)."""
         self.place, self.data = place, lines + b"\n"
         self.cells: list[list[str]] | None = None  # columns of texts, where bytes do not tell
-        self.rows = self.data.count(b"\n")
-        ends = np.flatnonzero((self.bytes == COMMA) | (self.bytes == LINE_FEED))
+        feeds = self.bytes == LINE_FEED
+        self.rows = int(np.count_nonzero(feeds))
+        ends = np.flatnonzero((self.bytes == COMMA) | feeds)
         if b'"' not in self.data and len(ends) == self.rows * width:
             self.ends = np.ascontiguousarray(ends.reshape(self.rows, width).T)
             if (self.bytes[self.ends[-1]] == LINE_FEED).all():

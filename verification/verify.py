@@ -5,6 +5,10 @@ true, and reports every place where it says something else. It shares no code wi
 read.py reads one file, folder.py the folder; energy.py judges meters, trades and bans,
 chain.py the chain, money.py transfers and accounts, steps.py the figures of single steps,
 this module and extras.py the totals, as told.py compares them.
+
+The contract is the list of files and columns that any program may write (folder.py names them). A run
+of this program promises more columns and follows its settings; that it is `ours` shows in params.json,
+which then holds MARKET_MECHANISM. Members of the kind storage belong to the contract alone.
 """
 
 from __future__ import annotations
