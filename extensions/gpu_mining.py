@@ -49,7 +49,7 @@ def why_not(error: Exception) -> str:
         return f"CuPy is not installed ({INSTALL})"
     if isinstance(error, ImportError):  # its own text is a page; the cause names the library
         return f"CuPy does not load ({reason(error.__cause__ or error)})"
-    if "nvrtc" in str(error).lower():
+    if "nvrtc" in str(error).lower() and "nvrtc: error" not in str(error):
         return f"CuPy lacks NVIDIA's compiler ({INSTALL})"
     return f"no usable CUDA device ({reason(error)})"
 

@@ -218,6 +218,10 @@ def test_without_a_device_one_line_says_so_and_the_cpu_mines(
             'CuPy lacks NVIDIA\'s compiler (pip install "cupy-cuda12x[ctk]")',
         ),
         (
+            RuntimeError("nvrtc: error: invalid value for --gpu-architecture (-arch)"),
+            "no usable CUDA device (nvrtc: error: invalid value for --gpu-architecture (-arch))",
+        ),
+        (
             RuntimeError("cudaErrorInsufficientDriver: too old\nat 0"),
             "no usable CUDA device (cudaErrorInsufficientDriver: too old)",
         ),

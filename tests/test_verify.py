@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,13 +207,33 @@ def test_a_problem_names_file_place_and_value(
 def test_problems_of_all_files_are_told_together_and_not_endlessly(folder: Path) -> None:
     chain = (folder / "blockchain.json").read_text(encoding="utf-8")
     (folder / "blockchain.json").write_text(chain.replace('"kind": 1', '"kind": "1"'))
-    (folder / "prosumers.json").write_text(json.dumps([{} for _ in range(1_000)]))
+    (folder / "prosumers.json").write_text(json.dumps([{} for _ in range(100)]))
     (folder / "accounts.csv").unlink()
     problems = problems_of(folder)
     assert {p.split(":")[0] for p in problems} == {
         "blockchain.json", "prosumers.json", "accounts.csv"
     }  # fmt: skip
-    assert "prosumers.json: 3980 more problems" in problems
+    assert "prosumers.json: 380 more problems" in problems
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("prosumers.json", "[" + "{}," * 300_000 + "0]"),
+        ("blockchain.json", '{"blocks": [' + "{}," * 300_000 + "0]}"),
+        ("blockchain.json", '{"blocks": [{"transactions": [' + "0," * 300_000 + "0]}]}"),
+    ],
+    ids=["members", "blocks", "transactions"],
+)
+def test_what_is_wrong_from_end_to_end_is_not_read_to_the_end(
+    name: str, text: str, folder: Path
+) -> None:
+    """Each of these took more than ten seconds when every element was judged."""
+    (folder / name).write_text(text)
+    began = time.process_time()
+    problems = problems_of(folder)
+    assert len(problems) < 50
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".csv")])

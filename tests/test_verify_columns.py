@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import hypothesis.strategies as st
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -102,4 +101,13 @@ def test_where_a_field_may_be_empty_only_the_others_are_numbers() -> None:
         2,
         "should be a number with 3 decimals",
     )
-    assert np.array_equal(piece_of([""] * 2).units("value", 3, np.ones(2, bool)), [0, 0])
+    for quote in ("", '"'):
+        nothing = Piece(f"1,,{quote}end{quote}".encode(), 3, {"value": 1}, 2)
+        assert nothing.units("value", 3, nothing.empty("value")).tolist() == [0]
+
+
+def test_a_word_among_thousands_is_found_as_one_of_few_is() -> None:
+    many = [f"type {k}" for k in range(1, 5_000)] + ["\ud800"]
+    piece = piece_of(["type 7", "type 4999", "type 5000", "7", ""])
+    assert piece.codes("value", many).tolist() == [6, 4998, -1, -1, -1]
+    assert piece.codes("value", ["\ud800", "type 7"]).tolist() == [1, -1, -1, -1, -1]

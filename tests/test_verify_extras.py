@@ -140,21 +140,41 @@ def test_a_home_has_one_type_in_all_files(text: str, files: Files) -> None:
     assert has(verify(files.folder), "home_type", f"step 1, member {row}")
 
 
-@pytest.mark.parametrize("reason", ["renewable_bonus", "p2p_bonus", "utility_import", "p2p"])
-def test_one_payment_is_not_told_as_two(reason: str, files: Files) -> None:
-    """A nano-euro and the rest: the sums are right, but nobody paid so."""
+@pytest.mark.parametrize("part", [0, 1], ids=["nothing and all", "a nano-euro and the rest"])
+@pytest.mark.parametrize(
+    ("reason", "mechanism"),
+    [
+        *((reason, "midpoint") for reason in ("renewable_bonus", "p2p_bonus", "p2p")),
+        *((reason, "midpoint") for reason in ("local_market", "market_penalty", "block_reward")),
+        *((reason, "bill_sharing") for reason in ("utility_import", "bill_sharing")),
+        *((reason, "huang") for reason in ("auction_spread", "utility_export")),
+    ],
+)
+def test_one_payment_is_not_told_as_two(
+    reason: str, mechanism: str, part: int, tmp_path: Path
+) -> None:
+    """The sums are right, but nobody paid so."""
 
     def change(rows: list[dict[str, str]]) -> None:
-        i = next(
-            i for i, r in enumerate(rows) if r["reason"] == reason and int(r["payer_id"]) != -1
-        )
+        i = next(i for i, row in enumerate(rows) if row["reason"] == reason)
         nanoeur = round(float(rows[i]["amount_eur"]) * 1e9)
-        rows.insert(i, rows[i] | {"amount_eur": "0.000000001"})
-        rows[i + 1]["amount_eur"] = f"{(nanoeur - 1) / 1e9:.9f}"
+        rows.insert(i, rows[i] | {"amount_eur": f"{part / 1e9:.9f}"})
+        rows[i + 1]["amount_eur"] = f"{(nanoeur - part) / 1e9:.9f}"
 
+    homes = ["--set=NUM_PROSUMERS=15", f"--set=MARKET_MECHANISM={mechanism}"]
+    files = Files(save_run(tmp_path / "results", *homes))
+    assert verify(files.folder).ok
     files.table("transfers.csv", change)
-    found = {f.rule for f in verify(files.folder).findings}
-    assert found == {f"{reason} due"}
+    assert f"{reason} due" in {f.rule for f in verify(files.folder).findings}
+
+
+@pytest.mark.parametrize("home", ["x" * 10**6, "\x1b[2Jall right\n", 7, None, "\ud800"])
+def test_a_strange_home_type_is_told_in_few_plain_letters(home: object, files: Files) -> None:
+    files.json("prosumers.json", lambda members: members[3].update(home_type=home))
+    report = verify(files.folder)
+    assert has(report, "home_type", "step 0, member 3")
+    assert all(f.detail.isascii() and f.detail.isprintable() for f in report.findings)
+    assert max(len(f.detail) for f in report.findings) < 300
 
 
 @pytest.mark.parametrize("name", ["mechanism", "objective"])

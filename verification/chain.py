@@ -102,7 +102,7 @@ def largest_chain(trades_bytes: int) -> int:
     On the chain a trade takes less than 16 times the bytes of its row there, so another file is refused
     before it fills the memory.
     """
-    return 2**24 + 16 * trades_bytes
+    return 2**22 + 16 * trades_bytes
 
 
 def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], list[Block]]:
@@ -111,7 +111,11 @@ def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], lis
     if raw is None:
         return {}, []
     head = members(reader, raw, "the chain", HEAD)
-    blocks = [read_block(reader, i, block) for i, block in enumerate(head.pop("blocks", []))]
+    blocks = []
+    for height, told in enumerate(head.pop("blocks", [])):
+        if reader.is_hopeless("blockchain.json"):
+            break
+        blocks.append(read_block(reader, height, told))
     return head, [block for block in blocks if block]
 
 
@@ -145,6 +149,8 @@ def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
         return None
     for i, tx in enumerate(fields["transactions"]):
         if type(tx) is not tuple or tuple(map(type, tx)) != TRANSACTION_TYPES:
+            if reader.is_hopeless("blockchain.json"):
+                break
             where = f"block {height}, transaction {i}"
             fields["transactions"][i] = read_transaction(reader, where, tx)
     return Block(**fields)

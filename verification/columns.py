@@ -21,6 +21,7 @@ from verification.findings import BoolArray, IntArray
 PIECE_BYTES = 2**19  # a table is read in pieces: memory holds its numbers and never its text
 LONGEST_LINE = 2**16  # bytes
 LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
+FEW_WORDS = 50  # are looked for one after the other, more by looking up each text
 MOST_DIGITS = 18  # of a number that surely fits in int64
 
 UNITS = {
@@ -119,14 +120,13 @@ class Piece:
 
     def codes(self, column: str, words: Sequence[str]) -> IntArray:
         """Each row's word as its place in `words`, -1 for any other."""
-        if self.cells is not None:
+        if self.cells is not None or len(words) > FEW_WORDS:
             code = {word: i for i, word in enumerate(words)}
-            texts = self.cells[self.place[column]]
-            return np.array([code.get(text, -1) for text in texts], dtype=np.int64)
+            return np.array([code.get(text, -1) for text in self.texts(column)], dtype=np.int64)
         begin, end = self.field_ends(column)
         codes, length = np.full(self.rows, -1, np.int64), end - begin
         for i, word in enumerate(words):
-            letters = word.encode()
+            letters = word.encode("utf-8", "surrogatepass")  # JSON can say what no CSV file holds
             rows = np.flatnonzero(length == len(letters))
             for k, letter in enumerate(letters):
                 rows = rows[self.bytes[begin[rows] + k] == letter]
@@ -140,6 +140,8 @@ class Piece:
         """A column of decimal numbers as whole numbers of their last decimal; 0 where `empty`."""
         full = np.ones(self.rows, np.bool_) if empty is None else ~empty
         units, found = np.zeros(self.rows, np.int64), None
+        if not full.any():
+            return units
         if self.cells is None:
             begin, end = self.field_ends(column)
             if empty is None:

@@ -23,7 +23,8 @@ from verification.read import UNKNOWN_WORD, Reader, Table, is_number, strict_obj
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
 MOST_NANOEUR = 9 * 10**18  # what int64 can add up
-SLACK_BYTES = 2**24  # what a file may have whatever the size of the others
+SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
+SLACK_TABLE = 2**24  # the same of a table, which is read in pieces
 LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
 ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
 SLACK_ROWS = 250_000  # what a table may have too many and still be judged row by row
@@ -108,6 +109,7 @@ class Saved:
     summary: dict[str, Any]
     log: list[Any]
     chain: Chain | None
+    home_types: tuple[str, ...]  # those of the members; prosumer_energy.csv holds places in it
 
     @property
     def blocks(self) -> list[Block]:
@@ -181,7 +183,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
 
     def table(name: str, header: str, times: int, due: int, of_one_member: bool = True) -> Table:
         most_rows = ROWS_AT_MOST if reader.problems else SLACK_ROWS + 2 * due
-        return reader.table(name, header, SLACK_BYTES + times * size, most_rows, of_one_member)
+        return reader.table(name, header, SLACK_TABLE + times * size, most_rows, of_one_member)
 
     settings = read_settings(reader)
     members = read_members(reader, SLACK_BYTES + 16 * size)
@@ -231,6 +233,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         summary=summary.raw,
         log=log,
         chain=chain,
+        home_types=reader.home_types,
     )
 
 
@@ -307,6 +310,8 @@ def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
         raw = None
     members = []
     for i, told in enumerate(raw or []):
+        if reader.is_hopeless("prosumers.json"):
+            break
         ask = Fields(reader, "prosumers.json", f"member {i}: ", told)
         if ask.given and ask.whole("prosumer_id", 0, 2**31 - 1) != i:
             detail = f"prosumer_id is {show(ask.raw.get('prosumer_id'))}, expected {i}"

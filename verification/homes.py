@@ -49,17 +49,19 @@ def check_homes(saved: Saved, findings: Findings) -> None:
 def check_home_types(saved: Saved, findings: Findings) -> None:
     """prosumer_energy.csv calls each home, in each step, what prosumers.json calls it."""
     homes = [member.told.get("home_type") for member in saved.members]
-    known = list(dict.fromkeys(home for home in homes if type(home) is str))
-    due = np.tile([known.index(home) if home in known else -1 for home in homes], saved.steps)
-    wrong = saved.energy["home_type"] != due
-    told, names = np.array([*known, "another"]), np.array([*homes], object)
+    code = {home: k for k, home in enumerate(saved.home_types)}
+    due = [code.get(home, -1) if type(home) is str else -1 for home in homes]
+    told = saved.energy["home_type"]
+    rows = np.flatnonzero(told != np.tile(due, saved.steps))
+    said = np.array([*map(show, saved.home_types), "another"], object)[told[rows]]
+    expected = np.array(list(map(show, homes)), object)[rows % len(homes)]
     findings.rows(
-        wrong,
+        np.ones(len(rows), np.bool_),
         "home_type",
-        saved.row_name,
+        lambda k: saved.row_name(int(rows[k])),
         "home_type is {}, prosumers.json says {}",
-        told[saved.energy["home_type"]],
-        np.tile(names, saved.steps),
+        said,
+        expected,
     )
 
 

@@ -50,6 +50,7 @@ def check_money(saved: Saved, findings: Findings) -> int:
     """All rules of money; gives what members paid to aggregator and utility, in nano-euro."""
     paid = check_transfers(saved, findings)
     check_due(saved, paid, findings)
+    check_parts(saved, paid, findings)
     check_penalties(saved, paid, findings)
     check_exchange(saved, paid, findings)
     check_spread(saved, paid, findings)
@@ -187,6 +188,27 @@ def reward_dues(saved: Saved) -> Moves:
     )
     first_miner = len(saved.members) + len(INSTITUTIONS)
     return Moves(step, mint, first_miner + miner, code, np.full_like(step, reward))
+
+
+def check_parts(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """A run of this program pays at once what the other reasons move, and never a transfer of nothing."""
+    if not saved.settings.ours:
+        return
+    names, n = [f"{word} due" for word in WORDS["reason"]], len(saved.members)
+    for i in np.flatnonzero(paid.nanoeur == 0).tolist():
+        findings.add(paid.name_step(i), names[paid.reason[i]], "a payment of 0 nano-euro")
+    rest = paid.where((paid.reason >= EXACT) | is_exchange(saved, paid))
+    _, first, parts = np.unique(keys(saved, rest), return_index=True, return_counts=True)
+    due, trades = np.ones(len(first), np.int64), saved.trades
+    spread = (rest.reason[first] == REASON["auction_spread"]) & (rest.payer[first] < n)
+    p2p = saved.sound_trades & (trades["trade_type"] == P2P) & (trades["buyer_id"] >= 0)
+    place = trades["timestep"][p2p] * n + trades["buyer_id"][p2p]
+    bought = np.bincount(place, minlength=saved.steps * n)  # trades of each buyer
+    place = (rest.step * n + rest.payer)[first[spread]]
+    due[spread] = np.maximum(bought[place], 1)
+    for i in np.flatnonzero(parts > due).tolist():
+        detail = f"{parts[i]} payments of what is due in {due[i]}"
+        findings.add(rest.name_step(first[i]), names[rest.reason[first[i]]], detail)
 
 
 # ------------------------------------------------------------------------ amounts that have bounds

@@ -31,6 +31,7 @@ from verification.columns import (
 from verification.findings import Findings, IntArray, Unreadable, reason_of, show
 
 TOLD_PER_FILE = 20  # problems of one file told in words
+MOST_PER_FILE = 1_000  # after so many a file is not read further
 WORDS = {
     "role": ("buyer", "seller", "neutral", "banned"),
     "trade_type": ("p2p", "local_market"),
@@ -75,18 +76,26 @@ class Reader:
     def __init__(self, folder: Path, findings: Findings) -> None:
         self.folder, self.findings = folder, findings
         self.problems: list[str] = []
-        self.untold: Counter[str] = Counter()  # problems of a file that has already many
+        self.counts: Counter[str] = Counter()  # problems of each file
         self.home_types: tuple[str, ...] = ()  # known once prosumers.json is read
 
     def problem(self, name: str, what: str) -> None:
-        if sum(told.startswith(f"{name}: ") for told in self.problems) < TOLD_PER_FILE:
+        self.counts[name] += 1
+        if self.counts[name] <= TOLD_PER_FILE:
             self.problems.append(f"{name}: {what}")
-        else:
-            self.untold[name] += 1
+
+    def is_hopeless(self, name: str) -> bool:
+        """Whether a file has so many problems that it is not worth reading further."""
+        return self.counts[name] >= MOST_PER_FILE
 
     def raise_problems(self) -> None:
         if self.problems:
-            more = [f"{name}: {count} more problems" for name, count in self.untold.items()]
+            more = [
+                f"{name}: {count - TOLD_PER_FILE} more problems"
+                + ", not read further" * self.is_hopeless(name)
+                for name, count in self.counts.items()
+                if count > TOLD_PER_FILE
+            ]
             raise Unreadable(self.problems + more)
 
     def is_folder(self) -> bool:

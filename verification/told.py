@@ -84,7 +84,7 @@ def check_figure(
     """A finding unless the told figure is the one that is due: a float nearly, all else exactly."""
     value = told.get(name)
     if isinstance(due, Nanoeur):
-        right, due = is_amount(value, due), due / 1e9
+        right, due = is_amount(value, due) and type(value) is not str, due / 1e9
     elif isinstance(due, float):
         right = close(value, due, tolerance)
     else:
@@ -102,7 +102,7 @@ def is_amount(told: object, nanoeur: int) -> bool:
     if type(told) is str:
         sign, (euro, rest) = "-" * (nanoeur < 0), divmod(abs(nanoeur), 10**9)
         return told == f"{sign}{euro}.{rest:09d}"
-    tolerance = 0.5e-9 + 1e-15 * abs(nanoeur / 1e9)
+    tolerance = 0.5e-9 + 4e-16 * abs(nanoeur / 1e9)
     return is_number(told) and abs(told - nanoeur / 1e9) <= tolerance
 
 
