@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.chain import TRADE_KINDS, Transaction
+from verification.blocks import TRADE_KINDS, Transaction
 from verification.columns import NO_LIMIT, unit_of
 from verification.findings import BoolArray, Findings, FloatArray, show
 from verification.folder import AGGREGATOR, ENERGY, Saved, step_name

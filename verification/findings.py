@@ -13,6 +13,7 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+Progress = Callable[[str, float], None]  # told what is being done, and which share of it
 
 KEPT_PER_RULE = 1_000  # findings kept in words; the rest is only counted
 

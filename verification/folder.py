@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from verification.chain import Block, Chain, Progress, Rules, read_chain
-from verification.findings import BoolArray, Findings, IntArray, Unreadable, show
+from verification.blocks import Block, Chain, Rules, read_chain
+from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
 from verification.read import UNKNOWN_WORD, Reader, Table, is_number, strict_object
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100

@@ -12,18 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from verification.chain import (
-    HASH_TEXT,
-    HEADER_START,
-    NONCE,
-    RECORD,
-    TRADE_KINDS,
-    TRANSACTION,
-    Block,
-    largest_chain,
-    merkle_root,
-    read_blocks,
-)
+from verification.blocks import TRADE_KINDS, TRANSACTION, Block, largest_chain, read_blocks
+from verification.chain import HASH_TEXT, HEADER_START, NONCE, RECORD, merkle_root
 from verification.findings import Findings, Unreadable, show
 from verification.read import Reader
 

@@ -2,9 +2,10 @@
 
 `verify(folder)` reads what a run left behind, computes what each file must say if the others are
 true, and reports every place where it says something else. It shares no code with the simulation.
-read.py reads one file, folder.py the folder; energy.py judges meters, trades and bans,
-chain.py the chain, money.py transfers and accounts, steps.py the figures of single steps,
-this module and extras.py the totals, as told.py compares them.
+read.py reads one file, columns.py a table's columns, blocks.py the chain, folder.py the folder;
+energy.py judges meters, trades and bans, chain.py the chain, money.py transfers and accounts,
+scenario.py and homes.py what settings allow, steps.py the figures of single steps, this module and
+extras.py the totals, as told.py compares them.
 
 The contract is the list of files and columns that any program may write (folder.py names them). A run
 of this program promises more columns and follows its settings; that it is `ours` shows in params.json,
@@ -22,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from verification.chain import Progress, check_chain
+from verification.chain import check_chain
 from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
 from verification.extras import check_extras
-from verification.findings import Finding, Findings, IntArray, Unreadable, show
+from verification.findings import Finding, Findings, IntArray, Progress, Unreadable, show
 from verification.folder import REGULATOR, Saved, read_folder, step_name
 from verification.homes import check_homes
 from verification.money import check_money
