@@ -1,6 +1,6 @@
 """A CSV file in pieces, and the columns of a piece as whole numbers: exact, strict, and fast.
 
-A piece is a few megabytes of whole lines. Where each field begins and ends is found for all of them at
+A piece is half a megabyte of whole lines. Where each field begins and ends is found for all of them at
 once, and so are the numbers of a column, digit by digit from the right. Whatever is not plain (quotes,
 a number too long, a letter in it) goes the slow way over texts, which also says what is wrong with it.
 """
@@ -73,14 +73,17 @@ def checked(lines: bytes) -> bytes:
     return lines
 
 
-def places(header: list[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Where each wanted column stands in a header; extra columns are welcome."""
+def places(
+    header: list[str], wanted: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, int]:
+    """Where each wanted column stands in a header, and each optional one that it has."""
     missing = [column for column in wanted if column not in header]
     if missing:
         raise ValueError(f"columns missing: {', '.join(missing)}")
     if len(set(header)) != len(header):
         raise ValueError("two columns have the same name")
-    return {column: header.index(column) for column in wanted}
+    there = [column for column in optional if column in header]
+    return {column: header.index(column) for column in (*wanted, *there)}
 
 
 class Piece:

@@ -178,9 +178,13 @@ class Reader:
             self.problem(name, reason_of(error))
 
     def pieces(
-        self, name: str, wanted: Sequence[str], most_rows: int | None = None
+        self,
+        name: str,
+        wanted: Sequence[str],
+        most_rows: int | None = None,
+        optional: Sequence[str] = (),
     ) -> Iterator[Piece]:
-        """A CSV file in pieces that know where the wanted columns stand.
+        """A CSV file in pieces that know where the wanted columns stand, and the optional ones it has.
 
         ValueError where it is no such table, or one with more rows than can belong there.
         """
@@ -190,7 +194,7 @@ class Reader:
             if not header.endswith("\n"):
                 raise ValueError("the header does not end with a line feed")
             names = header[:-1].split(",")
-            place = places(names, wanted)
+            place = places(names, wanted, optional)
             for lines in pieces(file):
                 piece = Piece(lines, len(names), place, rows + 2)
                 rows += piece.rows

@@ -15,15 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verification.columns import (
-    LONGEST_LINE,
-    BadField,
-    Piece,
-    checked,
-    pieces,
-    unit_of,
-    whole_units,
-)
+from verification.columns import BadField, Piece, unit_of, whole_units
 from verification.energy import P2P
 from verification.findings import Findings, IntArray, Unreadable, reason_of, show
 from verification.folder import Saved, community_columns, step_name
@@ -63,11 +55,7 @@ def read_own(folder: Path) -> Own:
 def again(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[Piece]:
     """The pieces of a table that could be read, with those wanted columns that it has."""
     try:
-        with (reader.folder / name).open("rb") as file:
-            header = checked(file.readline(LONGEST_LINE)).decode().rstrip("\n").split(",")
-            place = {column: header.index(column) for column in wanted if column in header}
-            for lines in pieces(file):
-                yield Piece(lines, len(header), place, 2)
+        yield from reader.pieces(name, (), optional=wanted)
     except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
         raise Unreadable([f"{name}: {reason_of(error)}"]) from None
 
