@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -29,8 +30,8 @@ ODD = st.one_of(
 
 def piece_of(texts: Sequence[str]) -> Piece:
     """A table of three columns whose middle one holds these texts."""
-    lines = [f"{i},{text},end" for i, text in enumerate(texts)]
-    return Piece("\n".join(lines).encode(), 3, {"left": 0, "value": 1, "right": 2}, 2)
+    lines = "".join(f"{i},{text},end\n" for i, text in enumerate(texts))
+    return Piece(lines.encode(), 3, {"left": 0, "value": 1, "right": 2}, 2)
 
 
 def outcome(read: Callable[[], Any]) -> Any:
@@ -68,7 +69,7 @@ def test_words_are_known_letter_by_letter(texts: list[str]) -> None:
 
 
 def test_quoted_fields_are_read_without_their_quotes() -> None:
-    piece = Piece(b'1,"2.500",a\n2,"3,0",b', 3, {"value": 1, "right": 2}, 2)
+    piece = Piece(b'1,"2.500",a\n2,"3,0",b\n', 3, {"value": 1, "right": 2}, 2)
     assert piece.texts("value") == ["2.500", "3,0"]
     assert piece.codes("right", ["b", "a"]).tolist() == [1, 0]
     assert outcome(lambda: piece.units("value", 3)) == (1, "should be a number with 3 decimals")
@@ -88,7 +89,7 @@ def test_quoted_fields_are_read_without_their_quotes() -> None:
 )
 def test_a_line_with_another_number_of_fields_is_named(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Piece(text.encode(), 3, {"value": 1}, 7)
+        Piece(f"{text}\n".encode(), 3, {"value": 1}, 7)
 
 
 def test_where_a_field_may_be_empty_only_the_others_are_numbers() -> None:
@@ -102,7 +103,7 @@ def test_where_a_field_may_be_empty_only_the_others_are_numbers() -> None:
         "should be a number with 3 decimals",
     )
     for quote in ("", '"'):
-        nothing = Piece(f"1,,{quote}end{quote}".encode(), 3, {"value": 1}, 2)
+        nothing = Piece(f"1,,{quote}end{quote}\n".encode(), 3, {"value": 1}, 2)
         assert nothing.units("value", 3, nothing.empty("value")).tolist() == [0]
 
 
@@ -111,3 +112,40 @@ def test_a_word_among_thousands_is_found_as_one_of_few_is() -> None:
     piece = piece_of(["type 7", "type 4999", "type 5000", "7", ""])
     assert piece.codes("value", many).tolist() == [6, 4998, -1, -1, -1]
     assert piece.codes("value", ["\ud800", "type 7"]).tolist() == [1, -1, -1, -1, -1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["0" * 64, "f" * 64, "0" * 63 + "\0", "", "0" * 63, "0" * 65, "é" * 64, "é" * 32]
+        )
+    )
+)
+def test_hashes_are_kept_as_they_stand(texts: list[str]) -> None:
+    if texts:
+        found = piece_of(texts).hashes("value")
+        assert [found[row] for row in range(len(texts))] == texts
+        twice = columns.Hashes.joined([found, found])
+        assert [twice[row] for row in range(2 * len(texts))] == texts + texts
+
+
+LINES = [b"a,b\n", b"\n", b"1234567,8\n", "ö,ü\n".encode(), b"x\n"]
+
+
+@pytest.mark.parametrize("size", range(10, 40))
+def test_a_piece_ends_where_a_line_ends(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "PIECE_BYTES", size)
+    text = b"".join(LINES * 5)
+    found = list(columns.pieces(io.BytesIO(text)))
+    assert b"".join(found) == text
+    assert all(piece.endswith(b"\n") and len(piece) <= size for piece in found)
+    with pytest.raises(ValueError, match="last line does not end"):
+        list(columns.pieces(io.BytesIO(text + b"1,2")))
+
+
+def test_a_line_without_end_is_not_read_to_the_end() -> None:
+    file = io.BytesIO(b"1,2\n" + b"3" * 2**21)
+    with pytest.raises(ValueError, match="a line has more than 65,536 bytes"):
+        list(columns.pieces(file))
+    assert file.tell() <= 2 * columns.PIECE_BYTES

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.findings import show
-from verification.read import Reader, strict_object
-
-TRADE_KINDS = {"p2p": 1, "local_market": 2}
-TRANSACTION = (
-    *("tx_id", "kind", "timestep", "trade_id", "buyer_id", "seller_id"),
-    *("energy_wh", "price_microeur_per_kwh"),
+from verification.json_stream import JsonStream
+from verification.read import Reader, no_constant, strict_object
+from verification.transactions import (
+    TRANSACTION,
+    TRANSACTION_TYPES,
+    Transaction,
+    Transactions,
+    plain_transactions,
+    transactions_of,
 )
-TRANSACTION_TYPES = (str, int, int, int, int, int, int, int)
+
 HEAD = {"version": int, "difficulty": int, "miners": int, "block_reward_eur": str, "blocks": list}
 NUMBERS = ("height", "timestep", "miner", "difficulty", "nonce", "hashes_tried")
 HASHES = ("previous_hash", "merkle_root", "block_hash")
@@ -23,8 +26,6 @@ BLOCKS_CSV = (
     "height,timestep,miner,transactions,nonce,hashes_tried,difficulty,block_hash,previous_hash,"
     "merkle_root"
 )
-
-Transaction = tuple[Any, ...]  # the values of TRANSACTION, in this order
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Block:
     previous_hash: str
     merkle_root: str
     block_hash: str
-    transactions: list[Transaction]
+    transactions: Transactions
 
 
 @dataclass(frozen=True)
@@ -90,30 +91,48 @@ def largest_chain(trades_bytes: int) -> int:
 
 
 def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], list[Block]]:
-    """blockchain.json: what stands beside the blocks, and the blocks."""
-    raw = reader.json("blockchain.json", largest_bytes, transaction_or_object)
-    if raw is None:
+    """blockchain.json: what stands beside the blocks, and the blocks, which are read one by one."""
+    name, head, blocks = "blockchain.json", dict[str, Any](), list[Block | None]()
+    if not reader.fits(name, largest_bytes):
         return {}, []
-    head = members(reader, raw, "the chain", HEAD)
-    blocks = []
-    for height, told in enumerate(head.pop("blocks", [])):
-        if reader.is_hopeless("blockchain.json"):
-            break
-        blocks.append(read_block(reader, height, told))
-    return head, [block for block in blocks if block]
+    with reader.telling_json(name), (reader.folder / name).open("rb") as file:
+        stream = JsonStream(file, tuple, no_constant)  # a tuple, where a list could be one of JSON
+        if stream.next_character() != "{":
+            members(reader, as_told(stream.value()), "the chain", HEAD)
+            return {}, []
+        for member in stream.names():
+            if member != "blocks" or stream.next_character() != "[":
+                head[member] = as_told(stream.value())
+                continue
+            head[member] = []
+            for height, told in enumerate(stream.elements()):
+                if reader.is_hopeless(name):
+                    return {}, []
+                blocks.append(read_block(reader, height, told))
+        stream.end()
+        return members(reader, head, "the chain", HEAD), [block for block in blocks if block]
+    return {}, []
 
 
-def transaction_or_object(pairs: list[tuple[str, Any]]) -> Any:
-    """A transaction as a tuple of its values, a third of the memory of a dict; else a dict."""
-    if len(pairs) == len(TRANSACTION):
-        names, values = zip(*pairs, strict=True)
-        if names == TRANSACTION:
-            return values
-    return strict_object(pairs)
+def as_dict(value: Any) -> Any:
+    """A JSON object, which is read as a tuple of pairs, as a dict; anything else as it is."""
+    return strict_object(list(value)) if type(value) is tuple else value
+
+
+def as_told(value: Any) -> Any:
+    """The same of all that a value holds."""
+    if type(value) is list:
+        return [as_told(inner) for inner in value]
+    return (
+        {name: as_told(inner) for name, inner in as_dict(value).items()}
+        if type(value) is tuple
+        else value
+    )
 
 
 def members(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
     """Those members of an object that have their type; a name too many is a finding."""
+    raw = as_dict(raw)
     if type(raw) is not dict:
         reader.problem("blockchain.json", f"{where} is {show(raw)}, should be an object")
         return {}
@@ -121,7 +140,7 @@ def members(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> 
         reader.findings.add(where, "unknown key", f"{show(name)} has no meaning here")
     right = {name: raw[name] for name, kind in types.items() if type(raw.get(name)) is kind}
     for name in sorted(types.keys() - right.keys()):
-        found = show(raw[name]) if name in raw else "missing"
+        found = show(as_told(raw[name])) if name in raw else "missing"
         should = f"should be of type {types[name].__name__}"
         reader.problem("blockchain.json", f"{where}: {name} is {found}, {should}")
     return right
@@ -131,22 +150,21 @@ def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
     fields = members(reader, raw, f"block {height}", BLOCK)
     if len(fields) < len(BLOCK):
         return None
-    for i, tx in enumerate(fields["transactions"]):
-        if type(tx) is not tuple or tuple(map(type, tx)) != TRANSACTION_TYPES:
-            if reader.is_hopeless("blockchain.json"):
-                break
-            where = f"block {height}, transaction {i}"
-            fields["transactions"][i] = read_transaction(reader, where, tx)
+    told = fields["transactions"]
+    plain = plain_transactions(told)
+    fields["transactions"] = read_transactions(reader, height, told) if plain is None else plain
     return Block(**fields)
 
 
-def read_transaction(reader: Reader, where: str, raw: Any) -> Transaction:
-    """A transaction whose members stand in another order, or are not what they should be."""
-    if type(raw) is tuple:
-        raw = dict(zip(TRANSACTION, raw, strict=True))
-    types = dict(zip(TRANSACTION, TRANSACTION_TYPES, strict=True))
-    fields = members(reader, raw, where, types)
-    return tuple(fields.get(name) for name in TRANSACTION)
+def read_transactions(reader: Reader, height: int, raw: list[Any]) -> Transactions:
+    """Transactions of which one is odd: with members in another order, or not what they should be."""
+    types, told = dict(zip(TRANSACTION, TRANSACTION_TYPES, strict=True)), list[Transaction]()
+    for i, tx in enumerate(raw):
+        if reader.is_hopeless("blockchain.json"):
+            break
+        fields = members(reader, tx, f"block {height}, transaction {i}", types)
+        told.append(tuple(fields.get(name) for name in TRANSACTION))
+    return transactions_of(told)
 
 
 def read_table(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:

@@ -14,19 +14,12 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 
-from verification.blocks import (
-    BLOCKS_CSV,
-    HASHES,
-    NUMBERS,
-    TRANSACTION,
-    Block,
-    Chain,
-    Rules,
-    Transaction,
-)
-from verification.findings import Findings, Progress, show
+import numpy as np
 
-RECORD = struct.Struct("<BIQiiqq")
+from verification.blocks import BLOCKS_CSV, HASHES, NUMBERS, Block, Chain, Rules
+from verification.findings import Findings, IntArray, Progress, show
+from verification.transactions import TRANSACTION, Transaction, Transactions
+
 HEADER_START = struct.Struct("<6I32s32s")
 NONCE = struct.Struct("<Q")
 HASH_TEXT = re.compile("[0-9a-f]{64}")
@@ -83,8 +76,8 @@ def validators(chain: Chain, rules: Rules) -> list[int]:
 def check_chain(
     chain: Chain,
     rules: Rules,
-    trades: list[Transaction],
-    heights: list[int],
+    trades: Transactions,
+    heights: IntArray,
     findings: Findings,
     race: bool,
     progress: Progress,
@@ -164,20 +157,10 @@ def check_sealing(
 
 def check_hashes(height: int, block: Block, version: int, findings: Findings) -> None:
     """tx_id of each trade, Merkle root and header hash, all computed again."""
-    where, leaves = f"block {height}", []
-    for tx in block.transactions:
-        try:
-            record = RECORD.pack(*tx[1:])
-        except struct.error:
-            detail = f"no record of 37 bytes holds {show(tx[1:])}"
-            findings.add(f"{where}, trade {show(tx[3])}", "number range", detail)
-            record = b""  # so that the Merkle root is wrong as well
-        tx_id = sha256(record).hexdigest()
-        if tx_id != tx[0]:
-            findings.differ(f"{where}, trade {show(tx[3])}", "tx_id", "tx_id", tx[0], tx_id)
-        leaves.append(sha256(b"\x00" + record).digest())
+    where, records = f"block {height}", block.transactions.each_record()
+    check_tx_ids(where, block.transactions, records, findings)
     if height > 0:  # the genesis has the hash of the settings in its place
-        root = merkle_root(leaves).hex()
+        root = merkle_root([sha256(b"\x00" + record).digest() for record in records]).hex()
         findings.differ(where, "merkle root", "merkle_root", block.merkle_root, root)
     if (
         not 0 <= block.hashes_tried < 2**64
@@ -199,50 +182,64 @@ def check_hashes(height: int, block: Block, version: int, findings: Findings) ->
     findings.differ(where, "block hash", "block_hash", block.block_hash, hashed)
 
 
+def check_tx_ids(
+    where: str, transactions: Transactions, records: list[bytes], findings: Findings
+) -> None:
+    """Each tx_id is the hash of its record."""
+    due = [sha256(record).digest() for record in records]
+    if b"".join(due).hex().encode() == transactions.tx_ids and not transactions.odd:
+        return
+    for tx, record, tx_id in zip(transactions, records, due, strict=True):
+        trade = f"{where}, trade {show(tx[3])}"
+        if not record:  # the Merkle root is wrong as well
+            detail = f"no record of 37 bytes holds {show(tx[1:])}"
+            findings.add(trade, "number range", detail)
+        findings.differ(trade, "tx_id", "tx_id", tx[0], tx_id.hex())
+
+
 # ---------------------------------------------------------------------------- blocks and trades
 
 
 def check_trades_once(
-    chain: Chain, trades: list[Transaction], heights: list[int], findings: Findings
+    chain: Chain, trades: Transactions, heights: IntArray, findings: Findings
 ) -> None:
     """Every trade stands on the chain once and only once, in order, as all_trades.csv has it."""
-    seen: Counter[int] = Counter()
-    last = -1
+    seen, last, step = np.zeros(len(trades), np.int64), -1, trades.columns()["timestep"]
+    numbered = np.array_equal(trades.columns()["trade_id"], np.arange(len(trades)))
+    in_order = numbered and not (step[1:] < step[:-1]).any()
     for height, block in enumerate(chain.blocks):
+        due = slice(last + 1, last + 1 + len(block.transactions))
+        if in_order and trades.holds(block.transactions, due.start):
+            if due.start == due.stop or step[due.start] == step[due.stop - 1] == block.timestep:
+                seen[due] += 1
+                last = due.stop - 1
+                continue
         for tx in block.transactions:
-            trade_id: int = tx[3]
-            due: Transaction = ()
-            if 0 <= trade_id < len(trades):
-                due = trades[trade_id]
-            if tx != due or trade_id <= last or tx[2] != block.timestep:
-                where = f"block {height}, trade {show(trade_id)}"
-                describe_misplaced(where, tx, due, last, block.timestep, findings)
-            seen[trade_id] += 1
-            last = trade_id
-    for trade_id in range(len(trades)):
-        if seen[trade_id] != 1:
-            detail = f"stands on the chain {seen[trade_id]} times"
-            where = f"block {heights[trade_id]}, trade {trade_id}"
-            findings.add(where, "trade once", detail)
+            check_place(height, tx, trades, last, block.timestep, findings)
+            last = tx[3]
+            if 0 <= last < len(trades):
+                seen[last] += 1
+    for trade_id in np.flatnonzero(seen != 1).tolist():
+        where = f"block {heights[trade_id]}, trade {trade_id}"
+        findings.add(where, "trade once", f"stands on the chain {seen[trade_id]} times")
 
 
-def describe_misplaced(
-    where: str, tx: Transaction, due: Transaction, last: int, step: int, findings: Findings
+def check_place(
+    height: int, tx: Transaction, trades: Transactions, last: int, step: int, findings: Findings
 ) -> None:
-    """Findings for a transaction that is not the trade, not in the place or not in the step."""
+    """A transaction is a trade of its block's step, and stands after the one before it (`last`)."""
+    where = f"block {height}, trade {show(tx[3])}"
     if tx[3] <= last:
         findings.add(where, "trade order", f"stands after trade {show(last)}")
     findings.differ(where, "block step", "timestep", tx[2], step)
-    if not due:
+    if not 0 <= tx[3] < len(trades):
         findings.add(where, "trade once", "is not in all_trades.csv")
         return
-    for name, found, expected in zip(TRANSACTION, tx, due, strict=True):
+    for name, found, expected in zip(TRANSACTION, tx, trades[tx[3]], strict=True):
         findings.differ(where, "chain against trades", name, found, expected)
 
 
-def check_packing(
-    chain: Chain, rules: Rules, trades: list[Transaction], findings: Findings
-) -> None:
+def check_packing(chain: Chain, rules: Rules, trades: Transactions, findings: Findings) -> None:
     """Blocks in step order, filled in trade order, exactly as many as each step needs."""
     blocks, latest = chain.blocks[1:], 0
     for height, block in enumerate(blocks, 1):
@@ -259,7 +256,7 @@ def check_packing(
                 where, "block fill", f"{size} trades, but the step goes on in block {height + 1}"
             )
     mined = Counter(block.timestep for block in blocks)
-    traded = Counter(trade[2] for trade in trades)
+    traded = Counter(trades.told("timestep"))
     for step in sorted(mined.keys() | traded.keys()):
         due = -(-traded[step] // rules.block_size)
         findings.differ(f"step {show(step)}", "blocks per step", "blocks", mined[step], due)

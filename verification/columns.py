@@ -8,8 +8,10 @@ a number too long, a letter in it) goes the slow way over texts, which also says
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
 
@@ -21,6 +23,7 @@ from verification.findings import BoolArray, IntArray
 PIECE_BYTES = 2**19  # a table is read in pieces: memory holds its numbers and never its text
 LONGEST_LINE = 2**16  # bytes
 LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
+HASH_LETTERS = 64
 FEW_WORDS = 50  # are looked for one after the other, more by looking up each text
 MOST_DIGITS = 18  # of a number that surely fits in int64
 
@@ -33,6 +36,7 @@ UNITS = {
 }  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
 LIMIT = "limit_price_eur_per_kwh"
 NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
+BAN_REASONS = ("", "excessive_market_use", "low_balance")
 TRUTHS = ("False", "false", "0", "True", "true", "1")
 COMMA, LINE_FEED, MINUS, DOT, ZERO = b",\n-.0"
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
@@ -48,20 +52,44 @@ class BadField(ValueError):
         self.row, self.why = row, why
 
 
+@dataclass(frozen=True)
+class Hashes:
+    """A column of hashes: the letters of all of them; a text of another length stands beside."""
+
+    letters: bytes  # 64 for each row
+    others: dict[int, str]  # by row
+
+    def __getitem__(self, row: int) -> str:
+        letters = self.letters[HASH_LETTERS * row : HASH_LETTERS * (row + 1)]
+        return self.others[row] if row in self.others else letters.decode()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Hashes]) -> Hashes:
+        """One part below the other."""
+        others, before = dict[int, str](), 0
+        for part in parts:
+            others |= {before + row: text for row, text in part.others.items()}
+            before += len(part.letters) // HASH_LETTERS
+        return cls(b"".join(part.letters for part in parts), others)
+
+
+def is_hash_long(text: object) -> bool:
+    return type(text) is str and len(text) == HASH_LETTERS and text.isascii()
+
+
 # -------------------------------------------------------------------------------------- pieces
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
     """A file in pieces of whole lines of UTF-8, so that memory never holds all of its text."""
-    rest = b""
     while data := file.read(PIECE_BYTES):
-        whole, feed, rest = (rest + data).rpartition(b"\n")
-        if len(rest) > LONGEST_LINE:
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > LONGEST_LINE:
             raise ValueError(f"a line has more than {LONGEST_LINE:,} bytes")
-        if feed:
-            yield checked(whole)
-    if rest:
-        raise ValueError("the last line does not end with a line feed")
+        if end == 0:
+            raise ValueError("the last line does not end with a line feed")
+        yield checked(data[:end])
+        file.seek(end - len(data), os.SEEK_CUR)
 
 
 def checked(lines: bytes) -> bytes:
@@ -87,11 +115,11 @@ def places(
 
 
 class Piece:
-    """Some lines of a table, whose columns stand where `place` says."""
+    """Some lines of a table, each with its line feed; columns stand where `place` says."""
 
     def __init__(self, lines: bytes, width: int, place: dict[str, int], first_line: int) -> None:
         """ValueError where a line has another number of fields than the header has (`width`)."""
-        self.place, self.data = place, lines + b"\n"
+        self.place, self.data = place, lines
         self.cells: list[list[str]] | None = None  # columns of texts, where bytes do not tell
         feeds = self.bytes == LINE_FEED
         self.rows = int(np.count_nonzero(feeds))
@@ -114,12 +142,27 @@ class Piece:
             return self.ends[at - 1] + 1, self.ends[at]
         return np.concatenate([[0], self.ends[-1, :-1] + 1]), self.ends[0]
 
+    def windows(self, size: int) -> npt.NDArray[np.bytes_]:
+        """The `size` bytes from each place on, where so many follow."""
+        return np.ndarray(len(self.data) - size + 1, f"S{size}", self.data, strides=1)
+
     def texts(self, column: str) -> list[str]:
         if self.cells is not None:
             return self.cells[self.place[column]]
         begin, end = self.field_ends(column)
         data = self.data
         return [data[a:b].decode() for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+
+    def hashes(self, column: str) -> Hashes:
+        if self.cells is None and self.data.isascii():
+            begin, end = self.field_ends(column)
+            if (end - begin == HASH_LETTERS).all():
+                return Hashes(self.windows(HASH_LETTERS)[begin].tobytes(), {})
+        texts = self.texts(column)
+        others = {row: text for row, text in enumerate(texts) if not is_hash_long(text)}
+        blank = "0" * HASH_LETTERS
+        letters = "".join(blank if row in others else text for row, text in enumerate(texts))
+        return Hashes(letters.encode(), others)
 
     def codes(self, column: str, words: Sequence[str]) -> IntArray:
         """Each row's word as its place in `words`, -1 for any other."""
@@ -131,8 +174,8 @@ class Piece:
         for i, word in enumerate(words):
             letters = word.encode("utf-8", "surrogatepass")  # JSON can say what no CSV file holds
             rows = np.flatnonzero(length == len(letters))
-            for k, letter in enumerate(letters):
-                rows = rows[self.bytes[begin[rows] + k] == letter]
+            if letters and rows.size:
+                rows = rows[self.windows(len(letters))[begin[rows]] == letters]
             codes[rows] = i
         return codes
 
@@ -147,10 +190,11 @@ class Piece:
             return units
         if self.cells is None:
             begin, end = self.field_ends(column)
-            if empty is None:
-                found = digits_as_units(self.bytes, begin, end, decimals)
-            else:
-                found = digits_as_units(self.bytes, begin[full], end[full], decimals)
+            if empty is not None:
+                begin, end = begin[full], end[full]
+            found = digits_as_units(self.bytes, begin, end, decimals)
+            if empty is None and found is not None:
+                return found
         if found is None:
             texts, rows = self.texts(column), np.flatnonzero(full).tolist()
             try:
@@ -187,21 +231,24 @@ def digits_as_units(data: Bytes, begin: IntArray, end: IntArray, decimals: int) 
     if not len(begin):
         return np.zeros(0, np.int64)
     negative = data[begin] == MINUS
-    point = int(decimals > 0)
-    digits = end - begin - negative - point
-    if digits.min() <= decimals or digits.max() > MOST_DIGITS:
+    digits = end - begin - negative - (decimals > 0)
+    fewest, most = int(digits.min()), int(digits.max())
+    if fewest <= decimals or most > MOST_DIGITS:
         return None
-    if point and not (data[end - decimals - 1] == DOT).all():
-        return None
-    units = np.zeros(len(begin), np.int64)
-    for k in range(int(digits.max())):
-        digit = data[end - (k + 1 + (point if k >= decimals else 0))] - ZERO  # a letter is above 9
-        if k >= digits.min():
+    units, place = np.zeros(len(begin), np.int64), end - 1
+    for k in range(most):
+        if k == decimals > 0:
+            if not (data[place] == DOT).all():
+                return None
+            place -= 1
+        digit = data[place] - ZERO  # a letter is above 9
+        if k >= fewest:
             digit[digits <= k] = 0
         if digit.max() > 9:
             return None
         units += np.multiply(digit, 10**k, dtype=np.int64)
-    return np.where(negative, -units, units)
+        place -= 1
+    return np.negative(units, out=units, where=negative)
 
 
 def whole_units(texts: Sequence[str], decimals: int) -> IntArray:
@@ -225,8 +272,8 @@ def numbers(piece: Piece, column: str, of_one_member: bool) -> IntArray:
     """One column as whole units; where one member has it, no more of it than one can have."""
     if column.startswith("is_"):
         return truths(piece, column)
-    if column == "ban_reason":  # only whether there is one matters
-        return np.asarray(piece.codes(column, ("", "none")) < 0, np.int64)
+    if column == "ban_reason":
+        return piece.codes(column, BAN_REASONS)
     name, decimals = unit_of(column)
     empty = piece.empty(column) if column == LIMIT else None
     units = piece.units(column, decimals, empty)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.blocks import TRADE_KINDS, Transaction
-from verification.columns import NO_LIMIT, unit_of
+from verification.columns import BAN_REASONS, NO_LIMIT, unit_of
 from verification.findings import BoolArray, Findings, FloatArray, show
 from verification.folder import AGGREGATOR, ENERGY, Saved, step_name
+from verification.transactions import TRADE_KINDS, Transactions, transactions_of_columns
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
@@ -102,20 +102,11 @@ def check_bounds(
 # ---------------------------------------------------------------------------------------- trades
 
 
-def transactions(saved: Saved) -> list[Transaction]:
+def transactions(saved: Saved) -> Transactions:
     """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
     trades = saved.trades
     kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
-    columns = ("timestep", "trade_id", "buyer_id", "seller_id")
-    values = ("energy_wh", "price_microeur_per_kwh")
-    return list(
-        zip(
-            trades.tx_ids,
-            kind.tolist(),
-            *(trades[name].tolist() for name in columns + values),
-            strict=True,
-        )
-    )
+    return transactions_of_columns(trades.tx_ids, {"kind": kind} | trades.columns)
 
 
 def check_trades(saved: Saved, findings: Findings) -> None:
@@ -172,7 +163,7 @@ def check_heights(saved: Saved, findings: Findings) -> None:
         saved.trades["block_height"],
     )
     if saved.chain is None:
-        tx_ids = np.array(list(map(show, trades.tx_ids)), object)
+        tx_ids = np.array([show(trades.tx_ids[row]) for row in range(trades.rows)], object)
         on_chain = (height != -1) | (tx_ids != "''")
         words = "block_height is {}, tx_id is {}"
         findings.rows(on_chain, "no ledger", saved.trade_name, words, height, tx_ids)
@@ -244,7 +235,7 @@ def check_banned_trades(saved: Saved, banned: BoolArray, findings: Findings) -> 
 
 
 def check_bans(saved: Saved, findings: Findings) -> None:
-    """In force is the ban that the step before left; it counts down by one, and has a reason."""
+    """In force is the ban that the step before left; it counts down by one, and keeps its reason."""
     a, n, name = saved.actions, len(saved.members), saved.row_name
     left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
     before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
@@ -253,9 +244,16 @@ def check_bans(saved: Saved, findings: Findings) -> None:
     findings.compare("ban in force", name, "prosumer_trading is_banned", told, banned)
     wrong = (left < 0) | ((before > 0) & (left != before - 1))
     findings.rows(wrong, "ban countdown", name, "{} steps left, {} before", left, before)
-    wrong = np.where(reason == 1, (left == 0) & (banned == 0), left > 0)
+    wrong = np.where(reason != 0, (left == 0) & (banned == 0), left > 0)
     words = "{} steps left, reason given: {}"
-    findings.rows(wrong, "ban reason", name, words, left, reason)
+    findings.rows(wrong, "ban reason", name, words, left, reason != 0)
+    words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
+    findings.rows(reason < 0, "ban reason", name, words)
+    earlier = np.concatenate([reason[:n], reason])[: len(reason)]
+    wrong = (before > 0) & (reason != earlier) & (np.minimum(reason, earlier) >= 0)
+    words = "reason '{}' while the ban for '{}' lasts"
+    known = np.array(BAN_REASONS, object)
+    findings.rows(wrong, "ban reason", name, words, known[reason], known[earlier])
 
 
 def check_hours(saved: Saved, findings: Findings) -> None:

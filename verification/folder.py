@@ -18,7 +18,7 @@ import numpy as np
 
 from verification.blocks import Block, Chain, Rules, read_chain
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
-from verification.read import UNKNOWN_WORD, Reader, Table, is_number, strict_object
+from verification.read import UNKNOWN_WORD, Reader, Table, is_number
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
@@ -270,7 +270,7 @@ def check_sizes(
 def read_settings(reader: Reader) -> Settings:
     """The settings that the laws refer to; the chain is bound to the bytes of the file."""
     data = reader.content("params.json", 2**24)
-    raw = None if data is None else reader.parsed("params.json", data, strict_object)
+    raw = None if data is None else reader.parsed("params.json", data)
     ask = Fields(reader, "params.json", "", raw)
     consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
     miners = ask.whole("NUM_MINERS", 1, 10_000)
@@ -364,7 +364,7 @@ def by_step(name: str, table: Table, steps: int, members: int, findings: Finding
     for column, values in table.columns.items():
         columns[column] = np.zeros(size, dtype=np.int64)
         columns[column][found] = values[first]
-    return Table(size, columns, [])
+    return Table(size, columns, table.tx_ids)
 
 
 class Fields:

@@ -6,6 +6,7 @@ transfers.csv. Both are summed by step, payer, payee and reason, and must be equ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,6 +38,8 @@ class Moves:
     nanoeur: IntArray
 
     def where(self, chosen: BoolArray) -> Moves:
+        if chosen.all():
+            return self
         return Moves(*(column[chosen] for column in vars(self).values()))
 
     def of(self, reason: str) -> Moves:
@@ -87,31 +90,52 @@ def check_due(saved: Saved, paid: Moves, findings: Findings) -> None:
 
     A payment of 0 needs a cause too: energy at a price of 0.
     """
-    owed = joined([*energy_dues(saved), *bonus_dues(saved), reward_dues(saved)])
-    exact = paid.where((paid.reason < EXACT) & ~is_exchange(saved, paid))
-    size = len(owed.step)
-    groups, group = np.unique(
-        np.concatenate([keys(saved, owed), keys(saved, exact)]), return_inverse=True
-    )
-    due, got = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
-    np.add.at(due, group[:size], owed.nanoeur)
-    np.add.at(got, group[size:], exact.nanoeur)
-    parts_due, parts = (np.bincount(g, minlength=len(groups)) for g in (group[:size], group[size:]))
-    too_many = (parts > parts_due) & (parts_due > 0) & saved.settings.ours
-    for i in np.flatnonzero(too_many & (due == got)).tolist():
-        step, payer, payee, reason = parts_of_key(saved, int(groups[i]))
-        detail = f"{parts[i]} payments of what is due in {parts_due[i]}"
-        who = f"{saved.party_name(payer)} to {saved.party_name(payee)}"
-        findings.add(f"step {step}, {who}", f"{WORDS['reason'][reason]} due", detail)
-    for i in np.flatnonzero((due != got) | (parts_due == 0)).tolist():
-        step, payer, payee, reason = parts_of_key(saved, int(groups[i]))
-        names = saved.party_name(payer), saved.party_name(payee)
-        who = names[0] if payer < len(saved.members) else names[1]
-        detail = f"{names[0]} to {names[1]}: {got[i]} nano-euro paid, {due[i]} due"
-        findings.add(f"step {step}, {who}", f"{WORDS['reason'][reason]} due", detail)
+    exchange = is_exchange(saved, paid)
+    for reason, owed in all_dues(saved):
+        got = paid.where((paid.reason == REASON[reason]) & ~exchange)
+        check_sums(saved, reason, owed, got, findings)
     rewards, blocks = len(paid.of("block_reward").step), len(reward_dues(saved).step)
     if saved.settings.chain.reward_nanoeur:
         findings.differ("transfers.csv", "block_reward due", "number of rewards", rewards, blocks)
+
+
+def check_sums(saved: Saved, reason: str, owed: Moves, paid: Moves, findings: Findings) -> None:
+    """Of one reason, each step, payer and payee has paid as much as is owed, in as many payments."""
+    size, rule = len(owed.step), f"{reason} due"
+    groups, group = np.unique(
+        np.concatenate([keys(saved, owed), keys(saved, paid)]), return_inverse=True
+    )
+    due, got = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
+    np.add.at(due, group[:size], owed.nanoeur)
+    np.add.at(got, group[size:], paid.nanoeur)
+    parts_due, parts = (np.bincount(g, minlength=len(groups)) for g in (group[:size], group[size:]))
+    too_many = (parts > parts_due) & (parts_due > 0) & saved.settings.ours
+    for i in np.flatnonzero(too_many & (due == got)).tolist():
+        step, payer, payee = parts_of_key(saved, int(groups[i]))
+        detail = f"{parts[i]} payments of what is due in {parts_due[i]}"
+        who = f"{saved.party_name(payer)} to {saved.party_name(payee)}"
+        findings.add(f"step {step}, {who}", rule, detail)
+    for i in np.flatnonzero((due != got) | (parts_due == 0)).tolist():
+        step, payer, payee = parts_of_key(saved, int(groups[i]))
+        names = saved.party_name(payer), saved.party_name(payee)
+        who = names[0] if payer < len(saved.members) else names[1]
+        detail = f"{names[0]} to {names[1]}: {got[i]} nano-euro paid, {due[i]} due"
+        findings.add(f"step {step}, {who}", rule, detail)
+
+
+def all_dues(saved: Saved) -> Iterator[tuple[str, Moves]]:
+    """(reason, what is owed to the nano-euro), for each reason that has such amounts."""
+    energy, free = saved.energy, 1 - saved.trading["is_banned"]
+    yield "p2p", trade_dues(saved, "p2p")
+    yield "local_market", trade_dues(saved, "local_market")
+    for reason, institution, wh, price in (
+        ("utility_import", UTILITY, energy["grid_import_wh"], "grid_import_price"),
+        ("utility_export", UTILITY, energy["grid_export_wh"], "grid_export_price"),
+        ("renewable_bonus", REGULATOR, free * energy["renewable_used_wh"], "renewable_bonus"),
+        ("p2p_bonus", REGULATOR, free * p2p_wh(saved), "p2p_bonus"),
+    ):
+        yield reason, member_dues(saved, reason, institution, wh, price)
+    yield "block_reward", reward_dues(saved)
 
 
 def keys(saved: Saved, moves: Moves) -> IntArray:
@@ -122,55 +146,36 @@ def keys(saved: Saved, moves: Moves) -> IntArray:
     ) * parties + moves.payee
 
 
-def parts_of_key(saved: Saved, key: int) -> tuple[int, int, int, int]:
-    """(step, payer, payee, reason) of a key."""
+def parts_of_key(saved: Saved, key: int) -> tuple[int, int, int]:
+    """(step, payer, payee) of a key."""
     key, payee = divmod(key, saved.parties)
     key, payer = divmod(key, saved.parties)
-    reason, step = divmod(key, saved.steps)
-    return step, payer, payee, reason
+    return key % saved.steps, payer, payee
 
 
-def joined(parts: list[Moves]) -> Moves:
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Moves(*map(np.concatenate, columns))
-
-
-def energy_dues(saved: Saved) -> list[Moves]:
-    """The trades, and what members settle with the utility."""
-    trades, energy = saved.trades, saved.energy
+def trade_dues(saved: Saved, kind: str) -> Moves:
+    """What buyers owe sellers for trades of this kind."""
+    trades = saved.trades
     amount = trades["energy_wh"] * trades["price_microeur_per_kwh"]
     buyer, seller = saved.places(trades["buyer_id"]), saved.places(trades["seller_id"])
     reason = trades["trade_type"]  # the two kinds of trades are the first two reasons
-    traded = Moves(trades["timestep"], buyer, seller, reason, amount).where(saved.sound_trades)
-    imported, exported = energy["grid_import_wh"], energy["grid_export_wh"]
-    return [
-        traded,
-        dues(saved, "utility_import", UTILITY, imported, "grid_import_price", member_pays=True),
-        dues(saved, "utility_export", UTILITY, exported, "grid_export_price"),
-    ]
+    chosen = saved.sound_trades & (reason == REASON[kind])
+    return Moves(trades["timestep"], buyer, seller, reason, amount).where(chosen)
 
 
-def bonus_dues(saved: Saved) -> list[Moves]:
-    """What the levers give to each member that is not banned."""
-    energy, free = saved.energy, 1 - saved.trading["is_banned"]
-    used = free * energy["renewable_used_wh"]
-    p2p = free * (energy["p2p_bought_wh"] + energy["p2p_sold_wh"])
-    return [
-        dues(saved, "renewable_bonus", REGULATOR, used, "renewable_bonus"),
-        dues(saved, "p2p_bonus", REGULATOR, p2p, "p2p_bonus"),
-    ]
-
-
-def dues(
-    saved: Saved, reason: str, institution: int, wh: IntArray, price: str, member_pays: bool = False
-) -> Moves:
-    """What an institution owes each member for its energy in each step, or the member owes it."""
+def member_dues(saved: Saved, reason: str, institution: int, wh: IntArray, price: str) -> Moves:
+    """What an institution owes each member for its energy in each step; imports the member owes it."""
     row = np.flatnonzero(wh)
     step, member = np.divmod(row, len(saved.members))
     other = np.full(len(row), saved.place_of(institution))
-    payer, payee = (member, other) if member_pays else (other, member)
+    payer, payee = (member, other) if reason == "utility_import" else (other, member)
     nanoeur = wh[row] * saved.community[f"{price}_microeur_per_kwh"][step]
     return Moves(step, payer, payee, np.full(len(row), REASON[reason]), nanoeur)
+
+
+def p2p_wh(saved: Saved) -> IntArray:
+    """What each member traded with neighbours in each step."""
+    return saved.energy["p2p_bought_wh"] + saved.energy["p2p_sold_wh"]
 
 
 def reward_dues(saved: Saved) -> Moves:
@@ -366,7 +371,9 @@ def in_proportion(total: int, weights: list[int]) -> IntArray:
 
 def check_actions(saved: Saved, paid: Moves, findings: Findings) -> None:
     """regulator_actions.csv holds what was transferred."""
-    bonuses = joined([paid.of("renewable_bonus"), paid.of("p2p_bonus")])
+    bonuses = paid.where(
+        (paid.reason == REASON["renewable_bonus"]) | (paid.reason == REASON["p2p_bonus"])
+    )
     penalties = paid.of("market_penalty")
     for name, got in (
         ("bonus_nanoeur", by_member(saved, bonuses, bonuses.payee)),

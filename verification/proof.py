@@ -12,10 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from verification.blocks import TRADE_KINDS, TRANSACTION, Block, largest_chain, read_blocks
-from verification.chain import HASH_TEXT, HEADER_START, NONCE, RECORD, merkle_root
+from verification.blocks import Block, largest_chain, read_blocks
+from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
 from verification.findings import Findings, Unreadable, show
 from verification.read import Reader
+from verification.transactions import RECORD, TRADE_KINDS, TRANSACTION
 
 FORMAT = "proof of a trade, 1"
 MOST_HEADERS = 2**18
@@ -52,8 +53,7 @@ def make_proof(folder: Path, trade_id: int, tip: str | None = None) -> dict[str,
     found = [
         (height, leaf)
         for height, block in enumerate(blocks)
-        for leaf, transaction in enumerate(block.transactions)
-        if transaction[TRANSACTION.index("trade_id")] == trade_id
+        for leaf in block.transactions.places_of(trade_id)
     ]
     if not found:
         count = sum(len(block.transactions) for block in blocks)
@@ -83,12 +83,10 @@ def _proof_of(blocks: Sequence[Block], version: int, leaf: int) -> dict[str, Any
     """The proof for one transaction of the first of these blocks; they reach to the tip."""
     transactions = blocks[0].transactions
     leaves = []
-    for transaction in transactions:
-        try:
-            record = RECORD.pack(*transaction[1:])
-        except struct.error:
-            told = f"no record of 37 bytes holds {show(transaction[1:])}"
-            raise Unreadable([f"blockchain.json: block {blocks[0].height}: {told}"]) from None
+    for place, record in enumerate(transactions.each_record()):
+        if not record:
+            told = f"no record of 37 bytes holds {show(transactions[place][1:])}"
+            raise Unreadable([f"blockchain.json: block {blocks[0].height}: {told}"])
         leaves.append(sha256(b"\x00" + record).digest())
     return {
         "format": FORMAT,

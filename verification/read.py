@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from verification.columns import (
     LONGEST_LINE,
     BadField,
+    Hashes,
     Piece,
     checked,
     numbers,
@@ -61,7 +62,7 @@ class Table:
 
     rows: int
     columns: dict[str, IntArray]
-    tx_ids: list[str]
+    tx_ids: Hashes
 
     def __getitem__(self, column: str) -> IntArray:
         return self.columns[column]
@@ -146,28 +147,31 @@ class Reader:
             self.problem(name, f"cannot be read ({reason_of(error)})")
             return None
 
-    def json(
-        self,
-        name: str,
-        largest_bytes: int,
-        make: Callable[[list[tuple[str, Any]]], Any] | None = None,
-    ) -> Any:
-        """What a JSON file holds, None where it cannot be read; `make` builds each object."""
+    def json(self, name: str, largest_bytes: int) -> Any:
+        """What a JSON file holds, None where it cannot be read."""
         data = self.content(name, largest_bytes)
-        return None if data is None else self.parsed(name, data, make or strict_object)
+        return None if data is None else self.parsed(name, data)
 
-    def parsed(self, name: str, data: bytes, make: Callable[[list[tuple[str, Any]]], Any]) -> Any:
-        try:
+    def parsed(self, name: str, data: bytes) -> Any:
+        with self.telling_json(name):
             text = data.decode("utf-8")
-            value = json.loads(text, object_pairs_hook=make, parse_constant=no_constant)
+            value = json.loads(text, object_pairs_hook=strict_object, parse_constant=no_constant)
             if value is None:
                 self.problem(name, "is null")
             return value
+        return None
+
+    @contextmanager
+    def telling_json(self, name: str) -> Iterator[None]:
+        """Makes a problem of what ends the reading of a JSON file."""
+        try:
+            yield
+        except OSError as error:
+            self.problem(name, f"cannot be read ({reason_of(error)})")
         except RecursionError:
             self.problem(name, "is nested too deeply")
         except ValueError as error:  # not UTF-8, half a JSON, a number of 5,000 digits, a key twice
             self.problem(name, f"is not readable JSON ({reason_of(error)})")
-        return None
 
     @contextmanager
     def telling(self, name: str) -> Iterator[None]:
@@ -209,48 +213,53 @@ class Reader:
         name: str,
         header: str,
         largest_bytes: int,
-        most_rows: int | None = None,
+        most_rows: int,
         of_one_member: bool = True,
     ) -> Table:
         """The promised columns of a CSV file, empty where it cannot be read."""
-        wanted = header.split(",")
-        parts: dict[str, list[IntArray]] = {c: [] for c in wanted if c != "tx_id"}
-        table = Table(0, {}, [])
-        if self.fits(name, largest_bytes):
+        wanted, rows, tx_ids = header.split(","), 0, list[Hashes]()
+        fits = self.fits(name, largest_bytes)
+        room = self.size(name) // len(wanted) if fits else 0  # a field has its comma at the least
+        columns = {c: np.empty(room, np.int64) for c in wanted if c != "tx_id"}
+        if fits:
             with self.telling(name):
-                for piece in self.pieces(name, wanted, most_rows):
-                    self.take(name, table, parts, piece, of_one_member)
-        empty = np.zeros(0, dtype=np.int64)
-        for column, part in parts.items():
-            table.columns[unit_of(column)[0]] = np.concatenate(part) if part else empty
-        return table
+                for piece in self.pieces(name, wanted, min(most_rows, room)):
+                    self.take(name, columns, rows, piece, of_one_member)
+                    if "tx_id" in piece.place:
+                        tx_ids.append(piece.hashes("tx_id"))
+                    rows += piece.rows
+        units = {unit_of(column)[0]: numbers[:rows] for column, numbers in columns.items()}
+        return Table(rows, units, Hashes.joined(tx_ids))
 
     def take(
         self,
         name: str,
-        table: Table,
-        parts: dict[str, list[IntArray]],
+        columns: dict[str, IntArray],
+        rows: int,
         piece: Piece,
         of_one_member: bool,
     ) -> None:
-        """Appends a piece of a table; ValueError once the bad fields of its columns are told."""
-        first_line, known = table.rows + 2, len(self.problems)
-        for column, part in parts.items():
+        """Puts a piece into a table that has some rows; ValueError once its bad fields are told."""
+        first_line, known = rows + 2, len(self.problems)
+        for column, whole in columns.items():
             try:
-                if column == "home_type":
-                    part.append(piece.codes(column, self.home_types))
-                elif column in WORDS:
-                    part.append(self.codes(name, column, piece, first_line))
-                else:
-                    part.append(numbers(piece, column, of_one_member))
+                found = self.column(name, column, piece, first_line, of_one_member)
+                whole[rows : rows + piece.rows] = found
             except BadField as bad:
                 line, text = f"line {first_line + bad.row}", piece.texts(column)[bad.row]
                 self.problem(name, f"{line}: {column} is {show(text)}, {bad.why}")
         if len(self.problems) > known:
             raise ValueError("not read further")
-        if "tx_id" in piece.place:
-            table.tx_ids.extend(piece.texts("tx_id"))
-        table.rows += piece.rows
+
+    def column(
+        self, name: str, column: str, piece: Piece, first_line: int, of_one_member: bool
+    ) -> IntArray:
+        """A column of a piece as whole numbers; BadField where one of its fields is none."""
+        if column == "home_type":
+            return piece.codes(column, self.home_types)
+        if column in WORDS:
+            return self.codes(name, column, piece, first_line)
+        return numbers(piece, column, of_one_member)
 
     def codes(self, name: str, column: str, piece: Piece, first_line: int) -> IntArray:
         """Words as their place in WORDS; an unknown one is a finding, since it can be read."""

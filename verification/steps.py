@@ -1,29 +1,26 @@
 """Figures of single steps beyond sums over members: the clock, residuals, prices, bans, and the log.
 
-Columns that may be empty or hold words are read here once more, as texts: they can be judged only
-beside the numbers of other files.
+Columns that a run need not have are read here, as texts: they can be judged only beside the numbers of
+other files.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from verification.columns import BadField, Piece, unit_of, whole_units
+from verification.columns import BadField, unit_of, whole_units
 from verification.energy import P2P
-from verification.findings import Findings, IntArray, Unreadable, reason_of, show
+from verification.findings import Findings, Unreadable, reason_of, show
 from verification.folder import Saved, community_columns, step_name
 from verification.read import Reader
 from verification.scenario import MARKET_PRICE, inputs, microeur, number
 from verification.told import close, shown
 
-BAN_REASONS = ("", "excessive_market_use", "low_balance")
 SECONDS_PER_DAY = 86_400
 LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
 SELL_PRICE, BUY_PRICE = "market_sell_price_microeur_per_kwh", "market_buy_price_microeur_per_kwh"
@@ -31,60 +28,45 @@ P2P_PRICE = "p2p_price_eur_per_kwh"
 OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")  # of community_summary.csv
 
 
-@dataclass(frozen=True)
-class Own:
-    """The columns of texts, as they stand."""
-
-    community: dict[str, list[str]]  # those of OPTIONAL that are there (T each)
-    ban_reason: IntArray  # (T * N) place in BAN_REASONS, -1 for another word
+Texts = dict[str, list[str]]  # columns of community_summary.csv (T each)
 
 
-def read_own(folder: Path) -> Own:
-    """What read_folder leaves out, of a folder that it could read."""
-    reader = Reader(folder, Findings())
-    community: dict[str, list[str]] = {}
-    reasons = [np.zeros(0, np.int64)]
-    for piece in again(reader, "community_summary.csv", OPTIONAL):
-        for name in piece.place:
-            community.setdefault(name, []).extend(piece.texts(name))
-    for piece in again(reader, "regulator_actions.csv", ("ban_reason",)):
-        reasons.append(piece.codes("ban_reason", BAN_REASONS))
-    return Own(community, np.concatenate(reasons))
-
-
-def again(reader: Reader, name: str, wanted: tuple[str, ...]) -> Iterator[Piece]:
-    """The pieces of a table that could be read, with those wanted columns that it has."""
+def read_texts(folder: Path) -> Texts:
+    """The OPTIONAL columns that there are, of a folder that could be read."""
+    reader, texts = Reader(folder, Findings()), Texts()
     try:
-        yield from reader.pieces(name, (), optional=wanted)
+        for piece in reader.pieces("community_summary.csv", (), optional=OPTIONAL):
+            for name in piece.place:
+                texts.setdefault(name, []).extend(piece.texts(name))
     except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
-        raise Unreadable([f"{name}: {reason_of(error)}"]) from None
+        raise Unreadable([f"community_summary.csv: {reason_of(error)}"]) from None
+    return texts
 
 
-def check_steps(saved: Saved, own: Own, findings: Findings) -> None:
+def check_steps(saved: Saved, texts: Texts, findings: Findings) -> None:
     """All rules of this module; figures that the contract leaves open, only of our own runs."""
     if saved.settings.ours:
-        check_clock(saved, own, findings)
+        check_clock(saved, texts, findings)
         check_residuals(saved, findings)
         check_market_price(saved, findings)
         check_avoidable(saved, findings)
     if not findings.totals["rows"]:  # else texts do not stand beside their numbers
-        check_ban_reasons(saved, own, findings)
-        check_told_columns(saved, own, findings)
-    check_log(saved, own, findings)
+        check_told_columns(saved, texts, findings)
+    check_log(saved, texts, findings)
 
 
 # ------------------------------------------------------------------------------------- the clock
 
 
-def check_clock(saved: Saved, own: Own, findings: Findings) -> None:
+def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
     """hour follows from the step, its length and the start: midnight, or that of the data file."""
     start = 0
     if inputs(saved, "data"):
-        begin = check_timestamps(saved, own, findings)
+        begin = check_timestamps(saved, texts, findings)
         if begin is None:
             return
         start = begin.hour * 3600 + begin.minute * 60 + begin.second
-    elif "timestamp" in own.community:
+    elif "timestamp" in texts:
         findings.add("community_summary.csv", "timestamp", "is told, but no data file gave a date")
     seconds = start + step_seconds(saved) * np.arange(saved.steps, dtype=np.int64)
     due = seconds % SECONDS_PER_DAY // 3600
@@ -96,9 +78,9 @@ def step_seconds(saved: Saved) -> int:
     return round(saved.settings.told["TIME_STEP_DURATION"] * 3600)
 
 
-def check_timestamps(saved: Saved, own: Own, findings: Findings) -> datetime | None:
+def check_timestamps(saved: Saved, texts: Texts, findings: Findings) -> datetime | None:
     """Steps of a data file begin one step length after another; gives the first begin."""
-    told = own.community.get("timestamp", [])
+    told = texts.get("timestamp", [])
     step = timedelta(seconds=step_seconds(saved))
     try:
         begin = datetime.strptime(told[0], "%Y-%m-%d %H:%M:%S")
@@ -170,30 +152,17 @@ def check_avoidable(saved: Saved, findings: Findings) -> None:
     findings.rows(wrong, "avoidable penalty", saved.row_name, words, avoidable, penalty, lever)
 
 
-def check_ban_reasons(saved: Saved, own: Own, findings: Findings) -> None:
-    """A ban has a known reason, and keeps it while it lasts."""
-    n, reason, left = len(saved.members), own.ban_reason, saved.actions["ban_steps_left"]
-    words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
-    findings.rows(reason < 0, "ban reason", saved.row_name, words)
-    before = np.concatenate([reason[:n], reason])[: len(reason)]
-    lasts = np.concatenate([np.zeros(n, np.int64), left])[: len(left)] > 0
-    changed = lasts & (reason != before) & (reason >= 0) & (before >= 0)
-    name = np.array(BAN_REASONS)
-    words = "reason '{}' while the ban for '{}' lasts"
-    findings.rows(changed, "ban reason", saved.row_name, words, name[reason], name[before])
-
-
 # ----------------------------------------------------------------- columns told beyond the contract
 
 
-def check_told_columns(saved: Saved, own: Own, findings: Findings) -> None:
+def check_told_columns(saved: Saved, texts: Texts, findings: Findings) -> None:
     """stored_kwh and the mean price between neighbours, where community_summary.csv tells them."""
     n, rule = len(saved.members), "community_summary"
-    if "stored_kwh" in own.community:
+    if "stored_kwh" in texts:
         try:
-            stored = whole_units(own.community["stored_kwh"], 6)
+            stored = whole_units(texts["stored_kwh"], 6)
         except BadField as bad:
-            detail = f"stored_kwh is {show(own.community['stored_kwh'][bad.row])}, {bad.why}"
+            detail = f"stored_kwh is {show(texts['stored_kwh'][bad.row])}, {bad.why}"
             findings.add(step_name(bad.row), rule, detail)
         else:
             due = saved.per_step(saved.energy["battery_level_milliwh"])
@@ -201,7 +170,7 @@ def check_told_columns(saved: Saved, own: Own, findings: Findings) -> None:
             words = "stored {} milli-Wh, expected {}"
             findings.rows(wrong, rule, step_name, words, stored, due)
     prices = [f"{price:.6f}" if price is not None else "" for price in p2p_prices(saved)]
-    for t, told in enumerate(own.community.get(P2P_PRICE, [])):
+    for t, told in enumerate(texts.get(P2P_PRICE, [])):
         if told != prices[t]:
             detail = f"{P2P_PRICE} is {show(told)}, expected {show(prices[t])}"
             findings.add(step_name(t), rule, detail)
@@ -220,11 +189,11 @@ def p2p_prices(saved: Saved) -> list[float | None]:
 # ------------------------------------------------------------------------------------- the log
 
 
-def check_log(saved: Saved, own: Own, findings: Findings) -> None:
+def check_log(saved: Saved, texts: Texts, findings: Findings) -> None:
     """simulation_log.json tells the same community figures, step by step."""
     rule = "simulation_log"
     findings.differ("simulation_log.json", rule, "number of steps", len(saved.log), saved.steps)
-    columns = log_columns(saved, own)
+    columns = log_columns(saved, texts)
     for step, told in enumerate(saved.log[: saved.steps]):
         if type(told) is not dict:
             findings.add(step_name(step), rule, f"is {show(told)}, expected an object")
@@ -238,7 +207,7 @@ def check_log(saved: Saved, own: Own, findings: Findings) -> None:
                 findings.add(step_name(step), rule, detail)
 
 
-def log_columns(saved: Saved, own: Own) -> list[tuple[str, list[Any], float]]:
+def log_columns(saved: Saved, texts: Texts) -> list[tuple[str, list[Any], float]]:
     """(name, value in each step, tolerance) of every column of community_summary.csv."""
     columns: list[tuple[str, list[Any], float]] = []
     for name in community_columns(saved.settings).split(","):
@@ -246,11 +215,11 @@ def log_columns(saved: Saved, own: Own) -> list[tuple[str, list[Any], float]]:
         values = saved.community[unit]
         due = (values / 10**decimals if decimals else values).tolist()
         columns.append((name, due, LOG_TOLERANCE))
-    if "stored_kwh" in own.community:
+    if "stored_kwh" in texts:
         stored = saved.per_step(saved.energy["battery_level_milliwh"]) / 1e6
         columns.append(("stored_kwh", stored.tolist(), 1e-6 * (1 + len(saved.members))))
-    if P2P_PRICE in own.community:
+    if P2P_PRICE in texts:
         columns.append((P2P_PRICE, p2p_prices(saved), LOG_TOLERANCE))
-    if len(own.community.get("timestamp", [])) == saved.steps:
-        columns.append(("timestamp", own.community["timestamp"], 0.0))
+    if len(texts.get("timestamp", [])) == saved.steps:
+        columns.append(("timestamp", texts["timestamp"], 0.0))
     return columns

@@ -32,7 +32,7 @@ from verification.homes import check_homes
 from verification.money import check_money
 from verification.read import is_number
 from verification.scenario import check_scenario
-from verification.steps import MARKET_PRICE, Own, check_steps, read_own
+from verification.steps import MARKET_PRICE, Texts, check_steps, read_texts
 from verification.told import PROMISED_TOTALS, Nanoeur, check_figure, check_promised
 
 __all__ = ["Finding", "Report", "Unreadable", "verify"]
@@ -80,10 +80,11 @@ def verify(
     tell = progress or (lambda phase, share: None)
     findings = Findings()
     with no_cycle_search():
+        keep_freed_memory()
         saved = read_folder(Path(folder), findings, tell)
         check_extent(saved, findings)
         if saved.steps:
-            check_saved(saved, read_own(Path(folder)), findings, race, tell)
+            check_saved(saved, read_texts(Path(folder)), findings, race, tell)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
         findings.add("chain", "tip", f"the chain ends with {show(found)}, expected {show(tip)}")
@@ -109,6 +110,14 @@ def no_cycle_search() -> Iterator[None]:
             gc.enable()
 
 
+def keep_freed_memory() -> None:
+    """Lets glibc keep what large arrays free, up to 64 MB: it learns from the largest piece given back.
+
+    Otherwise each large intermediate result is new memory, which costs more than what is done with it.
+    """
+    np.empty(31 * 2**20, np.uint8)
+
+
 def check_extent(saved: Saved, findings: Findings) -> None:
     """The run has steps, and as many as the settings say."""
     told = saved.settings.time_steps
@@ -119,19 +128,19 @@ def check_extent(saved: Saved, findings: Findings) -> None:
         findings.add("params.json", "number of steps", detail)
 
 
-def check_saved(saved: Saved, own: Own, findings: Findings, race: bool, tell: Progress) -> None:
+def check_saved(saved: Saved, texts: Texts, findings: Findings, race: bool, tell: Progress) -> None:
     """All rules, from the meter to the totals."""
     tell("energy and trades", 0.0)
     check_members(saved, findings)
     check_scenario(saved, findings)
     if saved.chain:
-        trades, heights = transactions(saved), saved.trades["block_height"].tolist()
+        trades, heights = transactions(saved), saved.trades["block_height"]
         check_chain(saved.chain, saved.settings.chain, trades, heights, findings, race, tell)
     tell("money", 0.0)
     cash_nanoeur = check_money(saved, findings)
     tell("totals", 0.0)
     check_community(saved, findings)
-    check_steps(saved, own, findings)
+    check_steps(saved, texts, findings)
     check_promised(saved, findings)
     check_homes(saved, findings)
     check_totals(saved, findings)

@@ -1,0 +1,117 @@
+"""A JSON file read value by value, in pieces, so that memory never holds all of its text."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+PIECE_BYTES = 2**19
+LONGEST_TAIL = 3  # characters that may still belong to a number: "1" before "e+5"
+WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class JsonStream:
+    """Stands somewhere in a JSON text and reads on from there; ValueError where it is no JSON."""
+
+    def __init__(self, file: BinaryIO, make: Callable[[Any], Any], constant: Callable[[str], Any]):
+        """`make` builds an object from its pairs, `constant` a number that JSON does not have."""
+        self.file = file
+        self.decoder = json.JSONDecoder(object_pairs_hook=make, parse_constant=constant)
+        self.decode = codecs.getincrementaldecoder("utf-8")().decode
+        self.text, self.at, self.ended = "", 0, False
+        self.lines, self.characters, self.in_line = 0, 0, 0  # before this text
+
+    def value(self) -> Any:
+        """The value that begins here, whatever it is."""
+        self.next_character()
+        while True:
+            try:
+                value, end = self.decoder.raw_decode(self.text, self.at)
+            except json.JSONDecodeError as error:
+                if not self.more():
+                    raise self.mistake(error.msg, error.pos) from None
+            else:
+                if end + LONGEST_TAIL <= len(self.text) or not self.more():
+                    self.at = end
+                    return value
+
+    def names(self) -> Iterator[str]:
+        """The names in the object that begins here; the value of each is read before the next name."""
+        seen: set[str] = set()
+        self.expect("{")
+        if self.next_character() == "}":
+            self.at += 1
+            return
+        while True:
+            if self.next_character() != '"':
+                raise self.mistake("Expecting property name enclosed in double quotes")
+            name = self.value()
+            if name in seen:
+                raise ValueError(f"the key {ascii(name[:90])} stands twice in one object")
+            seen.add(name)
+            self.expect(":")
+            yield name
+            if self.expect(",", "}") == "}":
+                return
+
+    def elements(self) -> Iterator[Any]:
+        """The elements of the list that begins here."""
+        self.expect("[")
+        if self.next_character() == "]":
+            self.at += 1
+            return
+        while True:
+            yield self.value()
+            if self.expect(",", "]") == "]":
+                return
+
+    def end(self) -> None:
+        """Demands that nothing follows."""
+        if self.next_character():
+            raise self.mistake("Extra data")
+
+    # ---------------------------------------------------------------- characters
+
+    def next_character(self) -> str:
+        """The next one that is no white space, empty at the end; it is not passed."""
+        while True:
+            self.at = WHITE_SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def expect(self, *characters: str) -> str:
+        """Passes the next character, which is one of these."""
+        found = self.next_character()
+        if found not in characters:
+            raise self.mistake(f"Expecting '{characters[0]}' delimiter")
+        self.at += 1
+        return found
+
+    def more(self) -> bool:
+        """Reads on, at least as much as is left to be read, and drops what has been; False at the end."""
+        if self.ended:
+            return False
+        data = self.file.read(max(PIECE_BYTES, len(self.text) - self.at))
+        self.ended = not data
+        self.lines += self.text.count("\n", 0, self.at)
+        self.characters += self.at
+        feed = self.text.rfind("\n", 0, self.at)
+        self.in_line = self.in_line + self.at if feed < 0 else self.at - feed - 1
+        self.text, self.at = self.text[self.at :] + self.decode(data, self.ended), 0
+        return True
+
+    def mistake(self, what: str, place: int | None = None) -> ValueError:
+        """An error with its place in the whole text."""
+        place = self.at if place is None else place
+        if self.text.startswith("\ufeff") and self.characters == place == 0:
+            what = "Unexpected byte order mark"
+        feed = self.text.rfind("\n", 0, place)
+        column = self.in_line + place if feed < 0 else place - feed - 1
+        line = self.lines + self.text.count("\n", 0, place) + 1
+        where = f"line {line} column {column + 1} (char {self.characters + place})"
+        return ValueError(f"{what}: {where}")
