@@ -2,7 +2,8 @@
 
 `verify(folder)` reads what a run left behind, computes what each file must say if the others are
 true, and reports every place where it says something else. It shares no code with the simulation.
-read.py reads one file, columns.py a table's columns, blocks.py the chain, folder.py the folder;
+read.py reads one file, columns.py a table's columns, json_stream.py a JSON text piece by piece, blocks.py
+and transactions.py the chain, folder.py the folder;
 energy.py judges meters, trades and bans, chain.py the chain, money.py transfers and accounts,
 scenario.py and homes.py what settings allow, steps.py the figures of single steps, this module and
 extras.py the totals, as told.py compares them.
