@@ -219,16 +219,16 @@ class Reader:
         """The promised columns of a CSV file, empty where it cannot be read."""
         wanted, rows, tx_ids = header.split(","), 0, list[Hashes]()
         fits = self.fits(name, largest_bytes)
-        room = self.size(name) // len(wanted) if fits else 0  # a field has its comma at the least
+        room = min(most_rows, self.size(name) // len(wanted)) if fits else 0  # a comma is a field
         columns = {c: np.empty(room, np.int64) for c in wanted if c != "tx_id"}
         if fits:
             with self.telling(name):
-                for piece in self.pieces(name, wanted, min(most_rows, room)):
+                for piece in self.pieces(name, wanted, room):
                     self.take(name, columns, rows, piece, of_one_member)
                     if "tx_id" in piece.place:
                         tx_ids.append(piece.hashes("tx_id"))
                     rows += piece.rows
-        units = {unit_of(column)[0]: numbers[:rows] for column, numbers in columns.items()}
+        units = {unit_of(column)[0]: whole[:rows] for column, whole in columns.items()}
         return Table(rows, units, Hashes.joined(tx_ids))
 
     def take(
