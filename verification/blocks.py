@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.findings import show
-from verification.json_stream import JsonStream
-from verification.read import Reader, no_constant, strict_object
+from verification.json_stream import JsonStream, strict_object
+from verification.read import Reader
 from verification.transactions import (
     TRANSACTION,
     TRANSACTION_TYPES,
@@ -96,7 +96,7 @@ def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], lis
     if not reader.fits(name, largest_bytes):
         return {}, []
     with reader.telling_json(name), (reader.folder / name).open("rb") as file:
-        stream = JsonStream(file, tuple, no_constant)  # a tuple, where a list could be one of JSON
+        stream = JsonStream(file)
         if stream.next_character() != "{":
             members(reader, as_told(stream.value()), "the chain", HEAD)
             return {}, []

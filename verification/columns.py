@@ -209,6 +209,8 @@ def cut(text: str, width: int, first_line: int) -> list[list[str]]:
     """Lines as columns; ValueError where a line has another number of fields than the header."""
     lines = text.split("\n")
     rows = list(csv.reader(lines, strict=True)) if '"' in text else [s.split(",") for s in lines]
+    if len(rows) < len(lines):
+        raise ValueError("a field in quotation marks goes on in the next line")
     for i, row in enumerate(rows):
         if len(row) != width:
             raise ValueError(f"line {first_line + i} has {len(row)} fields, the header has {width}")
@@ -241,7 +243,7 @@ def digits_as_units(data: Bytes, begin: IntArray, end: IntArray, decimals: int) 
             if not (data[place] == DOT).all():
                 return None
             place -= 1
-        digit = data[place] - ZERO  # a letter is above 9
+        digit = data[place] - ZERO  # above 9 for any other byte: what lies below "0" wraps around
         if k >= fewest:
             digit[digits <= k] = 0
         if digit.max() > 9:

@@ -1,37 +1,64 @@
-"""A JSON file read value by value, in pieces, so that memory never holds all of its text."""
+"""A JSON file read value by value, in pieces, so that memory never holds all of its text.
+
+The reading is strict: of two equal names in an object one would be hidden, so that is refused, and so are
+the numbers that JSON does not have, as NaN.
+"""
 
 from __future__ import annotations
 
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, BinaryIO
+
+from verification.findings import show
 
 PIECE_BYTES = 2**19
 LONGEST_TAIL = 3  # characters that may still belong to a number: "1" before "e+5"
+LONGEST_WORD = (
+    16  # characters that a mistake can lie before the end of a piece that cuts it: "-Infini"
+)
+OPEN_STRING = "Unterminated string"
 WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; ValueError for two equal names."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise twice(next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1))
+    return result
+
+
+def twice(name: str) -> ValueError:
+    return ValueError(f"the key {show(name)} stands twice in one object")
+
+
+def no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a number of JSON")
 
 
 class JsonStream:
     """Stands somewhere in a JSON text and reads on from there; ValueError where it is no JSON."""
 
-    def __init__(self, file: BinaryIO, make: Callable[[Any], Any], constant: Callable[[str], Any]):
-        """`make` builds an object from its pairs, `constant` a number that JSON does not have."""
+    def __init__(self, file: BinaryIO):
         self.file = file
-        self.decoder = json.JSONDecoder(object_pairs_hook=make, parse_constant=constant)
+        self.decoder = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=no_constant)
         self.decode = codecs.getincrementaldecoder("utf-8")().decode
         self.text, self.at, self.ended = "", 0, False
         self.lines, self.characters, self.in_line = 0, 0, 0  # before this text
 
     def value(self) -> Any:
-        """The value that begins here, whatever it is."""
+        """The value that begins here; an object is a tuple of pairs, since a list of pairs can be JSON."""
         self.next_character()
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
-                if not self.more():
+                cut = error.pos + LONGEST_WORD > len(self.text) or error.msg.startswith(OPEN_STRING)
+                if not (cut and self.more()):
                     raise self.mistake(error.msg, error.pos) from None
             else:
                 if end + LONGEST_TAIL <= len(self.text) or not self.more():
@@ -50,7 +77,7 @@ class JsonStream:
                 raise self.mistake("Expecting property name enclosed in double quotes")
             name = self.value()
             if name in seen:
-                raise ValueError(f"the key {ascii(name[:90])} stands twice in one object")
+                raise twice(name)
             seen.add(name)
             self.expect(":")
             yield name

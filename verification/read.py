@@ -30,6 +30,7 @@ from verification.columns import (
     unit_of,
 )
 from verification.findings import Findings, IntArray, Unreadable, reason_of, show
+from verification.json_stream import no_constant, strict_object
 
 TOLD_PER_FILE = 20  # problems of one file told in words
 MOST_PER_FILE = 1_000  # after so many a file is not read further
@@ -274,19 +275,6 @@ class Reader:
 
 
 # ------------------------------------------------------------------------------------- JSON
-
-
-def strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object as a dict; of two equal keys one would be hidden, so that is refused."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
-        raise ValueError(f"the key {show(twice[0])} stands twice in one object")
-    return result
-
-
-def no_constant(word: str) -> None:
-    raise ValueError(f"{word} is not a number of JSON")
 
 
 def is_number(value: object) -> TypeGuard[float]:
