@@ -12,9 +12,10 @@ from hypothesis import given, settings
 
 from verification.columns import Hashes
 from verification.transactions import (
+    NAMES,
     RECORD,
-    TRANSACTION,
     Transaction,
+    Transactions,
     plain_transactions,
     transactions_of,
     transactions_of_columns,
@@ -23,8 +24,9 @@ from verification.transactions import (
 RANGES = ((0, 2**8), (0, 2**32), (0, 2**64), *[(-(2**31), 2**31)] * 2, *[(-(2**63), 2**63)] * 2)
 HASH = sha256(b"").hexdigest()
 HASHES = st.sampled_from([HASH, HASH.upper(), "\0" * 64, HASH[:63] + "\0"])
-PLAIN = st.tuples(HASHES, *(st.integers(low, high - 1) for low, high in RANGES))
-ANY = st.tuples(
+PLAIN = st.builds(Transaction, HASHES, *(st.integers(low, high - 1) for low, high in RANGES))
+ANY = st.builds(
+    Transaction,
     st.one_of(HASHES, st.sampled_from(["", HASH[1:], HASH + "0", "é" * 64, "é" * 32, "\ud800" * 64])),
     *(st.one_of(st.integers(low, high - 1), st.sampled_from([low - 1, high, 10**30])) for low, high in RANGES),
 )  # fmt: skip
@@ -32,7 +34,7 @@ ANY = st.tuples(
 
 def as_read(told: Transaction) -> Any:
     """A JSON object as the stream hands it on."""
-    return tuple(zip(TRANSACTION, told, strict=True))
+    return tuple(zip(NAMES, told, strict=True))
 
 
 @settings(max_examples=200, deadline=None)
@@ -61,7 +63,7 @@ def test_odd_ones_keep_what_they_say(told: list[Transaction]) -> None:
         assert found.places_of(trade_id) == places
 
 
-ONE = as_read((HASH, 1, 0, 0, 1, 2, 3, 4))
+ONE = as_read(Transaction(HASH, 1, 0, 0, 1, 2, 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -93,24 +95,23 @@ def test_a_table_has_the_same_transactions(rows: list[tuple[int, ...]], data: An
     others = data.draw(st.sets(st.integers(0, max(len(rows) - 1, 0)), max_size=len(rows)))
     tx_ids = Hashes((HASH * len(rows)).encode(), dict.fromkeys(others & set(range(len(rows))), "x"))
     columns = {
-        name: np.array([row[k] for row in rows], np.int64) for k, name in enumerate(TRANSACTION[1:])
+        name: np.array([row[k] for row in rows], np.int64) for k, name in enumerate(NAMES[1:])
     }
     found = transactions_of_columns(tx_ids, columns)
     assert list(found) == [(tx_ids[i], *row) for i, row in enumerate(rows)]
 
 
 def test_a_part_is_found_where_it_stands_and_nowhere_else() -> None:
-    whole = transactions_of([(HASH, 1, 0, i, 1, 2, 3, 4) for i in range(6)])
-    part = transactions_of([(HASH, 1, 0, i, 1, 2, 3, 4) for i in (2, 3)])
+    def trades(*ids: int, tx_id: str = HASH, price: int = 4) -> Transactions:
+        return transactions_of([Transaction(tx_id, 1, 0, i, 1, 2, 3, price) for i in ids])
+
+    whole, part = trades(*range(6)), trades(2, 3)
     assert [place for place in range(7) if whole.holds(part, place)] == [2]
-    other_hash = transactions_of([("0" * 64, 1, 0, i, 1, 2, 3, 4) for i in (2, 3)])
-    assert not whole.holds(other_hash, 2)
+    assert not whole.holds(trades(2, 3, tx_id="0" * 64), 2)
+    assert not whole.holds(trades(2, 3, price=5), 2)
+    assert not whole.holds(trades(5, 6), 5)
     assert not part.holds(whole, 0)
-    beyond = transactions_of([(HASH, 1, 0, i, 1, 2, 3, 4) for i in (5, 6)])
-    assert not whole.holds(beyond, 5)
-    nothing = transactions_of([])
-    assert whole.holds(nothing, 6)
-    odd = transactions_of([(HASH, 1, 0, 2, 1, 2, 3, 2**63)])
-    assert not whole.holds(odd, 2)
+    assert whole.holds(trades(), 6)
+    assert not whole.holds(trades(2, price=2**63), 2)
     with pytest.raises(IndexError):
         whole[6]

@@ -10,8 +10,8 @@ from verification.findings import show
 from verification.json_stream import JsonStream, strict_object
 from verification.read import Reader
 from verification.transactions import (
-    TRANSACTION,
-    TRANSACTION_TYPES,
+    NAMES,
+    TYPES,
     Transaction,
     Transactions,
     plain_transactions,
@@ -98,19 +98,19 @@ def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], lis
     with reader.telling_json(name), (reader.folder / name).open("rb") as file:
         stream = JsonStream(file)
         if stream.next_character() != "{":
-            members(reader, as_told(stream.value()), "the chain", HEAD)
+            right_fields(reader, as_told(stream.value()), "the chain", HEAD)
             return {}, []
-        for member in stream.names():
-            if member != "blocks" or stream.next_character() != "[":
-                head[member] = as_told(stream.value())
+        for key in stream.names():
+            if key != "blocks" or stream.next_character() != "[":
+                head[key] = as_told(stream.value())
                 continue
-            head[member] = []
+            head[key] = []
             for height, told in enumerate(stream.elements()):
                 if reader.is_hopeless(name):
                     return {}, []
                 blocks.append(read_block(reader, height, told))
         stream.end()
-        return members(reader, head, "the chain", HEAD), [block for block in blocks if block]
+        return right_fields(reader, head, "the chain", HEAD), [block for block in blocks if block]
     return {}, []
 
 
@@ -121,16 +121,12 @@ def as_dict(value: Any) -> Any:
 
 def as_told(value: Any) -> Any:
     """The same of all that a value holds."""
-    if type(value) is list:
-        return [as_told(inner) for inner in value]
-    return (
-        {name: as_told(inner) for name, inner in as_dict(value).items()}
-        if type(value) is tuple
-        else value
-    )
+    if type(value) is tuple:
+        return {name: as_told(inner) for name, inner in as_dict(value).items()}
+    return list(map(as_told, value)) if type(value) is list else value
 
 
-def members(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
+def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
     """Those members of an object that have their type; a name too many is a finding."""
     raw = as_dict(raw)
     if type(raw) is not dict:
@@ -147,7 +143,7 @@ def members(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> 
 
 
 def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
-    fields = members(reader, raw, f"block {height}", BLOCK)
+    fields = right_fields(reader, raw, f"block {height}", BLOCK)
     if len(fields) < len(BLOCK):
         return None
     told = fields["transactions"]
@@ -158,12 +154,14 @@ def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
 
 def read_transactions(reader: Reader, height: int, raw: list[Any]) -> Transactions:
     """Transactions of which one is odd: with members in another order, or not what they should be."""
-    types, told = dict(zip(TRANSACTION, TRANSACTION_TYPES, strict=True)), list[Transaction]()
+    types, told = dict(zip(NAMES, TYPES, strict=True)), list[Transaction]()
     for i, tx in enumerate(raw):
         if reader.is_hopeless("blockchain.json"):
             break
-        fields = members(reader, tx, f"block {height}, transaction {i}", types)
-        told.append(tuple(fields.get(name) for name in TRANSACTION))
+        fields = right_fields(reader, tx, f"block {height}, transaction {i}", types)
+        told.append(
+            Transaction._make(map(fields.get, NAMES))
+        )  # None, a problem already, where one lacks
     return transactions_of(told)
 
 

@@ -17,8 +17,15 @@ from hashlib import sha256
 import numpy as np
 
 from verification.blocks import BLOCKS_CSV, HASHES, NUMBERS, Block, Chain, Rules
-from verification.findings import Findings, IntArray, Progress, show
-from verification.transactions import TRANSACTION, Transaction, Transactions
+from verification.findings import Findings, Progress, show
+from verification.folder import Saved
+from verification.transactions import (
+    NAMES,
+    TRADE_KINDS,
+    Transaction,
+    Transactions,
+    transactions_of_columns,
+)
 
 HEADER_START = struct.Struct("<6I32s32s")
 NONCE = struct.Struct("<Q")
@@ -74,16 +81,10 @@ def validators(chain: Chain, rules: Rules) -> list[int]:
 
 
 def check_chain(
-    chain: Chain,
-    rules: Rules,
-    trades: Transactions,
-    heights: IntArray,
-    findings: Findings,
-    race: bool,
-    progress: Progress,
+    saved: Saved, chain: Chain, findings: Findings, race: bool, progress: Progress
 ) -> None:
-    """All that a chain promises; `trades` are the rows of all_trades.csv as transactions, `heights` the
-    blocks in which it says that they stand."""
+    """All that the chain of a folder promises; `race` mines every sound block again."""
+    rules, trades = saved.settings.chain, transactions(saved)
     check_head(chain, rules, findings)
     sound, previous = [], "0" * 64
     for height, entitled in enumerate(validators(chain, rules)):
@@ -99,7 +100,7 @@ def check_chain(
         if height > 0 and findings.total == known:
             sound.append(block)
         previous = block.block_hash
-    check_trades_once(chain, trades, heights, findings)
+    check_trades_once(saved, chain, trades, findings)
     check_packing(chain, rules, trades, findings)
     check_table(chain, findings)
     if race and rules.version == 1:
@@ -162,9 +163,7 @@ def check_hashes(height: int, block: Block, version: int, findings: Findings) ->
     if height > 0:  # the genesis has the hash of the settings in its place
         root = merkle_root([sha256(b"\x00" + record).digest() for record in records]).hex()
         findings.differ(where, "merkle root", "merkle_root", block.merkle_root, root)
-    if (
-        not 0 <= block.hashes_tried < 2**64
-    ):  # stands beside the header, and is bounded like its nonce
+    if not 0 <= block.hashes_tried < 2**64:  # bounded like the nonce, though not in the header
         findings.add(where, "number range", f"hashes_tried is {show(block.hashes_tried)}")
     malformed = [name for name in HASHES if not HASH_TEXT.fullmatch(getattr(block, name))]
     for name in malformed:
@@ -190,19 +189,24 @@ def check_tx_ids(
     if b"".join(due).hex().encode() == transactions.tx_ids and not transactions.odd:
         return
     for tx, record, tx_id in zip(transactions, records, due, strict=True):
-        trade = f"{where}, trade {show(tx[3])}"
+        trade = f"{where}, trade {show(tx.trade_id)}"
         if not record:  # the Merkle root is wrong as well
-            detail = f"no record of 37 bytes holds {show(tx[1:])}"
+            detail = f"no record of 37 bytes holds {show(tx.numbers)}"
             findings.add(trade, "number range", detail)
-        findings.differ(trade, "tx_id", "tx_id", tx[0], tx_id.hex())
+        findings.differ(trade, "tx_id", "tx_id", tx.tx_id, tx_id.hex())
 
 
 # ---------------------------------------------------------------------------- blocks and trades
 
 
-def check_trades_once(
-    chain: Chain, trades: Transactions, heights: IntArray, findings: Findings
-) -> None:
+def transactions(saved: Saved) -> Transactions:
+    """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
+    trades = saved.trades
+    kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
+    return transactions_of_columns(trades.tx_ids, {"kind": kind} | trades.columns)
+
+
+def check_trades_once(saved: Saved, chain: Chain, trades: Transactions, findings: Findings) -> None:
     """Every trade stands on the chain once and only once, in order, as all_trades.csv has it."""
     seen, last, step = np.zeros(len(trades), np.int64), -1, trades.columns()["timestep"]
     numbered = np.array_equal(trades.columns()["trade_id"], np.arange(len(trades)))
@@ -216,26 +220,26 @@ def check_trades_once(
                 continue
         for tx in block.transactions:
             check_place(height, tx, trades, last, block.timestep, findings)
-            last = tx[3]
+            last = tx.trade_id
             if 0 <= last < len(trades):
                 seen[last] += 1
     for trade_id in np.flatnonzero(seen != 1).tolist():
-        where = f"block {heights[trade_id]}, trade {trade_id}"
-        findings.add(where, "trade once", f"stands on the chain {seen[trade_id]} times")
+        words = f"stands on the chain {seen[trade_id]} times"
+        findings.add(saved.trade_name(trade_id), "trade once", words)
 
 
 def check_place(
     height: int, tx: Transaction, trades: Transactions, last: int, step: int, findings: Findings
 ) -> None:
     """A transaction is a trade of its block's step, and stands after the one before it (`last`)."""
-    where = f"block {height}, trade {show(tx[3])}"
-    if tx[3] <= last:
+    where = f"block {height}, trade {show(tx.trade_id)}"
+    if tx.trade_id <= last:
         findings.add(where, "trade order", f"stands after trade {show(last)}")
-    findings.differ(where, "block step", "timestep", tx[2], step)
-    if not 0 <= tx[3] < len(trades):
+    findings.differ(where, "block step", "timestep", tx.timestep, step)
+    if not 0 <= tx.trade_id < len(trades):
         findings.add(where, "trade once", "is not in all_trades.csv")
         return
-    for name, found, expected in zip(TRANSACTION, tx, trades[tx[3]], strict=True):
+    for name, found, expected in zip(NAMES, tx, trades[tx.trade_id], strict=True):
         findings.differ(where, "chain against trades", name, found, expected)
 
 

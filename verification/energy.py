@@ -9,7 +9,6 @@ import numpy as np
 from verification.columns import BAN_REASONS, NO_LIMIT, unit_of
 from verification.findings import BoolArray, Findings, FloatArray, show
 from verification.folder import AGGREGATOR, ENERGY, Saved, step_name
-from verification.transactions import TRADE_KINDS, Transactions, transactions_of_columns
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
@@ -17,7 +16,7 @@ FLOWS = tuple(unit for unit, _ in map(unit_of, ENERGY.split(",")) if unit.endswi
 LEVEL_TOLERANCE_MILLIWH = 1.1  # two levels, each rounded to the last of its 6 decimals
 
 
-def check_members(saved: Saved, findings: Findings) -> None:
+def check_energy(saved: Saved, findings: Findings) -> None:
     """All rules of energy, trades and bans on one folder."""
     check_meters(saved, findings)
     check_kinds(saved, findings)
@@ -100,13 +99,6 @@ def check_bounds(
 
 
 # ---------------------------------------------------------------------------------------- trades
-
-
-def transactions(saved: Saved) -> Transactions:
-    """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
-    trades = saved.trades
-    kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
-    return transactions_of_columns(trades.tx_ids, {"kind": kind} | trades.columns)
 
 
 def check_trades(saved: Saved, findings: Findings) -> None:

@@ -16,7 +16,7 @@ from verification.blocks import Block, largest_chain, read_blocks
 from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
 from verification.findings import Findings, Unreadable, show
 from verification.read import Reader
-from verification.transactions import RECORD, TRADE_KINDS, TRANSACTION
+from verification.transactions import NAMES, RECORD, TRADE_KINDS
 
 FORMAT = "proof of a trade, 1"
 MOST_HEADERS = 2**18
@@ -28,7 +28,7 @@ HEADER_NUMBERS = ("version", "height", "timestep", "miner", "difficulty", "trans
 HEADER_HASHES = ("previous_hash", "merkle_root", "block_hash")
 HEADER_KEYS = {*HEADER_NUMBERS, *HEADER_HASHES, "nonce"}
 PROOF_KEYS = {"format", "tx_id", "record", "leaf", "audit_path", "headers"}
-RECORD_KEYS = TRANSACTION[1:]
+RECORD_KEYS = NAMES[1:]
 
 
 class Refuted(Exception):
@@ -85,13 +85,13 @@ def _proof_of(blocks: Sequence[Block], version: int, leaf: int) -> dict[str, Any
     leaves = []
     for place, record in enumerate(transactions.each_record()):
         if not record:
-            told = f"no record of 37 bytes holds {show(transactions[place][1:])}"
+            told = f"no record of 37 bytes holds {show(transactions[place].numbers)}"
             raise Unreadable([f"blockchain.json: block {blocks[0].height}: {told}"])
         leaves.append(sha256(b"\x00" + record).digest())
     return {
         "format": FORMAT,
-        "tx_id": transactions[leaf][0],
-        "record": dict(zip(RECORD_KEYS, transactions[leaf][1:], strict=True)),
+        "tx_id": transactions[leaf].tx_id,
+        "record": dict(zip(RECORD_KEYS, transactions[leaf].numbers, strict=True)),
         "leaf": leaf,
         "audit_path": [node.hex() for node in audit_path(leaves, leaf)],
         "headers": [_header(block, version) for block in blocks],

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from verification.chain import check_chain
-from verification.energy import BUYER, FLOWS, P2P, SELLER, check_members, transactions
+from verification.energy import BUYER, FLOWS, P2P, SELLER, check_energy
 from verification.extras import check_extras
 from verification.findings import Finding, Findings, IntArray, Progress, Unreadable, show
 from verification.folder import REGULATOR, Saved, read_folder, step_name
@@ -132,11 +132,10 @@ def check_extent(saved: Saved, findings: Findings) -> None:
 def check_saved(saved: Saved, texts: Texts, findings: Findings, race: bool, tell: Progress) -> None:
     """All rules, from the meter to the totals."""
     tell("energy and trades", 0.0)
-    check_members(saved, findings)
+    check_energy(saved, findings)
     check_scenario(saved, findings)
     if saved.chain:
-        trades, heights = transactions(saved), saved.trades["block_height"]
-        check_chain(saved.chain, saved.settings.chain, trades, heights, findings, race, tell)
+        check_chain(saved, saved.chain, findings, race, tell)
     tell("money", 0.0)
     cash_nanoeur = check_money(saved, findings)
     tell("totals", 0.0)
