@@ -176,12 +176,10 @@ def merkle_root(records: tuple[bytes, ...]) -> bytes:
     if not records:
         return sha256(b"").digest()
     level = [sha256(b"\x00" + record).digest() for record in records]
-    while (
-        len(level) > 1
-    ):  # a node without a partner moves up: the same tree as splitting by powers of two
-        pairs = [
-            sha256(b"\x01" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)
-        ]
+    # a node without a partner moves up: the same tree as splitting by powers of two
+    while len(level) > 1:
+        couples = zip(level[::2], level[1::2], strict=False)
+        pairs = [sha256(b"\x01" + a + b).digest() for a, b in couples]
         level = pairs + level[len(pairs) * 2 :]
     return level[0]
 

@@ -1,7 +1,7 @@
 """The members: what they own, what their batteries do, what they offer and at which limit.
 
 A home serves itself first (plan_battery); what is left becomes one order (make_orders). Equations:
-docs/models.md, "Battery" and "Prices that a member offers".
+docs/models.md, "Battery" and "Orders".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One step, and the loop over steps: the one sentence that uses all the verbs.
 
-`step` reads as design and documentation do: levers, plan, orders, trades, rest, bills, ruling,
+`step` reads as docs/models.md does: levers, plan, orders, trades, rest, bills, ruling,
 blocks, laws, new state. It alone writes state, and only after the laws have passed.
 """
 

@@ -68,6 +68,8 @@ def rows_of_the_attack_table() -> list[tuple[str, set[str], set[str]]]:
 
 def test_every_attack_stands_in_the_table_with_the_rule_that_finds_it() -> None:
     table = rows_of_the_attack_table()
+    text = (REPOSITORY / "docs" / "ledger.md").read_text(encoding="utf-8")
+    assert f"`tests/test_attacks.py` ({len(ATTACKS)} of them" in text
     for name, (_, rule, *_) in ATTACKS.items():
         rows = [rules for _, rules, tests in table if name in tests]
         assert rows, f"{name} has no line in docs/ledger.md"

@@ -22,22 +22,10 @@ from verification.findings import BoolArray, IntArray
 
 PIECE_BYTES = 2**19  # a table is read in pieces: memory holds its numbers and never its text
 LONGEST_LINE = 2**16  # bytes
-LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
 HASH_LETTERS = 64
 FEW_WORDS = 50  # are looked for one after the other, more by looking up each text
 MOST_DIGITS = 18  # of a number that surely fits in int64
 
-UNITS = {
-    "_eur_per_kwh": ("_microeur_per_kwh", 6),
-    "_eur": ("_nanoeur", 9),
-    "_level_kwh": ("_level_milliwh", 6),
-    "_kwh": ("_wh", 3),
-    "_soc": ("_soc_e4", 4),
-}  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
-LIMIT = "limit_price_eur_per_kwh"
-NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
-BAN_REASONS = ("", "excessive_market_use", "low_balance")
-TRUTHS = ("False", "false", "0", "True", "true", "1")
 COMMA, LINE_FEED, MINUS, DOT, ZERO = b",\n-.0"
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
@@ -220,14 +208,6 @@ def cut(text: str, width: int, first_line: int) -> list[list[str]]:
 # ------------------------------------------------------------------------------------- numbers
 
 
-def unit_of(column: str) -> tuple[str, int]:
-    """A column's name in whole units, and its decimals in the file: "pv_kwh" is ("pv_wh", 3)."""
-    for suffix, (unit, decimals) in UNITS.items():
-        if column.endswith(suffix):
-            return column.removesuffix(suffix) + unit, decimals
-    return column, 0
-
-
 def digits_as_units(data: Bytes, begin: IntArray, end: IntArray, decimals: int) -> IntArray | None:
     """The numbers that stand between these places, or None where one of them is not plain."""
     if not len(begin):
@@ -268,32 +248,3 @@ def whole_units(texts: Sequence[str], decimals: int) -> IntArray:
     if huge.size:  # what int64 cannot hold is read as its largest number
         raise BadField(int(huge[0]), "is too large a number")
     return units
-
-
-def numbers(piece: Piece, column: str, of_one_member: bool) -> IntArray:
-    """One column as whole units; where one member has it, no more of it than one can have."""
-    if column.startswith("is_"):
-        return truths(piece, column)
-    if column == "ban_reason":
-        return piece.codes(column, BAN_REASONS)
-    name, decimals = unit_of(column)
-    empty = piece.empty(column) if column == LIMIT else None
-    units = piece.units(column, decimals, empty)
-    if name.endswith("_microeur_per_kwh") or (name.endswith("_wh") and of_one_member):
-        beyond = np.flatnonzero(np.abs(units) > LARGEST)
-        if beyond.size:
-            raise BadField(int(beyond[0]), f"is beyond {LARGEST // 10**decimals:,}")
-    if empty is None:
-        return units
-    negative = np.flatnonzero(units < 0)
-    if negative.size:
-        raise BadField(int(negative[0]), "should not be negative")
-    return np.where(empty, NO_LIMIT, units)
-
-
-def truths(piece: Piece, column: str) -> IntArray:
-    """True and False as 1 and 0."""
-    codes = piece.codes(column, TRUTHS)
-    if (codes < 0).any():
-        raise BadField(int(np.argmax(codes < 0)), "should be True or False")
-    return np.asarray(codes >= 3, np.int64)

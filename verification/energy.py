@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.columns import BAN_REASONS, NO_LIMIT, unit_of
 from verification.findings import BoolArray, Findings, FloatArray, show
-from verification.folder import AGGREGATOR, ENERGY, Saved, step_name
+from verification.folder import AGGREGATOR, BUY_PRICE, ENERGY, SELL_PRICE, Saved, step_name
+from verification.tables import BAN_REASONS, NO_LIMIT, unit_of
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
@@ -140,8 +140,7 @@ def check_prices(saved: Saved, findings: Findings) -> None:
         findings.rows(
             of_member & beyond(price, own), "price limit", saved.trade_name, words, price, own
         )
-    sell = saved.community["market_sell_price_microeur_per_kwh"][step]
-    buy = saved.community["market_buy_price_microeur_per_kwh"][step]
+    sell, buy = saved.community[SELL_PRICE][step], saved.community[BUY_PRICE][step]
     due = np.where(trades["buyer_id"] == AGGREGATOR, sell, buy)
     wrong = sound & (trades["trade_type"] == LOCAL_MARKET) & (price != due)
     findings.rows(wrong, "market price", saved.trade_name, "price {}, expected {}", price, due)
@@ -149,11 +148,8 @@ def check_prices(saved: Saved, findings: Findings) -> None:
 
 def check_heights(saved: Saved, findings: Findings) -> None:
     """block_height follows from the trades before; without ledger it is -1 and tx_id is empty."""
-    trades, size, height = (
-        saved.trades,
-        saved.settings.chain.block_size,
-        saved.trades["block_height"],
-    )
+    trades, size = saved.trades, saved.settings.chain.block_size
+    height = trades["block_height"]
     if saved.chain is None:
         tx_ids = np.array([show(trades.tx_ids[row]) for row in range(trades.rows)], object)
         on_chain = (height != -1) | (tx_ids != "''")
@@ -195,10 +191,8 @@ def check_orders(saved: Saved, findings: Findings) -> None:
     """Roles, orders and the trade cap allow what was traded; who is banned trades nothing."""
     e, o, name = saved.energy, saved.trading, saved.row_name
     role, order, limit = o["role"], o["order_wh"], o["limit_price_microeur_per_kwh"]
-    bought, sold = (
-        e["p2p_bought_wh"] + e["market_bought_wh"],
-        e["p2p_sold_wh"] + e["market_sold_wh"],
-    )
+    bought = e["p2p_bought_wh"] + e["market_bought_wh"]
+    sold = e["p2p_sold_wh"] + e["market_sold_wh"]
     words = "order {} Wh, bought {} Wh, sold {} Wh"
     silent = (role == NEUTRAL) | (role == BANNED)
     wrong = np.where(silent, (order != 0) | (limit != NO_LIMIT), order <= 0)

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from verification.alone import Alone, alone
 from verification.energy import P2P
 from verification.findings import Findings, IntArray
-from verification.folder import Saved
-from verification.homes import Alone, alone
-from verification.read import WORDS, is_number
-from verification.scenario import MARKET_PRICE
+from verification.folder import AGGREGATOR, MARKET_PRICE, MINT, UTILITY, Saved
+from verification.read import is_number
 from verification.steps import step_seconds
+from verification.tables import WORDS
 from verification.told import SUMMARY, Nanoeur, check_figure
 
-AGGREGATOR, UTILITY, MINT = -1, -2, -4
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
 TOLERANCE = {"_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
 
@@ -87,15 +86,15 @@ def comparisons(
 ) -> dict[str, tuple[float | Nanoeur | None, float]]:
     """Savings and the bills alone, with tolerances: from other told figures, or from the run again."""
     told, due = saved.summary, dict[str, tuple[float | Nanoeur | None, float]]()
-    alone, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
-    if is_number(alone) and is_number(here):
-        alone, savings = float(alone), float(alone) - float(here)
-        tolerance = 2e-9 + 1e-12 * abs(alone)
+    before, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
+    if is_number(before) and is_number(here):
+        before, savings = float(before), float(before) - float(here)
+        tolerance = 2e-9 + 1e-12 * abs(before)
         due["savings_eur"] = savings, tolerance
-        if alone > 1e-9:  # nearer to 0 its rounding decides
-            share = savings / alone
-            due["savings_share"] = share, 1e-6 + tolerance * (1 + abs(share)) / alone
-        elif alone < 0:
+        if before > 1e-9:  # nearer to 0 its rounding decides
+            share = savings / before
+            due["savings_share"] = share, 1e-6 + tolerance * (1 + abs(share)) / before
+        elif before < 0:
             due["savings_share"] = None, 0.0
     for name, part, tolerance in (
         ("cost_alone_eur", "alone_eur", 2e-9),

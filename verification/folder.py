@@ -18,9 +18,12 @@ import numpy as np
 
 from verification.blocks import Block, Chain, Rules, read_chain
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
-from verification.read import UNKNOWN_WORD, Reader, Table, is_number
+from verification.read import Reader, is_number
+from verification.tables import UNKNOWN_WORD, Table, read_table
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
+MARKET_PRICE = "market_price_microeur_per_kwh"
+SELL_PRICE, BUY_PRICE = "market_sell_price_microeur_per_kwh", "market_buy_price_microeur_per_kwh"
 INSTITUTIONS = ("aggregator", "utility", "regulator", "mint")
 MOST_NANOEUR = 9 * 10**18  # what int64 can add up
 SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
@@ -183,12 +186,13 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
 
     def table(name: str, header: str, times: int, due: int, of_one_member: bool = True) -> Table:
         most_rows = ROWS_AT_MOST if reader.problems else SLACK_ROWS + 2 * due
-        return reader.table(name, header, SLACK_TABLE + times * size, most_rows, of_one_member)
+        largest = SLACK_TABLE + times * size
+        return read_table(reader, name, header, largest, most_rows, home_types, of_one_member)
 
     settings = read_settings(reader)
     members = read_members(reader, SLACK_BYTES + 16 * size)
     homes = (member.told.get("home_type") for member in members)
-    reader.home_types = tuple(dict.fromkeys(home for home in homes if type(home) is str))
+    home_types = tuple(dict.fromkeys(home for home in homes if type(home) is str))
     steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
     of_steps = community_columns(settings)
     community = table("community_summary.csv", of_steps, 16, steps, of_one_member=False)
@@ -233,7 +237,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         summary=summary.raw,
         log=log,
         chain=chain,
-        home_types=reader.home_types,
+        home_types=home_types,
     )
 
 

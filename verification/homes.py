@@ -1,40 +1,70 @@
-"""What members own, as the settings allow, and what they would have paid alone.
-
-Alone, a member has the same battery and only the utility: its surplus charges first, its deficit
-discharges first, the rest goes at the utility's prices. PV, load and prices stand in the tables, the
-battery in the settings; so the comparison that a run is sold with can be made again, to the nano-euro.
-"""
+"""The second reading of who takes part, and of what each of them owns, as the settings allow it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from verification.findings import Findings, FloatArray, IntArray, show
+from verification.findings import Findings, show
 from verification.folder import Member, Saved
-from verification.scenario import all_numbers, inputs, numbers
-from verification.steps import step_seconds
+from verification.scenario import all_numbers, inputs, number, numbers
 from verification.told import close
 
 KWH_TOLERANCE = 1e-6  # capacities are told with 6 decimals
-FRACTIONS = ("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC", "BATTERY_C_RATE")
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Each member (N) without neighbours and local market."""
-
-    cost_nanoeur: IntArray
-    stored_change_wh: FloatArray
 
 
 def check_homes(saved: Saved, findings: Findings) -> None:
+    """All rules on who takes part and what each of them owns."""
+    check_number_of_members(saved, findings)
+    check_batteries(saved, findings)
+    check_battery_power(saved, findings)
+    check_home_types(saved, findings)
+    check_synthetic_homes(saved, findings)
+
+
+def check_number_of_members(saved: Saved, findings: Findings) -> None:
+    """As many prosumers and consumers as the settings say; a data file writes its own numbers there."""
+    kinds = [member.kind for member in saved.members]
+    for name, kind in (("NUM_PROSUMERS", "prosumer"), ("NUM_CONSUMERS", "consumer")):
+        due = saved.settings.told.get(name)
+        if type(due) is int:
+            findings.differ(
+                "prosumers.json", "members", f"number of {kind}s", kinds.count(kind), due
+            )
+
+
+def check_batteries(saved: Saved, findings: Findings) -> None:
+    """Batteries are of a home type's size, begin as charged as all, and belong to no pure consumer."""
+    start, sizes = number(saved, "BATTERY_INITIAL_SOC"), numbers(saved, "BATTERY_CAPACITY")
+    for i, member in enumerate(saved.members):
+        where, capacity = f"member {i}", member.capacity_kwh
+        if member.kind == "consumer" and capacity:
+            findings.add(where, "equipment", f"a consumer with a battery of {capacity} kWh")
+        if start is not None and abs(member.initial_kwh - start * capacity) > 1e-6 * (1 + capacity):
+            detail = f"initial_level_kwh is {member.initial_kwh}, expected {start * capacity}"
+            findings.add(where, "equipment", detail)
+        of_a_type = not capacity or any(abs(capacity - size) <= 1e-6 for size in sizes)
+        if sizes and not inputs(saved, "members") and not of_a_type:
+            findings.add(where, "equipment", f"no home type has a battery of {capacity} kWh")
+
+
+def check_battery_power(saved: Saved, findings: Findings) -> None:
+    """No battery charges or discharges faster than BATTERY_C_RATE allows; a members file may say else."""
+    told = all_numbers(saved, "BATTERY_C_RATE", "TIME_STEP_DURATION")
+    if not told or inputs(saved, "members"):
+        return
+    c_rate, hours = told
+    most = np.array([member.capacity_kwh * c_rate * hours * 1000 for member in saved.members])
+    most = np.tile(np.ceil(most - 1e-6).astype(np.int64), saved.steps)
+    for flow in ("battery_charge_wh", "battery_discharge_wh"):
+        wh, words = saved.energy[flow], f"{flow} is {{}}, at most {{}} at BATTERY_C_RATE"
+        findings.rows(wh > most, "battery power", saved.row_name, words, wh, most)
+
+
+def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
     """A home of the synthetic day has the PV and the battery of its type, or no battery."""
     pv, battery = numbers(saved, "PV_CAPACITY"), numbers(saved, "BATTERY_CAPACITY")
     types = {f"type {k}": sizes for k, sizes in enumerate(zip(pv, battery, strict=False), 1)}
     synthetic = bool(types) and not inputs(saved, "data")
-    check_home_types(saved, findings)
     for i, member in enumerate(saved.members):
         roof, size = types.get(str(member.told.get("home_type")), (None, None))
         told = member.told.get("pv_capacity_kw")
@@ -75,40 +105,3 @@ def check_synthetic_home(i: int, member: Member, size: float | None, findings: F
     elif min(member.capacity_kwh, abs(member.capacity_kwh - size)) > KWH_TOLERANCE:
         detail = f"battery_capacity_kwh is {member.capacity_kwh}, {home} has {size} or none"
         findings.add(f"member {i}", "home", detail)
-
-
-# ------------------------------------------------------------------------------------- alone
-
-
-@np.errstate(all="ignore")
-def alone(saved: Saved) -> Alone | None:
-    """The run again with every member alone; None where files do not say how strong batteries are."""
-    sizes, fractions = numbers(saved, "BATTERY_CAPACITY"), all_numbers(saved, *FRACTIONS)
-    if inputs(saved, "members") or not sizes or not fractions:
-        return None
-    low, high, initial, c_rate = fractions
-    n, eta = len(saved.members), saved.settings.efficiency
-    capacity_kwh = np.array([member.capacity_kwh for member in saved.members])
-    exact = np.array([0.0, *sizes])  # what is told of a member is rounded
-    capacity_kwh = exact[np.abs(capacity_kwh[:, None] - exact).argmin(axis=1)]
-    capacity = capacity_kwh * 1000
-    power = np.floor(capacity_kwh * c_rate * (step_seconds(saved) / 3600) * 1000)
-    least, most, start = capacity * low, capacity * high, capacity * initial
-    balance = (saved.energy["pv_wh"] - saved.energy["load_wh"]).reshape(saved.steps, n)
-    rest = balance.copy()
-    owners = np.flatnonzero(capacity > 0)
-    stored, least, most, power = start[owners], least[owners], most[owners], power[owners]
-    for t, wish in enumerate(balance[:, owners].astype(np.float64)):
-        room = np.maximum(np.floor((most - stored) / eta), 0)
-        above = np.maximum(np.floor((stored - least) * eta), 0)
-        charge = np.minimum(np.minimum(np.maximum(wish, 0), power), room)
-        discharge = np.minimum(np.minimum(np.maximum(-wish, 0), power), above)
-        stored = stored + eta * charge - discharge / eta
-        rest[t, owners] += (discharge - charge).astype(np.int64)
-    buy, sell = (
-        saved.community[f"grid_{way}_price_microeur_per_kwh"][:, None]
-        for way in ("import", "export")
-    )
-    change = np.zeros(n)
-    change[owners] = stored - start[owners]
-    return Alone(-(rest * np.where(rest < 0, buy, sell)).sum(axis=0), change)

@@ -14,13 +14,24 @@ import numpy as np
 
 from verification.energy import BUYER, P2P
 from verification.findings import BoolArray, Findings, IntArray, show
-from verification.folder import AGGREGATOR, INSTITUTIONS, MINT, REGULATOR, UTILITY, Saved, step_name
-from verification.read import UNKNOWN_WORD, WORDS
-from verification.scenario import MARKET_PRICE, inputs
+from verification.folder import (
+    AGGREGATOR,
+    BUY_PRICE,
+    INSTITUTIONS,
+    MARKET_PRICE,
+    MINT,
+    REGULATOR,
+    SELL_PRICE,
+    UTILITY,
+    Saved,
+    step_name,
+)
+from verification.scenario import inputs
+from verification.tables import UNKNOWN_WORD, WORDS
 from verification.told import is_amount
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
-EXACT = REASON["market_penalty"]  # the reasons before this one have one exact amount
+BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
 GRID_PRICE = {
     "utility_import": "grid_import_price_microeur_per_kwh",
     "utility_export": "grid_export_price_microeur_per_kwh",
@@ -187,10 +198,8 @@ def reward_dues(saved: Saved) -> Moves:
         if 0 <= block.timestep < saved.steps and 0 <= block.miner < miners
     ]
     step, miner = np.array(won, dtype=np.int64).reshape(-1, 2).T
-    mint, code = (
-        np.full_like(step, saved.place_of(MINT)),
-        np.full_like(step, REASON["block_reward"]),
-    )
+    mint = np.full_like(step, saved.place_of(MINT))
+    code = np.full_like(step, REASON["block_reward"])
     first_miner = len(saved.members) + len(INSTITUTIONS)
     return Moves(step, mint, first_miner + miner, code, np.full_like(step, reward))
 
@@ -202,7 +211,7 @@ def check_parts(saved: Saved, paid: Moves, findings: Findings) -> None:
     names, n = [f"{word} due" for word in WORDS["reason"]], len(saved.members)
     for i in np.flatnonzero(paid.nanoeur == 0).tolist():
         findings.add(paid.name_step(i), names[paid.reason[i]], "a payment of 0 nano-euro")
-    rest = paid.where((paid.reason >= EXACT) | is_exchange(saved, paid))
+    rest = paid.where(np.isin(paid.reason, BOUNDED) | is_exchange(saved, paid))
     _, first, parts = np.unique(keys(saved, rest), return_index=True, return_counts=True)
     due, trades = np.ones(len(first), np.int64), saved.trades
     spread = (rest.reason[first] == REASON["auction_spread"]) & (rest.payer[first] < n)
@@ -262,19 +271,16 @@ def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
     """
     exchange = paid.where(is_exchange(saved, paid))
     net = saved.per_step(saved.energy["market_bought_wh"] - saved.energy["market_sold_wh"])
-    low = saved.community["market_sell_price_microeur_per_kwh"]
-    high = saved.community["market_buy_price_microeur_per_kwh"]
+    low, high = saved.community[SELL_PRICE], saved.community[BUY_PRICE]
     if saved.settings.ours:
         low = high = saved.community[MARKET_PRICE]
-    for reason, wh in (
-        ("utility_import", np.maximum(net, 0)),
-        ("utility_export", np.maximum(-net, 0)),
-    ):
+    flows = {"utility_import": np.maximum(net, 0), "utility_export": np.maximum(-net, 0)}
+    for reason, wh in flows.items():
         moves, got = exchange.of(reason), np.zeros(saved.steps, np.int64)
         np.add.at(got, moves.step, moves.nanoeur)
         if inputs(saved, "prices"):  # one price for each direction, whatever the market is
             low = high = saved.community[GRID_PRICE[reason]]
-        price, rest = np.divmod(got, np.maximum(wh, 1))  # energy of all members: no product fits
+        price, rest = np.divmod(got, np.maximum(wh, 1))  # price * Wh of all may be beyond int64
         wrong = (wh > 0) & ((price < low) | (price > high) | (rest != 0))
         wrong[moves.step[wh[moves.step] == 0]] = True
         words = reason + ": {} nano-euro for {} Wh at {} to {} micro-euro per kWh"
@@ -297,14 +303,14 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     got, price = by_member(saved, moves, moves.payer), spread_price(saved)
     for t in range(saved.steps):
         mine = slice(t * n, t * n + n)
-        wh, euro, asked = bought[mine], got[mine], limit[mine]
+        wh, nanoeur, asked = bought[mine], got[mine], limit[mine]
         left_out = (saved.trading["role"][mine] == BUYER) & (wh == 0)
-        spread = euro.sum() // max(int(wh.sum()), 1)
+        spread = nanoeur.sum() // max(int(wh.sum()), 1)
         known = not wh.any() or bool(np.isin(price[t] + spread, asked[left_out]))
-        wrong = (euro != spread * wh) | ((wh > 0) & ((price[t] + spread > asked) | (not known)))
+        wrong = (nanoeur != spread * wh) | ((wh > 0) & ((price[t] + spread > asked) | (not known)))
         words = "{} nano-euro paid beyond the price for {} Wh, which no bid left out explains"
         place = partial(member_of_step, t)
-        findings.rows(wrong, "auction_spread due", place, words, euro, wh)
+        findings.rows(wrong, "auction_spread due", place, words, nanoeur, wh)
 
 
 def member_of_step(step: int, member: int) -> str:
@@ -389,7 +395,7 @@ def check_accounts(saved: Saved, paid: Moves, findings: Findings) -> None:
     change = np.zeros(saved.parties, np.int64)
     np.subtract.at(change, paid.payer, paid.nanoeur)
     np.add.at(change, paid.payee, paid.nanoeur)
-    needed = change != 0
+    needed = change != 0  # without ledger, mint and miners need none
     needed[: saved.parties if saved.chain else saved.place_of(MINT)] = True
     rows = np.bincount(place[place >= 0], minlength=saved.parties)
     wrong = (rows > 1) | (needed & (rows == 0))

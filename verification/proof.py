@@ -197,11 +197,8 @@ def _demand_link(before: dict[str, Any] | None, header: dict[str, Any]) -> None:
 
 def _demand_seal(header: dict[str, Any]) -> None:
     """A header has the hash that it says, and the work that its version demands."""
-    where, version, difficulty = (
-        f"block {header['height']}",
-        header["version"],
-        header["difficulty"],
-    )
+    where = f"block {header['height']}"
+    version, difficulty = header["version"], header["difficulty"]
     _demand(version in (1, 2), "version", f"{where} has version {version}")
     start = HEADER_START.pack(
         *(header[name] for name in HEADER_NUMBERS),

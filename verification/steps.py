@@ -1,4 +1,4 @@
-"""Figures of single steps beyond sums over members: the clock, residuals, prices, bans, and the log.
+"""Figures of single steps beyond sums over members: the clock, residuals, prices, penalties, and the log.
 
 Columns that a run need not have are read here, as texts: they can be judged only beside the numbers of
 other files.
@@ -13,17 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from verification.columns import BadField, unit_of, whole_units
+from verification.columns import BadField, whole_units
 from verification.energy import P2P
 from verification.findings import Findings, Unreadable, reason_of, show
-from verification.folder import Saved, community_columns, step_name
+from verification.folder import (
+    BUY_PRICE,
+    MARKET_PRICE,
+    SELL_PRICE,
+    Saved,
+    community_columns,
+    step_name,
+)
 from verification.read import Reader
-from verification.scenario import MARKET_PRICE, inputs, microeur, number
+from verification.scenario import inputs, microeur, number
+from verification.tables import unit_of
 from verification.told import close, shown
 
 SECONDS_PER_DAY = 86_400
 LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
-SELL_PRICE, BUY_PRICE = "market_sell_price_microeur_per_kwh", "market_buy_price_microeur_per_kwh"
 P2P_PRICE = "p2p_price_eur_per_kwh"
 OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")  # of community_summary.csv
 
@@ -96,7 +103,7 @@ def check_timestamps(saved: Saved, texts: Texts, findings: Findings) -> datetime
     return begin
 
 
-# ---------------------------------------------------------------------- residuals, prices, bans
+# ------------------------------------------------------------------ residuals, prices, penalties
 
 
 def check_residuals(saved: Saved, findings: Findings) -> None:

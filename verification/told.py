@@ -55,12 +55,12 @@ demanded with its value."""
 
 def check_promised(saved: Saved, findings: Findings) -> None:
     """What summary.json and each member of prosumers.json promise is there, and of its type."""
-    check_kinds(findings, "summary.json", "summary", saved.summary, SUMMARY)
+    check_types(findings, "summary.json", "summary", saved.summary, SUMMARY)
     for i, member in enumerate(saved.members):
-        check_kinds(findings, f"member {i}", "prosumers.json", member.told, MEMBER)
+        check_types(findings, f"member {i}", "prosumers.json", member.told, MEMBER)
 
 
-def check_kinds(
+def check_types(
     findings: Findings,
     where: str,
     rule: str,
