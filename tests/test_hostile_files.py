@@ -101,12 +101,12 @@ def spoilt(default_day: Path, tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-def bound_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
-
-
-def run(target: str, folder: Path) -> None:
+def run(target: str, folder: Path, most_memory: int = 2**32) -> None:
     """Runs the command of a target: one problem, about the file, and exit code 2."""
+
+    def bound_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (most_memory, most_memory))
+
     _, name, command = TARGETS[target]
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "main.py"), *command],
@@ -140,6 +140,29 @@ def test_a_gigabyte_is_refused_before_it_is_read(
 ) -> None:
     gigabyte(spoilt(target))
     run(target, tmp_path)
+
+
+LONG_NONSENSE = {
+    "list": b"[%s]",
+    "member": b'{"version": [%s]}',
+    "element": b'{"blocks": [[%s]], "headers": [[%s]]}',
+    "within an element": b'{"blocks": [{"transactions": [%s]}], "headers": [{"height": [%s]}]}',
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["proof of a trade", "check of a proof"])
+@pytest.mark.parametrize("kind", LONG_NONSENSE)
+def test_nonsense_does_not_fill_the_memory(
+    target: str, kind: str, spoilt: Callable, tmp_path: Path
+) -> None:
+    """A chain and a proof that read well, of 100 MB; as values of Python they would take 2 GB."""
+    shape, path = LONG_NONSENSE[kind], spoilt(target)
+    part = b"[]," * (100_000_000 // 3 // shape.count(b"%s")) + b"[]"
+    path.write_bytes(shape % ((part,) * shape.count(b"%s")))
+    if target == "proof of a trade":
+        (path.parent / "all_trades.csv").unlink()  # what bounds the chain, where it is there
+    run(target, tmp_path, most_memory=2**30)
 
 
 @pytest.fixture

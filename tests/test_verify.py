@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -479,3 +480,32 @@ def test_an_edited_block_of_the_default_day_is_named(own_day: Path) -> None:
     assert has(report, "tx_id", f"block {height}, trade {edited['trade_id']}"), told_by(report)
     assert has(report, "merkle root", f"block {height}")
     assert checker_says(own_day) == 1
+
+
+# ------------------------------------------------------------------- what another program may write
+
+
+def test_every_field_of_a_table_may_stand_in_quotation_marks(folder: Path) -> None:
+    for path in folder.glob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    assert verify(folder).ok
+
+
+def test_a_ban_may_have_another_reason(tmp_path: Path) -> None:
+    run = Folder()
+    for row in run.actions:
+        row["ban_reason"] = row["ban_reason"] and "too much market, says another regulator"
+    assert any(row["ban_reason"] for row in run.actions)
+    written = run.write(tmp_path)
+    assert verify(written).ok and checker_says(written) == 0
+
+
+@pytest.mark.parametrize("rate", [1e15, 1e99])
+def test_a_battery_may_be_as_strong_as_one_likes(rate: float, own_day: Path) -> None:
+    path = own_day / "params.json"
+    params = json.loads(path.read_text(encoding="utf-8")) | {"BATTERY_C_RATE": rate}
+    path.write_text(json.dumps(params), encoding="utf-8")
+    assert not any(finding.rule == "battery power" for finding in verify(own_day).findings)

@@ -155,6 +155,15 @@ def test_a_piece_ends_where_a_line_ends(size: int, monkeypatch: pytest.MonkeyPat
         list(columns.pieces(io.BytesIO(text + b"1,2")))
 
 
+def test_a_byte_that_is_no_text_is_named_by_its_place_in_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(columns, "PIECE_BYTES", 16)
+    text = b"".join(LINES * 3)
+    with pytest.raises(ValueError, match=f"byte {len(text) + 2} is not UTF-8"):
+        list(columns.pieces(io.BytesIO(text + b"1,\xff\n")))
+
+
 def test_a_line_without_end_is_not_read_to_the_end() -> None:
     file = io.BytesIO(b"1,2\n" + b"3" * 2**21)
     with pytest.raises(ValueError, match="a line has more than 65,536 bytes"):

@@ -41,7 +41,7 @@ def tiny_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stream_of(text: str | bytes) -> JsonStream:
     data = text.encode() if type(text) is str else text
-    return JsonStream(io.BytesIO(data))  # type: ignore[arg-type]
+    return JsonStream(io.BytesIO(data), 10**6)  # type: ignore[arg-type]
 
 
 def as_dicts(value: Any) -> Any:
@@ -128,12 +128,23 @@ def test_a_number_that_json_does_not_have_is_refused(number: str) -> None:
     assert "is not a number of JSON" in complaint('{"a": [1, ' + number + "]}")
 
 
-def test_other_bytes_than_utf_8_are_refused_and_a_byte_order_mark_is_named() -> None:
-    with pytest.raises(UnicodeDecodeError):
-        read(b'{"a": "\xff"}')
-    with pytest.raises(UnicodeDecodeError):
-        read(b'{"a": 1}\xc3')
+@pytest.mark.parametrize("before", range(12))
+def test_of_other_bytes_than_utf_8_the_place_is_named(before: int) -> None:
+    text = b'{"\xc3\xa9": "' + b"x" * before
+    for other in (b'\xff"}', b'\xc3"}', b"\xc3"):
+        with pytest.raises(ValueError, match=rf"byte {len(text)} is not UTF-8"):
+            read(text + other)
+
+
+def test_a_byte_order_mark_is_named() -> None:
     assert "byte order mark" in complaint("\ufeff{}")
+
+
+def test_a_value_beyond_its_size_is_not_read() -> None:
+    file = io.BytesIO(b'[1, [1, "' + b"x" * 500 + b'"], ' + b"[]," * 10_000 + b"[]]")
+    with pytest.raises(ValueError, match=r"a value of more than 40 characters: line 1 column 5 "):
+        list(JsonStream(file, 40).elements())
+    assert file.tell() < 60
 
 
 def test_memory_holds_an_element_and_not_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +177,7 @@ def test_a_value_larger_than_a_piece_is_begun_a_few_times_only(
 def test_behind_a_mistake_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "PIECE_BYTES", 2**10)
     file = io.BytesIO(b'{"a": [{"b" 1}, ' + b"1, " * 10_000 + b"]}")
-    stream = JsonStream(file)
+    stream = JsonStream(file, 10**6)
     with pytest.raises(ValueError, match=r"line 1 column 13 \(char 12\)"):
         next(stream.names())
         stream.value()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.findings import show
-from verification.json_stream import JsonStream, strict_object
+from verification.json_stream import as_dict, strict_object
 from verification.read import Reader
 from verification.transactions import (
     NAMES,
@@ -22,6 +22,7 @@ HEAD = {"version": int, "difficulty": int, "miners": int, "block_reward_eur": st
 NUMBERS = ("height", "timestep", "miner", "difficulty", "nonce", "hashes_tried")
 HASHES = ("previous_hash", "merkle_root", "block_hash")
 BLOCK = dict.fromkeys(NUMBERS, int) | dict.fromkeys(HASHES, str) | {"transactions": list}
+LARGEST_BLOCK = 2**24  # characters that a block may have, whatever its transactions
 BLOCKS_CSV = (
     "height,timestep,miner,transactions,nonce,hashes_tried,difficulty,block_hash,previous_hash,"
     "merkle_root"
@@ -74,11 +75,11 @@ class Chain:
 # ------------------------------------------------------------------------------------- reading
 
 
-def read_chain(reader: Reader, trades_bytes: int) -> Chain:
+def read_chain(reader: Reader, trades_bytes: int, block_size: int) -> Chain:
     """The chain of a folder; what is not in its shape goes to the reader's problems."""
     largest = largest_chain(trades_bytes)
-    head, blocks = read_blocks(reader, largest)
-    return Chain(head, blocks, read_table(reader, largest))
+    head, blocks = read_blocks(reader, largest, LARGEST_BLOCK + min(largest, 2**10 * block_size))
+    return Chain(head, blocks, read_rows(reader, largest))
 
 
 def largest_chain(trades_bytes: int) -> int:
@@ -90,45 +91,27 @@ def largest_chain(trades_bytes: int) -> int:
     return 2**22 + 16 * trades_bytes
 
 
-def read_blocks(reader: Reader, largest_bytes: int) -> tuple[dict[str, Any], list[Block]]:
+def read_blocks(
+    reader: Reader, largest_bytes: int, largest_block: int
+) -> tuple[dict[str, Any], list[Block]]:
     """blockchain.json: what stands beside the blocks, and the blocks, which are read one by one."""
-    name, head, blocks = "blockchain.json", dict[str, Any](), list[Block | None]()
-    if not reader.fits(name, largest_bytes):
+    blocks: list[Block | None] = []
+
+    def take(told: Any) -> bool:
+        blocks.append(read_block(reader, len(blocks), told))
+        return not reader.is_hopeless("blockchain.json")
+
+    head = reader.object("blockchain.json", largest_bytes, "blocks", largest_block, take)
+    if head is None:
         return {}, []
-    with reader.telling_json(name), (reader.folder / name).open("rb") as file:
-        stream = JsonStream(file)
-        if stream.next_character() != "{":
-            right_fields(reader, as_told(stream.value()), "the chain", HEAD)
-            return {}, []
-        for key in stream.names():
-            if key != "blocks" or stream.next_character() != "[":
-                head[key] = as_told(stream.value())
-                continue
-            head[key] = []
-            for height, told in enumerate(stream.elements()):
-                if reader.is_hopeless(name):
-                    return {}, []
-                blocks.append(read_block(reader, height, told))
-        stream.end()
-        return right_fields(reader, head, "the chain", HEAD), [block for block in blocks if block]
-    return {}, []
-
-
-def as_dict(value: Any) -> Any:
-    """A JSON object, which is read as a tuple of pairs, as a dict; anything else as it is."""
-    return strict_object(list(value)) if type(value) is tuple else value
-
-
-def as_told(value: Any) -> Any:
-    """The same of all that a value holds."""
-    if type(value) is tuple:
-        return {name: as_told(inner) for name, inner in as_dict(value).items()}
-    return list(map(as_told, value)) if type(value) is list else value
+    head = right_fields(reader, head, "the chain", HEAD)
+    return head, [block for block in blocks if block]
 
 
 def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
     """Those members of an object that have their type; a name too many is a finding."""
-    raw = as_dict(raw)
+    if type(raw) is tuple:
+        raw = strict_object(raw)
     if type(raw) is not dict:
         reader.problem("blockchain.json", f"{where} is {show(raw)}, should be an object")
         return {}
@@ -136,7 +119,7 @@ def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]
         reader.findings.add(where, "unknown key", f"{show(name)} has no meaning here")
     right = {name: raw[name] for name, kind in types.items() if type(raw.get(name)) is kind}
     for name in sorted(types.keys() - right.keys()):
-        found = show(as_told(raw[name])) if name in raw else "missing"
+        found = show(as_dict(raw[name])) if name in raw else "missing"
         should = f"should be of type {types[name].__name__}"
         reader.problem("blockchain.json", f"{where}: {name} is {found}, {should}")
     return right
@@ -165,7 +148,7 @@ def read_transactions(reader: Reader, height: int, raw: list[Any]) -> Transactio
     return transactions_of(told)
 
 
-def read_table(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:
+def read_rows(reader: Reader, largest_bytes: int) -> list[tuple[str, ...]]:
     """The promised columns of blocks.csv as texts: they are compared with the chain as they are."""
     rows: list[tuple[str, ...]] = []
     names = BLOCKS_CSV.split(",")

@@ -70,22 +70,27 @@ def is_hash_long(text: object) -> bool:
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
     """A file in pieces of whole lines of UTF-8, so that memory never holds all of its text."""
+    before = file.tell()
     while data := file.read(PIECE_BYTES):
         end = data.rfind(b"\n") + 1
         if len(data) - end > LONGEST_LINE:
             raise ValueError(f"a line has more than {LONGEST_LINE:,} bytes")
         if end == 0:
             raise ValueError("the last line does not end with a line feed")
-        yield checked(data[:end])
+        yield checked(data[:end], before)
         file.seek(end - len(data), os.SEEK_CUR)
+        before += end
 
 
-def checked(lines: bytes) -> bytes:
-    """These lines, if they are UTF-8 and end as lines here do."""
+def checked(lines: bytes, before: int = 0) -> bytes:
+    """These lines, if they are UTF-8 and end as lines here do; so many bytes stand before them."""
     if b"\r" in lines:
         raise ValueError("a line ends with a carriage return, only a line feed is allowed")
     if not lines.isascii():
-        lines.decode("utf-8")
+        try:
+            lines.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"byte {before + error.start:,} is not UTF-8") from None
     return lines
 
 

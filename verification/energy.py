@@ -234,7 +234,7 @@ def check_bans(saved: Saved, findings: Findings) -> None:
     words = "{} steps left, reason given: {}"
     findings.rows(wrong, "ban reason", name, words, left, reason != 0)
     words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
-    findings.rows(reason < 0, "ban reason", name, words)
+    findings.rows((reason < 0) & saved.settings.ours, "ban reason", name, words)
     earlier = np.concatenate([reason[:n], reason])[: len(reason)]
     wrong = (before > 0) & (reason != earlier) & (np.minimum(reason, earlier) >= 0)
     words = "reason '{}' while the ban for '{}' lasts"

@@ -6,6 +6,7 @@ what each of them promises, and how large it can be.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -209,12 +210,12 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     parties = len(members) + len(INSTITUTIONS) + settings.chain.miners
     accounts = table("accounts.csv", ACCOUNTS, 16, parties)
     tell("reading", 0.8)
-    summary = Fields(reader, "summary.json", "", reader.json("summary.json", 2**24))
-    Fields(reader, "timing.json", "", reader.json("timing.json", 2**24))
-    log = read_log(reader)
+    summary = Fields(reader, "summary.json", "", reader.json("summary.json", SLACK_BYTES))
+    Fields(reader, "timing.json", "", reader.json("timing.json", SLACK_BYTES))
+    log = read_log(reader, SLACK_ROWS + 2 * steps)
     chain = None
     if settings.consensus != "none":
-        chain = read_chain(reader, reader.size("all_trades.csv"))
+        chain = read_chain(reader, reader.size("all_trades.csv"), settings.chain.block_size)
     check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
     reader.raise_problems()
 
@@ -273,7 +274,7 @@ def check_sizes(
 
 def read_settings(reader: Reader) -> Settings:
     """The settings that the laws refer to; the chain is bound to the bytes of the file."""
-    data = reader.content("params.json", 2**24)
+    data = reader.content("params.json", SLACK_BYTES)
     raw = None if data is None else reader.parsed("params.json", data)
     ask = Fields(reader, "params.json", "", raw)
     consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
@@ -286,14 +287,14 @@ def read_settings(reader: Reader) -> Settings:
         miners=miners,
         difficulty=0 if consensus == "pos" else difficulty,
         reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
-        block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**32),
+        block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
         weights=ask.wholes("MINER_HASH_POWER", low=1, usual=miners, length=miners),
         stakes=ask.wholes("VALIDATOR_STAKES", low=0, usual=miners) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
     )
     return Settings(
         consensus=consensus,
-        seed=ask.whole("SEED", 0, 2**64),
+        seed=ask.whole("SEED", 0, 2**128),
         time_steps=ask.whole("TIME_STEPS", 0, 10**9),
         trade_cap_wh=math.ceil(cap_wh - 1e-6),  # a fraction of a Wh may be rounded up
         efficiency=math.sqrt(ask.number("BATTERY_EFFICIENCY", 1e-6, 1)),
@@ -308,12 +309,8 @@ def read_settings(reader: Reader) -> Settings:
 
 def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
     """Who takes part; where the list is unusable one stand-in, so that reading can go on."""
-    raw = reader.json("prosumers.json", largest_bytes)
-    if raw is not None and (type(raw) is not list or not raw):
-        reader.problem("prosumers.json", f"is {show(raw)}, should be a list of members")
-        raw = None
-    members = []
-    for i, told in enumerate(raw or []):
+    members, known = [], reader.counts["prosumers.json"]
+    for i, told in enumerate(reader.elements("prosumers.json", largest_bytes)):
         if reader.is_hopeless("prosumers.json"):
             break
         ask = Fields(reader, "prosumers.json", f"member {i}: ", told)
@@ -323,18 +320,19 @@ def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
         kind = ask.word("kind", ("prosumer", "consumer", "storage"))
         capacity = ask.number("battery_capacity_kwh", 0, 1e9)
         members.append(Member(kind, capacity, ask.number("initial_level_kwh", -1e9, 1e9), ask.raw))
+    if not members and reader.counts["prosumers.json"] == known:
+        reader.problem("prosumers.json", "is [], should be a list of members")
     return members or [Member("prosumer", 0.0, 0.0, {})]
 
 
-def read_log(reader: Reader) -> list[Any]:
-    """simulation_log.json; a step takes less than 64 times the bytes of its row in the summary."""
-    largest = SLACK_BYTES + 64 * reader.size("community_summary.csv")
-    log = reader.json("simulation_log.json", largest)
-    if type(log) is list:
-        return log
-    if log is not None:
-        reader.problem("simulation_log.json", f"is {show(log)}, should be a list of steps")
-    return []
+def read_log(reader: Reader, most_steps: int) -> list[Any]:
+    """simulation_log.json; a step takes less than 16 times the bytes of its row in the summary."""
+    largest = SLACK_BYTES + 16 * reader.size("community_summary.csv")
+    log = list(itertools.islice(reader.elements("simulation_log.json", largest), most_steps + 1))
+    if len(log) > most_steps:
+        words = f"has more than {most_steps:,} steps, so many cannot belong here"
+        reader.problem("simulation_log.json", words)
+    return log
 
 
 def by_step(name: str, table: Table, steps: int, members: int, findings: Findings) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 from verification.findings import Findings, show
 from verification.folder import Member, Saved
 from verification.scenario import all_numbers, inputs, number, numbers
+from verification.tables import LARGEST
 from verification.told import close
 
 KWH_TOLERANCE = 1e-6  # capacities are told with 6 decimals
@@ -54,7 +55,7 @@ def check_battery_power(saved: Saved, findings: Findings) -> None:
         return
     c_rate, hours = told
     most = np.array([member.capacity_kwh * c_rate * hours * 1000 for member in saved.members])
-    most = np.tile(np.ceil(most - 1e-6).astype(np.int64), saved.steps)
+    most = np.tile(np.minimum(np.ceil(most - 1e-6), LARGEST).astype(np.int64), saved.steps)
     for flow in ("battery_charge_wh", "battery_discharge_wh"):
         wh, words = saved.energy[flow], f"{flow} is {{}}, at most {{}} at BATTERY_C_RATE"
         findings.rows(wh > most, "battery power", saved.row_name, words, wh, most)

@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from verification.findings import show
@@ -24,12 +24,19 @@ OPEN_STRING = "Unterminated string"
 WHITE_SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def strict_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object as a dict; ValueError for two equal names."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise twice(next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1))
     return result
+
+
+def as_dict(value: Any) -> Any:
+    """A value whose objects are tuples of pairs, with dicts instead."""
+    if type(value) is tuple:
+        return strict_object([(name, as_dict(inner)) for name, inner in value])
+    return list(map(as_dict, value)) if type(value) is list else value
 
 
 def twice(name: str) -> ValueError:
@@ -43,12 +50,14 @@ def no_constant(word: str) -> None:
 class JsonStream:
     """Stands somewhere in a JSON text and reads on from there; ValueError where it is no JSON."""
 
-    def __init__(self, file: BinaryIO):
-        self.file = file
+    def __init__(self, file: BinaryIO, largest_value: int):
+        """A value of more characters than that is refused, so that nonsense does not fill the memory."""
+        self.file, self.largest_value = file, largest_value
         self.decoder = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=no_constant)
-        self.decode = codecs.getincrementaldecoder("utf-8")().decode
+        self.decoder_of_bytes = codecs.getincrementaldecoder("utf-8")()
         self.text, self.at, self.ended = "", 0, False
         self.lines, self.characters, self.in_line = 0, 0, 0  # before this text
+        self.bytes = 0  # read so far
 
     def value(self) -> Any:
         """The value that begins here; an object is a tuple of pairs, since a list of pairs can be JSON."""
@@ -58,6 +67,9 @@ class JsonStream:
                 value, end = self.decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 cut = error.pos + LONGEST_WORD > len(self.text) or error.msg.startswith(OPEN_STRING)
+                if cut and len(self.text) - self.at > self.largest_value:
+                    what = f"a value of more than {self.largest_value:,} characters"
+                    raise self.mistake(what) from None
                 if not (cut and self.more()):
                     raise self.mistake(error.msg, error.pos) from None
             else:
@@ -120,17 +132,27 @@ class JsonStream:
         return found
 
     def more(self) -> bool:
-        """Reads on, at least as much as is left to be read, and drops what has been; False at the end."""
+        """Reads on, as much again as stands here unread, and drops what was read; False at the end."""
         if self.ended:
             return False
-        data = self.file.read(max(PIECE_BYTES, len(self.text) - self.at))
+        there = len(self.text) - self.at
+        data = self.file.read(max(PIECE_BYTES, min(there, self.largest_value - there)))
         self.ended = not data
         self.lines += self.text.count("\n", 0, self.at)
         self.characters += self.at
         feed = self.text.rfind("\n", 0, self.at)
         self.in_line = self.in_line + self.at if feed < 0 else self.at - feed - 1
-        self.text, self.at = self.text[self.at :] + self.decode(data, self.ended), 0
+        self.text, self.at = self.text[self.at :] + self.decoded(data), 0
         return True
+
+    def decoded(self, data: bytes) -> str:
+        """The text of these bytes; ValueError with the place in the file of one that is none."""
+        before = self.bytes - len(self.decoder_of_bytes.getstate()[0])
+        self.bytes += len(data)
+        try:
+            return self.decoder_of_bytes.decode(data, self.ended)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"byte {before + error.start:,} is not UTF-8") from None
 
     def mistake(self, what: str, place: int | None = None) -> ValueError:
         """An error with its place in the whole text."""

@@ -12,15 +12,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from verification.blocks import Block, largest_chain, read_blocks
+from verification.blocks import LARGEST_BLOCK, Block, largest_chain, read_blocks
 from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
 from verification.findings import Findings, Unreadable, show
+from verification.json_stream import as_dict
 from verification.read import Reader
 from verification.transactions import NAMES, RECORD, TRADE_KINDS
 
 FORMAT = "proof of a trade, 1"
 MOST_HEADERS = 2**18
+LARGEST_HEADER = 2**16  # characters, however much space stands between them
 LARGEST_BYTES = 512 * MOST_HEADERS  # a header takes less, with every number at its longest
+NO_HEADERS = "its headers are not those of blocks"
 LARGEST_LONE_CHAIN = 2**28  # bytes of a blockchain.json that has no all_trades.csv beside it
 MOST_ZEROS = 64  # hexadecimal digits of a hash
 AGGREGATOR = -1
@@ -74,7 +77,8 @@ def _read_chain(folder: Path) -> tuple[int, list[Block]]:
         raise Unreadable([f"{show(str(folder))}: no such folder"])
     trades_bytes = reader.size("all_trades.csv")
     largest = largest_chain(trades_bytes) if trades_bytes else LARGEST_LONE_CHAIN
-    head, blocks = read_blocks(reader, largest)
+    largest_block = min(largest, LARGEST_BLOCK + 16 * trades_bytes)
+    head, blocks = read_blocks(reader, largest, largest_block)
     reader.raise_problems()
     return head["version"], blocks
 
@@ -119,9 +123,19 @@ def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def check_proof(path: Path, tip: str | None = None) -> dict[str, Any]:
     """What the proof shows, after every step has passed; raises Refuted, or Unreadable for the file."""
-    reader = Reader(Path(), Findings())
-    proof = reader.json(str(path), LARGEST_BYTES)
+    reader, headers = Reader(Path(), Findings()), list[Any]()
+
+    def take(header: Any) -> bool:
+        headers.append(as_dict(header))
+        return _is_header(headers[-1]) and len(headers) <= MOST_HEADERS
+
+    proof = reader.object(str(path), LARGEST_BYTES, "headers", LARGEST_HEADER, take)
     reader.raise_problems()
+    if proof is None:
+        many = f"more headers than the {MOST_HEADERS:,} that a proof can have"
+        raise Unreadable([f"{path}: {many if _is_header(headers[-1]) else NO_HEADERS}"])
+    if proof.get("headers") == []:
+        proof["headers"] = headers
     _demand_form(str(path), proof)
     return _demand_steps(proof, tip)
 
@@ -232,8 +246,8 @@ def _demand_form(where: str, proof: Any) -> None:
     if type(record) is not dict or set(record) != set(RECORD_KEYS) or not _packs(record):
         problems.append(f"{where}: its record is not that of a trade")
     if type(headers) is not list or not headers or not all(map(_is_header, headers)):
-        problems.append(f"{where}: its headers are not those of blocks")
-    elif len(headers) > MOST_HEADERS:
+        problems.append(f"{where}: {NO_HEADERS}")
+    elif len(headers) > MOST_HEADERS:  # of a proof about to be made
         problems.append(f"{where}: {len(headers):,} headers, a proof has at most {MOST_HEADERS:,}")
     if type(nodes) is not list or not all(map(_is_hash, nodes)):
         problems.append(f"{where}: its audit_path is not a list of hashes")

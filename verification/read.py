@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,11 +20,14 @@ from verification.columns import (
     pieces,
     places,
 )
-from verification.findings import Findings, Unreadable, reason_of
-from verification.json_stream import no_constant, strict_object
+from verification.findings import Findings, Unreadable, reason_of, show
+from verification.json_stream import JsonStream, as_dict, no_constant, strict_object
 
 TOLD_PER_FILE = 20  # problems of one file told in words
 MOST_PER_FILE = 1_000  # after so many a file is not read further
+LARGEST_VALUE = 2**20  # characters of one value in a JSON file
+MOST_NAMES = 1_000  # in the object of a JSON file that is read name by name
+BEGINNINGS = '{["-0123456789tfn'  # of a value of JSON
 LARGEST_FLOAT = 1e100  # sums and products of a few such numbers are finite
 
 
@@ -122,6 +125,60 @@ class Reader:
             return value
         return None
 
+    def elements(self, name: str, largest_bytes: int) -> Iterator[Any]:
+        """What stands in the list of a JSON file, one after the other, as far as it can be read."""
+        if not self.fits(name, largest_bytes):
+            return
+        with self.telling_json(name), (self.folder / name).open("rb") as file:
+            stream = JsonStream(file, LARGEST_VALUE)
+            if self.begins(name, stream, "["):
+                yield from map(as_dict, stream.elements())
+                stream.end()
+
+    def object(
+        self,
+        name: str,
+        largest_bytes: int,
+        long: str,
+        largest_element: int,
+        take: Callable[[Any], bool],
+    ) -> dict[str, Any] | None:
+        """The object of a JSON file, None where it cannot be read, or not to its end.
+
+        The elements of its list `long`, which comes back empty, go to `take` one by one, objects as
+        tuples of pairs; nothing is read further once `take` says False.
+        """
+        result = dict[str, Any]()
+        if not self.fits(name, largest_bytes):
+            return None
+        with self.telling_json(name), (self.folder / name).open("rb") as file:
+            stream = JsonStream(file, LARGEST_VALUE)
+            if not self.begins(name, stream, "{"):
+                return None
+            for key in stream.names():
+                if len(result) > MOST_NAMES:
+                    raise ValueError(f"more than {MOST_NAMES:,} names in an object")
+                if key != long or stream.next_character() != "[":
+                    result[key] = as_dict(stream.value())
+                    continue
+                result[key], stream.largest_value = [], largest_element
+                if not all(map(take, stream.elements())):
+                    return None
+                stream.largest_value = LARGEST_VALUE
+            stream.end()
+            return result
+        return None
+
+    def begins(self, name: str, stream: JsonStream, bracket: str) -> bool:
+        """Whether the text begins with this bracket; another value is a problem, and is not read."""
+        found = stream.next_character()
+        if not found or found not in BEGINNINGS:
+            stream.value()  # says what is wrong with it
+        if found != bracket:
+            kind = "an object" if bracket == "{" else "a list"
+            self.problem(name, f"begins with {show(found)}, should be {kind}")
+        return found == bracket
+
     @contextmanager
     def telling_json(self, name: str) -> Iterator[None]:
         """Makes a problem of what ends the reading of a JSON file."""
@@ -158,7 +215,7 @@ class Reader:
             header = checked(file.readline(LONGEST_LINE)).decode()
             if not header.endswith("\n"):
                 raise ValueError("the header does not end with a line feed")
-            names = header[:-1].split(",")
+            names = next(csv.reader([header[:-1]], strict=True), [""])
             place = places(names, wanted, optional)
             for lines in pieces(file):
                 piece = Piece(lines, len(names), place, rows + 2)
