@@ -7,6 +7,7 @@ the numbers that JSON does not have, as NaN.
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import re
 from collections import Counter
@@ -56,8 +57,7 @@ class JsonStream:
         self.decoder = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=no_constant)
         self.decoder_of_bytes = codecs.getincrementaldecoder("utf-8")()
         self.text, self.at, self.ended = "", 0, False
-        self.lines, self.characters, self.in_line = 0, 0, 0  # before this text
-        self.bytes = 0  # read so far
+        self.characters, self.bytes = 0, 0  # before this text, read so far
 
     def value(self) -> Any:
         """The value that begins here; an object is a tuple of pairs, since a list of pairs can be JSON."""
@@ -138,10 +138,7 @@ class JsonStream:
         there = len(self.text) - self.at
         data = self.file.read(max(PIECE_BYTES, min(there, self.largest_value - there)))
         self.ended = not data
-        self.lines += self.text.count("\n", 0, self.at)
         self.characters += self.at
-        feed = self.text.rfind("\n", 0, self.at)
-        self.in_line = self.in_line + self.at if feed < 0 else self.at - feed - 1
         self.text, self.at = self.text[self.at :] + self.decoded(data), 0
         return True
 
@@ -155,12 +152,21 @@ class JsonStream:
             raise ValueError(f"byte {before + error.start:,} is not UTF-8") from None
 
     def mistake(self, what: str, place: int | None = None) -> ValueError:
-        """An error with its place in the whole text."""
-        place = self.at if place is None else place
-        if self.text.startswith("\ufeff") and self.characters == place == 0:
+        """An error with its place, which is one in this text, in the whole text."""
+        place = self.characters + (self.at if place is None else place)
+        if place == 0 and self.text.startswith("\ufeff"):
             what = "Unexpected byte order mark"
-        feed = self.text.rfind("\n", 0, place)
-        column = self.in_line + place if feed < 0 else place - feed - 1
-        line = self.lines + self.text.count("\n", 0, place) + 1
-        where = f"line {line} column {column + 1} (char {self.characters + place})"
-        return ValueError(f"{what}: {where}")
+        line, column = self.line_and_column(place)
+        return ValueError(f"{what}: line {line} column {column} (char {place})")
+
+    def line_and_column(self, place: int) -> tuple[int, int]:
+        """Where a character stands; lines are counted only now, since it takes a while."""
+        self.file.seek(0)
+        text = io.TextIOWrapper(self.file, encoding="utf-8", errors="replace", newline="")
+        line, column = 1, 1
+        while part := text.read(min(place, PIECE_BYTES)):
+            line += part.count("\n")
+            column = len(part) - part.rfind("\n") + (column - 1) * ("\n" not in part)
+            place -= len(part)
+        text.detach()
+        return line, column
