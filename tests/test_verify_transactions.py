@@ -47,6 +47,13 @@ def test_plain_ones_are_read_all_at_once(told: list[Transaction]) -> None:
     assert found == transactions_of(told)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PLAIN, min_size=1, max_size=5), st.permutations(range(len(NAMES))))
+def test_members_may_stand_in_another_order(told: list[Transaction], order: list[int]) -> None:
+    objects = [tuple(as_read(tx)[place] for place in order) for tx in told]
+    assert plain_transactions(objects) == transactions_of(told)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ANY, min_size=1, max_size=12))
 def test_odd_ones_keep_what_they_say(told: list[Transaction]) -> None:
@@ -71,7 +78,7 @@ ONE = as_read(Transaction(HASH, 1, 0, 0, 1, 2, 3, 4))
     [
         [list(map(list, ONE))],  # a list of lists is no object
         [ONE[:7], (*ONE[7:], *ONE)],  # one lacks what the next has too many
-        [ONE[::-1]],
+        [ONE, ONE[::-1]],  # each has another order
         [(*ONE, ONE[0])],
         [ONE, 0],
         [ONE, "tx"],
@@ -83,7 +90,7 @@ ONE = as_read(Transaction(HASH, 1, 0, 0, 1, 2, 3, 4))
         [(*ONE[:7], ("price", 4))],
     ],
 )
-def test_what_is_no_transaction_in_its_order_is_left_to_the_slow_reading(told: list[Any]) -> None:
+def test_what_is_no_plain_transaction_is_left_to_the_slow_reading(told: list[Any]) -> None:
     assert plain_transactions(told) is None
 
 

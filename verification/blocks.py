@@ -136,15 +136,13 @@ def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
 
 
 def read_transactions(reader: Reader, height: int, raw: list[Any]) -> Transactions:
-    """Transactions of which one is odd: with members in another order, or not what they should be."""
+    """Transactions of which one is odd, or not what it should be."""
     types, told = dict(zip(NAMES, TYPES, strict=True)), list[Transaction]()
     for i, tx in enumerate(raw):
         if reader.is_hopeless("blockchain.json"):
             break
         fields = right_fields(reader, tx, f"block {height}, transaction {i}", types)
-        told.append(
-            Transaction._make(map(fields.get, NAMES))
-        )  # None, a problem already, where one lacks
+        told.append(Transaction._make(map(fields.get, NAMES)))  # None where a problem is told
     return transactions_of(told)
 
 

@@ -152,11 +152,14 @@ def plain_transactions(told: Sequence[Any]) -> Transactions | None:
     if set(map(type, told)) != {tuple} or set(map(len, told)) != {len(NAMES)}:
         return None
     names, values = zip(*itertools.chain.from_iterable(told), strict=True)
-    types = tuple(map(type, values))
-    if names != NAMES * len(told) or types != TYPES * len(told):
+    order = names[: len(NAMES)]
+    if set(order) != set(NAMES) or names != order * len(told):
         return None
-    tx_ids, *numbers = (values[column :: len(NAMES)] for column in range(len(NAMES)))
-    if set(map(len, tx_ids)) != {HASH_LETTERS}:
+    columns = {name: values[place :: len(NAMES)] for place, name in enumerate(order)}
+    tx_ids, *numbers = (columns[name] for name in NAMES)
+    if set(map(type, tx_ids)) != {str} or set(map(len, tx_ids)) != {HASH_LETTERS}:
+        return None
+    if set(map(type, itertools.chain(*numbers))) != {int}:  # neither True nor 1.0
         return None
     try:
         records = b"".join(map(RECORD.pack, *numbers))
