@@ -115,6 +115,8 @@ def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]
     if type(raw) is not dict:
         reader.problem("blockchain.json", f"{where} is {show(raw)}, should be an object")
         return {}
+    if raw.keys() == types.keys() and [type(raw[name]) for name in types] == [*types.values()]:
+        return raw  # as nearly always
     for name in sorted(raw.keys() - types.keys()):
         reader.findings.add(where, "unknown key", f"{show(name)} has no meaning here")
     right = {name: raw[name] for name, kind in types.items() if type(raw.get(name)) is kind}

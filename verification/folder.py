@@ -268,7 +268,7 @@ def check_sizes(
     steps = max(community_rows, energy_rows // members)
     if (members + len(INSTITUTIONS) + settings.chain.miners) ** 2 * steps * 10 > MOST_NANOEUR:
         reader.problem("params.json", f"{settings.chain.miners} miners are too many to be real")
-    if np.abs(transfers["amount_nanoeur"].astype(np.float64)).sum() > MOST_NANOEUR:
+    if np.abs(transfers["amount_nanoeur"]).sum(dtype=np.float64) > MOST_NANOEUR:
         reader.problem("transfers.csv", f"moves more than {MOST_NANOEUR // 10**9:,} EUR")
 
 
