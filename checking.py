@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def verify_command(arguments: list[str]) -> int:
                 options.folder,
                 tip=tip,
                 race=options.race,
-                progress=lambda what, share: advance(what, round(share * 100), 100),
+                progress=_of_a_hundred(advance),
             )
     except verification.Unreadable as error:
         raise InputError(list(error.problems)) from None
@@ -84,16 +85,27 @@ def proof_command(arguments: list[str]) -> int:
     from verification import Unreadable, proof
 
     try:
-        if options.check is not None:
-            _tell(proof.check_proof(options.check, tip), tip)
-        else:
-            _write(proof.make_proof(options.folder, options.trade, tip), options.output)
+        with progress(quiet=False) as advance:
+            tell = _of_a_hundred(advance)
+            if options.check is not None:
+                shown = proof.check_proof(options.check, tip, tell)
+            else:
+                made = proof.make_proof(options.folder, options.trade, tip, tell)
     except proof.Refuted as error:
         print(f"REFUTED at {error.step}: {error.detail}")
         return EXIT_WRONG
     except Unreadable as error:
         raise InputError(list(error.problems)) from None
+    if options.check is not None:
+        _tell(shown, tip)
+    else:
+        _write(made, options.output)
     return 0
+
+
+def _of_a_hundred(advance: Callable[[str, int, int], None]) -> Callable[[str, float], None]:
+    """Moves a progress bar by shares."""
+    return lambda phase, share: advance(phase, round(share * 100), 100)
 
 
 def _demanded_tip(text: str | None) -> str | None:

@@ -366,3 +366,12 @@ def test_a_proof_takes_only_the_place_of_a_proof(
         assert main.main(["proof", str(default_day), trade, "-o", str(path)]) == 0
     assert main.main(["proof", "--check", str(path)]) == 0
     assert "trade 18" in capsys.readouterr().out
+
+
+def test_the_share_that_is_read_is_told(default_day: Path) -> None:
+    """A chain of ten thousand blocks takes two seconds; the bar moves with its bytes."""
+    told: list[tuple[str, float]] = []
+    proof.make_proof(default_day, 17, progress=lambda phase, share: told.append((phase, share)))
+    assert told and {phase for phase, _ in told} == {"reading"}
+    shares = [share for _, share in told]
+    assert shares == sorted(shares) and 0 < shares[-1] <= 1

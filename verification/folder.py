@@ -180,7 +180,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     A table with far too many rows is not read further: so many findings would help nobody.
     """
     tell("reading", 0.0)
-    reader = Reader(folder, findings)
+    reader = Reader(folder, findings, lambda share: tell("reading", 0.8 + 0.2 * share))
     if not reader.is_folder():
         raise Unreadable([f"{show(str(folder))}: no such folder"])
     size = reader.size("prosumer_energy.csv") or SLACK_BYTES

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from verification.blocks import LARGEST_BLOCK, Block, largest_chain, read_blocks
 from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
-from verification.findings import Findings, Unreadable, show
+from verification.findings import Findings, Progress, Unreadable, show
 from verification.json_stream import as_dict
 from verification.read import Reader
 from verification.transactions import NAMES, RECORD, TRADE_KINDS
@@ -45,13 +46,16 @@ class Refuted(Exception):
 # ---------------------------------------------------------------- make
 
 
-def make_proof(folder: Path, trade_id: int, tip: str | None = None) -> dict[str, Any]:
+def make_proof(
+    folder: Path, trade_id: int, tip: str | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """The proof for one trade of a saved folder; raises Refuted where it would not pass its check, and
     where the chain is empty.
 
-    Unreadable where the chain does not read as one, or has no such trade.
+    Unreadable where the chain does not read as one, or has no such trade. `progress` is told what is
+    being done and which share of it.
     """
-    version, blocks = _read_chain(Path(folder))
+    version, blocks = _read_chain(Path(folder), progress or (lambda phase, share: None))
     _demand(bool(blocks), "chain", "has no blocks")
     found = [
         (height, leaf)
@@ -70,9 +74,9 @@ def make_proof(folder: Path, trade_id: int, tip: str | None = None) -> dict[str,
     return proof
 
 
-def _read_chain(folder: Path) -> tuple[int, list[Block]]:
+def _read_chain(folder: Path, progress: Progress) -> tuple[int, list[Block]]:
     """The version of a folder's chain and its blocks, read as strictly as verify reads them."""
-    reader = Reader(folder, Findings())
+    reader = Reader(folder, Findings(), partial(progress, "reading"))
     if not reader.is_folder():
         raise Unreadable([f"{show(str(folder))}: no such folder"])
     trades_bytes = reader.size("all_trades.csv")
@@ -121,9 +125,12 @@ def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 # ---------------------------------------------------------------- check
 
 
-def check_proof(path: Path, tip: str | None = None) -> dict[str, Any]:
+def check_proof(
+    path: Path, tip: str | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """What the proof shows, after every step has passed; raises Refuted, or Unreadable for the file."""
-    reader, headers = Reader(Path(), Findings()), list[Any]()
+    tell = progress or (lambda phase, share: None)
+    reader, headers = Reader(Path(), Findings(), partial(tell, "reading")), list[Any]()
 
     def take(header: Any) -> bool:
         headers.append(as_dict(header))

@@ -37,8 +37,11 @@ LARGEST_FLOAT = 1e100  # sums and products of a few such numbers are finite
 class Reader:
     """Reads the files of one folder; what cannot be read is gathered in `problems`, in words."""
 
-    def __init__(self, folder: Path, findings: Findings) -> None:
-        self.folder, self.findings = folder, findings
+    def __init__(
+        self, folder: Path, findings: Findings, tell: Callable[[float], None] = lambda share: None
+    ) -> None:
+        """`tell` is told which share of a long file is read."""
+        self.folder, self.findings, self.tell = folder, findings, tell
         self.problems: list[str] = []
         self.counts: Counter[str] = Counter()  # problems of each file
 
@@ -162,8 +165,11 @@ class Reader:
                     result[key] = as_dict(stream.value())
                     continue
                 result[key], stream.largest_value = [], largest_element
-                if not all(map(take, stream.elements())):
-                    return None
+                for number, element in enumerate(stream.elements()):
+                    if number % 256 == 0:
+                        self.tell(stream.bytes / self.size(name))
+                    if not take(element):
+                        return None
                 stream.largest_value = LARGEST_VALUE
             stream.end()
             return result
