@@ -221,10 +221,11 @@ def test_problems_of_all_files_are_told_together_and_not_endlessly(folder: Path)
     ("name", "text"),
     [
         ("prosumers.json", "[" + "{}," * 300_000 + "0]"),
+        ("prosumers.json", "[" + "null," * 300_000 + "null]"),
         ("blockchain.json", '{"blocks": [' + "{}," * 300_000 + "0]}"),
         ("blockchain.json", '{"blocks": [{"transactions": [' + "0," * 300_000 + "0]}]}"),
     ],
-    ids=["members", "blocks", "transactions"],
+    ids=["members", "no members", "blocks", "transactions"],
 )
 def test_what_is_wrong_from_end_to_end_is_not_read_to_the_end(
     name: str, text: str, folder: Path

@@ -131,6 +131,14 @@ def test_money_of_a_member_is_told_to_the_nano_euro(name: str, files: Files) -> 
     assert has(verify(files.folder), "prosumers.json", "member 7", f"{name} is ")
 
 
+@pytest.mark.parametrize("value", [None, "1.0", 1e300, True])
+@pytest.mark.parametrize("name", ["alone_eur", "stored_change_alone_kwh"])
+def test_a_bill_alone_is_a_number(name: str, value: object, files: Files) -> None:
+    """Else nothing would hold the sum of all bills, beside a file of members."""
+    files.json("prosumers.json", lambda members: members[7].update({name: value}))
+    assert has(verify(files.folder), "prosumers.json", "member 7", f"{name} is ")
+
+
 @pytest.mark.parametrize("text", ["type 9", "type 2", "nonsense", ""])
 def test_a_home_has_one_type_in_all_files(text: str, files: Files) -> None:
     """In one step of one home; what it is called elsewhere is another type."""

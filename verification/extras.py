@@ -13,9 +13,10 @@ from verification.folder import AGGREGATOR, MARKET_PRICE, MINT, UTILITY, Saved
 from verification.read import is_number
 from verification.steps import step_seconds
 from verification.tables import WORDS
-from verification.told import SUMMARY, Nanoeur, check_figure
+from verification.told import SUMMARY, Nanoeur, check_figure, shown
 
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
+ALONE = ("alone_eur", "stored_change_alone_kwh")  # what our own runs tell of each member
 TOLERANCE = {"_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
 
 
@@ -27,6 +28,11 @@ def check_extras(saved: Saved, findings: Findings) -> None:
     for name, due in summary_extras(saved).items():
         if name in told:
             check_figure(findings, where, rule, told, name, due, tolerance_of(name))
+    for part in ALONE:
+        for i, member in enumerate(saved.members):
+            if not is_number(member.told.get(part)):
+                words = f"{part} is {shown(member.told, part)}, should be a number"
+                findings.add(f"member {i}", "prosumers.json", words)
     without = alone(saved)
     for name, (value, tolerance) in comparisons(saved, without).items():
         if name in told or name in SUMMARY:

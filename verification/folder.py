@@ -313,8 +313,11 @@ def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
     for i, told in enumerate(reader.elements("prosumers.json", largest_bytes)):
         if reader.is_hopeless("prosumers.json"):
             break
+        if type(told) is not dict:
+            reader.problem("prosumers.json", f"member {i} is {show(told)}, should be an object")
+            continue
         ask = Fields(reader, "prosumers.json", f"member {i}: ", told)
-        if ask.given and ask.whole("prosumer_id", 0, 2**31 - 1) != i:
+        if ask.whole("prosumer_id", 0, 2**31 - 1) != i:
             detail = f"prosumer_id is {show(ask.raw.get('prosumer_id'))}, expected {i}"
             reader.findings.add(f"member {i}", "member ids", detail)
         kind = ask.word("kind", ("prosumer", "consumer", "storage"))

@@ -23,7 +23,7 @@ from verification.transactions import NAMES, RECORD, TRADE_KINDS
 FORMAT = "proof of a trade, 1"
 MOST_HEADERS = 2**18
 LARGEST_HEADER = 2**16  # characters, however much space stands between them
-LARGEST_BYTES = 512 * MOST_HEADERS  # a header takes less, with every number at its longest
+LARGEST_BYTES = 2**10 * MOST_HEADERS  # a header takes half of it, with every number at its longest
 NO_HEADERS = "its headers are not those of blocks"
 LARGEST_LONE_CHAIN = 2**28  # bytes of a blockchain.json that has no all_trades.csv beside it
 MOST_ZEROS = 64  # hexadecimal digits of a hash
@@ -81,7 +81,7 @@ def _read_chain(folder: Path, progress: Progress) -> tuple[int, list[Block]]:
         raise Unreadable([f"{show(str(folder))}: no such folder"])
     trades_bytes = reader.size("all_trades.csv")
     largest = largest_chain(trades_bytes) if trades_bytes else LARGEST_LONE_CHAIN
-    largest_block = min(largest, LARGEST_BLOCK + 16 * trades_bytes)
+    largest_block = LARGEST_BLOCK + min(largest, 16 * trades_bytes or LARGEST_BLOCK)
     head, blocks = read_blocks(reader, largest, largest_block)
     reader.raise_problems()
     return head["version"], blocks

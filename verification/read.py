@@ -26,7 +26,7 @@ from verification.json_stream import JsonStream, as_dict, no_constant, strict_ob
 TOLD_PER_FILE = 20  # problems of one file told in words
 MOST_PER_FILE = 1_000  # after so many a file is not read further
 LARGEST_VALUE = 2**20  # characters of one value in a JSON file
-MOST_NAMES = 1_000  # in the object of a JSON file that is read name by name
+LARGEST_FIELD, MOST_NAMES = 2**16, 100  # of an object that is read name by name
 BEGINNINGS = '{["-0123456789tfn'  # of a value of JSON
 LARGEST_FLOAT = 1e100  # sums and products of a few such numbers are finite
 
@@ -155,7 +155,7 @@ class Reader:
         if not self.fits(name, largest_bytes):
             return None
         with self.telling_json(name), (self.folder / name).open("rb") as file:
-            stream = JsonStream(file, LARGEST_VALUE)
+            stream = JsonStream(file, LARGEST_FIELD)
             if not self.begins(name, stream, "{"):
                 return None
             for key in stream.names():
@@ -170,7 +170,7 @@ class Reader:
                         self.tell(stream.bytes / self.size(name))
                     if not take(element):
                         return None
-                stream.largest_value = LARGEST_VALUE
+                stream.largest_value = LARGEST_FIELD
             stream.end()
             return result
         return None
