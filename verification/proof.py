@@ -15,7 +15,7 @@ from typing import Any
 
 from verification.blocks import LARGEST_BLOCK, Block, largest_chain, read_blocks
 from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
-from verification.findings import Findings, Progress, Unreadable, show
+from verification.findings import Findings, Progress, Unreadable, show, silent
 from verification.json_stream import as_dict
 from verification.read import Reader
 from verification.transactions import NAMES, RECORD, TRADE_KINDS
@@ -47,7 +47,7 @@ class Refuted(Exception):
 
 
 def make_proof(
-    folder: Path, trade_id: int, tip: str | None = None, progress: Progress | None = None
+    folder: Path, trade_id: int, tip: str | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
     """The proof for one trade of a saved folder; raises Refuted where it would not pass its check, and
     where the chain is empty.
@@ -55,7 +55,7 @@ def make_proof(
     Unreadable where the chain does not read as one, or has no such trade. `progress` is told what is
     being done and which share of it.
     """
-    version, blocks = _read_chain(Path(folder), progress or (lambda phase, share: None))
+    version, blocks = _read_chain(Path(folder), progress)
     _demand(bool(blocks), "chain", "has no blocks")
     found = [
         (height, leaf)
@@ -125,12 +125,9 @@ def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 # ---------------------------------------------------------------- check
 
 
-def check_proof(
-    path: Path, tip: str | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+def check_proof(path: Path, tip: str | None = None, progress: Progress = silent) -> dict[str, Any]:
     """What the proof shows, after every step has passed; raises Refuted, or Unreadable for the file."""
-    tell = progress or (lambda phase, share: None)
-    reader, headers = Reader(Path(), Findings(), partial(tell, "reading")), list[Any]()
+    reader, headers = Reader(Path(), Findings(), partial(progress, "reading")), list[Any]()
 
     def take(header: Any) -> bool:
         headers.append(as_dict(header))

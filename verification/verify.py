@@ -42,7 +42,7 @@ import numpy as np
 from verification.chain import check_chain
 from verification.energy import check_energy
 from verification.extras import check_extras
-from verification.findings import Finding, Findings, Progress, Unreadable, show
+from verification.findings import Finding, Findings, Progress, Unreadable, show, silent
 from verification.folder import Saved, read_folder
 from verification.homes import check_homes
 from verification.market_rule import check_market_rule
@@ -78,7 +78,7 @@ class Report:
 
 
 def verify(
-    folder: Path, tip: str | None = None, race: bool = False, progress: Progress | None = None
+    folder: Path, tip: str | None = None, race: bool = False, progress: Progress = silent
 ) -> Report:
     """Everything in a results folder that its files, settings and laws do not allow.
 
@@ -86,14 +86,13 @@ def verify(
     `progress` is told what is being done and which share of it. Raises Unreadable with all
     problems of reading.
     """
-    tell = progress or (lambda phase, share: None)
     findings = Findings()
     with no_cycle_search():
         keep_freed_memory()
-        saved = read_folder(Path(folder), findings, tell)
+        saved = read_folder(Path(folder), findings, progress)
         check_extent(saved, findings)
         if saved.steps:
-            check_saved(saved, read_texts(Path(folder)), findings, race, tell)
+            check_saved(saved, read_texts(Path(folder)), findings, race, progress)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
         findings.add("chain", "tip", f"the chain ends with {show(found)}, expected {show(tip)}")
@@ -103,7 +102,7 @@ def verify(
         "trades": saved.trades.rows,
         "blocks": len(saved.blocks),
     }
-    tell("done", 1.0)
+    progress("done", 1.0)
     return Report(findings.kept, dict(findings.totals), counts, found)
 
 
