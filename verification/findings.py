@@ -15,7 +15,6 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[str, float], None]  # told what is being done, and which share of it
 
-
 KEPT_PER_RULE = 1_000  # findings kept in words; the rest is only counted
 
 
