@@ -9,11 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from verification import columns
-from verification.columns import BadField, Piece
+from verification.columns import BadField, Hashes, Piece
+from verification.tables import Table, narrow
 
 PLAIN = st.builds(
     lambda sign, whole, fraction: f"{sign}{whole}.{fraction:03d}",
@@ -169,3 +171,23 @@ def test_a_line_without_end_is_not_read_to_the_end() -> None:
     with pytest.raises(ValueError, match="a line has more than 65,536 bytes"):
         list(columns.pieces(file))
     assert file.tell() <= 2 * columns.PIECE_BYTES
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(-(2**63) + 1, 2**63 - 1).map(lambda n: n >> (n % 64))), max_size=4
+    )
+)
+@example(
+    [[-128, 127], [-129, 128], [-(2**15), 2**15 - 1], [2**15], [-(2**31)], [2**31], [2**63 - 1], []]
+)
+def test_a_column_in_narrow_parts_holds_every_number(parts: list[list[int]]) -> None:
+    narrow_parts = [narrow(np.array(numbers, np.int64)) for numbers in parts]
+    column = Table(0, {"energy_wh": narrow_parts}, Hashes(b"", {}))["energy_wh"]
+    assert column.dtype == np.int64
+    assert column.tolist() == [number for numbers in parts for number in numbers]
+
+
+def test_a_part_takes_no_more_bytes_than_its_numbers_need() -> None:
+    widths = [narrow(np.array([0, most])).itemsize for most in (127, 128, 2**15 - 1, 2**15, 2**31)]
+    assert widths == [1, 2, 2, 4, 8]

@@ -203,7 +203,8 @@ def transactions(saved: Saved) -> Transactions:
     """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
     trades = saved.trades
     kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
-    return transactions_of_columns(trades.tx_ids, {"kind": kind} | trades.columns)
+    numbers = {name: kind if name == "kind" else trades[name] for name in NAMES[1:]}
+    return transactions_of_columns(trades.tx_ids, numbers)
 
 
 def check_trades_once(saved: Saved, chain: Chain, trades: Transactions, findings: Findings) -> None:

@@ -223,7 +223,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     for name in ("blockchain.json", "blocks.csv"):
         if chain is None and reader.exists(name):
             findings.add(name, "no ledger", 'the file is there, but CONSENSUS is "none"')
-    community.columns["prosumer_id"] = np.zeros(community.rows, dtype=np.int64)
+    community.parts["prosumer_id"] = [np.zeros(community.rows, dtype=np.int64)]
     return Saved(
         settings=settings,
         members=members,
@@ -365,11 +365,12 @@ def by_step(name: str, table: Table, steps: int, members: int, findings: Finding
     findings.rows(repeated, "rows", place, "this row stands twice")
     findings.rows(early & ~repeated, "rows", place, "stands after a later row")
     findings.rows(missing, "rows", missing_place, "this row is missing")
-    columns = {}
-    for column, values in table.columns.items():
-        columns[column] = np.zeros(size, dtype=np.int64)
-        columns[column][found] = values[first]
-    return Table(size, columns, table.tx_ids)
+    parts = {}
+    for column in table.parts:
+        values = np.zeros(size, dtype=np.int64)
+        values[found] = table[column][first]
+        parts[column] = [values]
+    return Table(size, parts, table.tx_ids)
 
 
 class Fields:

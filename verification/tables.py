@@ -34,6 +34,7 @@ WORDS = {  # a word is read as its place; folder.py, energy.py and money.py rely
 UNKNOWN_WORD = -1
 BAN_REASONS = ("", "excessive_market_use", "low_balance")
 TRUTHS = ("False", "false", "0", "True", "true", "1")
+WIDTHS = tuple((np.dtype(f"i{size}"), 2 ** (8 * size - 1)) for size in (1, 2, 4, 8))
 LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
 LIMIT = "limit_price_eur_per_kwh"
 NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
@@ -41,14 +42,24 @@ NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
 
 @dataclass
 class Table:
-    """A CSV file as columns of whole units, which their names say: "pv_kwh" became "pv_wh"."""
+    """A CSV file as columns of whole units, which their names say: "pv_kwh" became "pv_wh".
+
+    A column is kept in parts, one below the other and each as narrow as its numbers allow, since the
+    memory of a long run costs more time than putting them together whenever somebody asks.
+    """
 
     rows: int
-    columns: dict[str, IntArray]
+    parts: dict[str, list[IntArray]]  # by name of the column
     tx_ids: Hashes
 
     def __getitem__(self, column: str) -> IntArray:
-        return self.columns[column]
+        return np.concatenate([np.zeros(0, np.int64), *self.parts[column]])
+
+
+def narrow(units: IntArray) -> IntArray:
+    """The same numbers in as few bytes each as hold them all."""
+    low, high = (int(units.min()), int(units.max())) if units.size else (0, 0)
+    return units.astype(next(width for width, most in WIDTHS if -most <= low and high < most))
 
 
 def unit_of(column: str) -> tuple[str, int]:
@@ -74,13 +85,11 @@ def read_table(
     energies may be beyond LARGEST; what many members have may.
     """
     wanted = header.split(",")
-    fits = reader.fits(name, largest_bytes)
-    room = min(most_rows, reader.size(name) // len(wanted)) if fits else 0  # a comma is a field
-    columns = {column: np.empty(room, np.int64) for column in wanted if column != "tx_id"}
-    filling = Filling(reader, name, home_types, of_one_member, columns)
-    if fits:
+    parts: dict[str, list[IntArray]] = {column: [] for column in wanted if column != "tx_id"}
+    filling = Filling(reader, name, home_types, of_one_member, parts)
+    if reader.fits(name, largest_bytes):
         with reader.telling(name):
-            for piece in reader.pieces(name, wanted, room):
+            for piece in reader.pieces(name, wanted, most_rows):
                 filling.add(piece)
     return filling.table()
 
@@ -93,16 +102,16 @@ class Filling:
     name: str
     home_types: Sequence[str]
     of_one_member: bool
-    columns: dict[str, IntArray]  # by name in the file, with room for all rows
+    parts: dict[str, list[IntArray]]  # by name in the file
     tx_ids: list[Hashes] = field(default_factory=list)
     rows: int = 0
 
     def add(self, piece: Piece) -> None:
         """Puts a piece below those before; ValueError once its bad fields are told."""
         known = len(self.reader.problems)
-        for column, whole in self.columns.items():
+        for column, parts in self.parts.items():
             try:
-                whole[self.rows : self.rows + piece.rows] = self.whole_numbers(column, piece)
+                parts.append(narrow(self.whole_numbers(column, piece)))
             except BadField as bad:
                 where, text = self.line(bad.row), piece.texts(column)[bad.row]
                 self.reader.problem(self.name, f"{where}: {column} is {show(text)}, {bad.why}")
@@ -113,7 +122,7 @@ class Filling:
         self.rows += piece.rows
 
     def table(self) -> Table:
-        units = {unit_of(column)[0]: whole[: self.rows] for column, whole in self.columns.items()}
+        units = {unit_of(column)[0]: parts for column, parts in self.parts.items()}
         return Table(self.rows, units, Hashes.joined(self.tx_ids))
 
     def line(self, row: int) -> str:

@@ -33,7 +33,8 @@ def check_community(saved: Saved, findings: Findings) -> None:
     c, levers = saved.community, [f"{lever}_microeur_per_kwh" for lever in LEVERS.values()]
     for name, due in community(saved).items():
         findings.compare("community_summary", step_name, name, c[name], due)
-    for name, column in c.columns.items():
+    for name in c.parts:
+        column = c[name]
         if name.endswith("_wh") and name != "net_wh":
             findings.rows(column < 0, "negative flow", step_name, name + " is {}", column)
         if name.endswith("_price_microeur_per_kwh") or name in levers:
