@@ -139,7 +139,7 @@ def some_of(data: Comparison, most: int = MOST) -> str:
 
 
 def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
-    """Who saves most; all whose paired difference to the best is no more than noise stand together."""
+    """Who saves most, and whose paired difference to the best is no more than noise."""
     best = data.values(order[-1], "savings_eur")
     mean = best.mean()
     near = []
@@ -147,10 +147,11 @@ def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
         difference, half = interval(best - data.values(group, "savings_eur"))
         if abs(difference) <= np.nan_to_num(half) + 1e-9:
             near.append(data.name(group))
-    if len(near) == 1:
-        return f"{near[0].capitalize()} saves most: {mean:.0f} EUR against being alone"
-    names = ", ".join(near[:3]) + (f" and {len(near) - 3} more" if len(near) > 3 else "")
-    return f"Equal within noise, {mean:.0f} EUR saved: {names}"
+    winner, others = near[0].capitalize(), near[1:]
+    if not others:
+        return f"{winner} saves most: {mean:.0f} EUR against being alone"
+    names = ", ".join(others[:2]) + (f" and {len(others) - 2} more" if len(others) > 2 else "")
+    return f"{winner} saves most, {mean:.0f} EUR, but not provably more than {names}"
 
 
 def radar(data: Comparison) -> Figure:
@@ -281,24 +282,36 @@ def evenness(ginis: Sequence[tuple[str, float]]) -> str:
 # ---------------------------------------------------------------- at which prices
 
 
+def hourly_price(data: Comparison, group: Group) -> np.ndarray:
+    """Mean P2P price of each hour (24), EUR/kWh; NaN where fewer than half of the seeds traded in it.
+
+    A few odd days would otherwise stand beside the mean of all.
+    """
+    of_seed = [
+        pd.Series(case.price_eur_per_kwh).groupby(case.hour).mean().reindex(range(24))
+        for case in data.of(group)
+    ]
+    table = pd.concat(of_seed, axis=1)
+    often = table.notna().sum(axis=1) * 2 >= table.shape[1]
+    return table.mean(axis=1).where(often).to_numpy()
+
+
 def price_by_hour(data: Comparison) -> Figure:
     """What does a kWh cost between neighbours, hour by hour, under each rule?"""
     fig, (ax,) = canvas(
         "What a kWh costs between neighbours",
-        f"Mean of each hour over {data.runs} seeds."
+        f"Mean of the seeds that traded in an hour, at least half of {data.runs}."
         + " Bill sharing settles at the end, so its price is 0." * ("bill_sharing" in data.rules)
         + some_of(data),
         right=0.9 - data.left,
     )
     handles = []
     for group in data.groups[:MOST]:
-        hours = np.concatenate([case.hour for case in data.of(group)])
-        price = np.concatenate([case.price_eur_per_kwh for case in data.of(group)])
+        price = hourly_price(data, group)
         if np.isnan(price).all():
             continue
-        mean = pd.Series(price).groupby(hours).mean().reindex(range(24))
         style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
-        ax.plot(mean.index + 0.5, mean.to_numpy(), **style)
+        ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, **style)
         told = minus(f"{np.nanmean(price):.3f}")
         handles.append(stroke(f"{data.name(group)}: {told}", **_key_style(style)))
     ax.set_xlim(0, 24)
@@ -307,9 +320,9 @@ def price_by_hour(data: Comparison) -> Figure:
     ax.set_xlabel("Hour of the day")
     ax.set_ylabel("Price (EUR/kWh)")
     ax.grid(axis="y")
-    key(ax, handles, "average of the hours")
+    key(ax, handles, "average of the hours shown")
     if not handles:
-        ax.text(12, 0.5, "Nothing was traded", ha="center", fontsize=24, color=MUTED)
+        ax.text(12, 0.5, "Hardly anything was traded", ha="center", fontsize=24, color=MUTED)
     return fig
 
 

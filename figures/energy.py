@@ -156,13 +156,13 @@ def energy_by_source(data: Results) -> Figure:
 
 @figure
 def community_net_power(data: Results) -> Figure:
-    """How much exchange with outside does trading inside the community spare?"""
+    """How much less do the homes exchange with outside as one community than one by one?"""
     timeline = data.timeline
     lack, left = (data.community[f"{name}_kwh"].to_numpy() for name in ("deficit", "surplus"))
     taken, given = outside(data)
     fig, (ax,) = canvas(
-        f"Exchange with outside: {amount((lack + left).sum(), 'kWh')} without trading, "
-        f"{amount((taken + given).sum(), 'kWh')} with it",
+        f"Exchange with outside: {amount((lack + left).sum(), 'kWh')} home by home, "
+        f"{amount((taken + given).sum(), 'kWh')} as one community",
         "Above zero: taken from outside, below: given to outside. Same battery levels in both."
         + timeline.note,
         right=WIDE_KEY,
@@ -174,12 +174,12 @@ def community_net_power(data: Results) -> Figure:
     zero_line(ax)
     time_axes([ax], timeline, ["Average power (kW)"])
     without = (
-        "without the market: what\nhomes lack (above) and have\nleft (below) after their own\n"
+        "home by home: what homes\nlack (above) and have left\n(below) after their own\n"
         "battery, none netted\n"
         f"in {amount(lack.sum(), 'kWh')},\nout {amount(left.sum(), 'kWh')}"
     )
     within = (
-        "with the market: all homes\nbehind one meter, trades\namong them netted\n"
+        "as one community: all homes\nbehind one meter, surplus\nand lack netted\n"
         f"in {amount(taken.sum(), 'kWh')},\nout {amount(given.sum(), 'kWh')}"
     )
     key(ax, [Patch(fc=PALE, label=without), stroke(within, COLOUR["community"], lw=3.2)])

@@ -73,8 +73,8 @@ def self_sufficiency(data: Results) -> np.ndarray:
 
 
 def by_home_type(data: Results, most: int = 12) -> tuple[pd.DataFrame, list[str]]:
-    """(each member's type, PV, load in kWh per day, saving in EUR per day (N); the types in order)."""
-    days, members = data.timeline.hours / 24, data.members
+    """(each member's type, PV and load in kWh, saving in EUR (N), per day; the types in order)."""
+    (days, _), members = data.timeline.per_day, data.members
     found = members["home_type"].value_counts()
     frequent = found.index if len(found) <= most else found.index[: most - 1]
     kind = members["home_type"].where(members["home_type"].isin(frequent), "others")
@@ -97,12 +97,12 @@ def explained(values: pd.Series, kinds: Any) -> float:
     return max(0.0, 1 - within / (size - count) / (whole / (size - 1)))
 
 
-def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray) -> str:
+def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, per: str) -> str:
     """Whether its type or what it owns tells what a home saves; with too few homes, the median."""
     parts = explained(saving, kind), explained(saving, owned)
     if kind.nunique() < 2 or not np.isfinite(parts).all():
         home = "median home" if len(saving) > 1 else "home"
-        return f"The {home} saves {amount(float(saving.median()), 'EUR')} per day"
+        return f"The {home} saves {amount(float(saving.median()), 'EUR')} {per}"
     by_type, by_owned = (share(part, 1) for part in parts)
     if len(set(owned)) < 2:
         return f"The type of a home explains {by_type} of the differences in saving"
@@ -114,8 +114,9 @@ def home_type_analysis(data: Results) -> Figure:
     """What tells how much a home saves, its type or what it owns?"""
     table, order = by_home_type(data)
     mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
+    _, per = data.timeline.per_day
     fig, (left, right) = canvas(
-        type_or_possession(table["saving"], table["type"], groups(data)),
+        type_or_possession(table["saving"], table["type"], groups(data), per),
         "Left: energy of the average home of a type. "
         "Right: saving of each home against being alone, median and quartiles.",
         widths=(1, 1.2),
@@ -128,9 +129,9 @@ def home_type_analysis(data: Results) -> Figure:
     sizes = table["type"].value_counts()
     short = short_names(order)
     row_names(left, [f"{s} ({sizes[name]:,})" for s, name in zip(short, order, strict=True)])
-    left.set(ylim=(len(order) - 0.4, -0.6), xlabel="Energy per home (kWh per day)")
+    left.set(ylim=(len(order) - 0.4, -0.6), xlabel=f"Energy per home (kWh {per})")
     draw_savings(right, data, table, order)
-    right.set(ylim=left.get_ylim(), ylabel="", xlabel="Saving (EUR per day)", yticks=[])
+    right.set(ylim=left.get_ylim(), ylabel="", xlabel=f"Saving (EUR {per})", yticks=[])
     for ax in (left, right):
         ax.grid(axis="x")
     key_above(
@@ -190,7 +191,7 @@ def performance(data: Results) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "sufficiency": 100 * self_sufficiency(data),
-            "saving": data.bills["saving"] / (data.timeline.hours / 24),
+            "saving": data.bills["saving"] / data.timeline.per_day[0],
             "group": groups(data),
             "PV": data.members["pv_capacity_kw"],
         }
@@ -198,15 +199,24 @@ def performance(data: Results) -> pd.DataFrame:
 
 
 def correlation(x: pd.Series, y: pd.Series) -> float:
-    """Pearson's correlation; NaN for fewer than three values or where one does not vary."""
-    return float(x.corr(y)) if len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan
+    """Pearson's correlation; NaN for fewer than ten values or where one does not vary."""
+    return float(x.corr(y)) if len(x) >= 10 and np.ptp(x) > 1e-9 and np.ptp(y) > 1e-9 else math.nan
 
 
-def in_words(sufficiency: pd.Series, saving: pd.Series) -> str:
-    """What self-sufficiency (%) says about saving (EUR per day): nothing where one of them hardly varies."""
-    related = correlation(sufficiency, saving)
+def in_words(table: pd.DataFrame, per: str) -> str:
+    """What self-sufficiency (%) says about saving (EUR) among members of the same group.
+
+    Who owns a battery has more of the one and less of the other, so homes that own different things would
+    show a correlation that no two alike homes have.
+    """
+    sufficiency, saving = table["sufficiency"], table["saving"]
+    alike = [
+        values - values.groupby(table["group"]).transform("mean")
+        for values in (sufficiency, saving)
+    ]
+    related = correlation(*alike)
     if len(saving) > 1 and np.ptp(saving) < 2 * ALMOST_NOTHING_EUR:
-        return f"All members save the same: {amount(float(saving.mean()), 'EUR')} per day"
+        return f"All members save the same: {amount(float(saving.mean()), 'EUR')} {per}"
     if len(saving) > 1 and np.ptp(sufficiency) < 1:
         all_of_them = share(float(sufficiency.mean()), 100)
         return (
@@ -215,18 +225,23 @@ def in_words(sufficiency: pd.Series, saving: pd.Series) -> str:
     if not np.isfinite(related):
         return "Self-sufficiency and saving of each member"
     number = minus(f"{related:+.2f}")
-    if abs(related) < 0.2:
-        return f"Self-sufficiency hardly tells who saves (correlation {number})"
+    homes = "Among homes that own alike, " if table["group"].nunique() > 1 else ""
     more = "more" if related > 0 else "less"
-    return f"The more self-sufficient save {more} by trading (correlation {number})"
+    found = (
+        "self-sufficiency hardly tells who saves"
+        if abs(related) < 0.2
+        else f"the more self-sufficient save {more}"
+    )
+    told = f"{homes}{found} (correlation {number})"
+    return told[0].upper() + told[1:]
 
 
 @figure
 def prosumer_performance(data: Results) -> Figure:
     """Do the members who need little from others save most?"""
-    table = performance(data)
+    table, (_, per) = performance(data), data.timeline.per_day
     fig, (ax,) = canvas(
-        in_words(table["sufficiency"], table["saving"]),
+        in_words(table, per),
         "Each dot a member, the larger the more PV. "
         "Self-sufficiency: load neither bought nor taken from the initial charge.",
         right=WIDE_KEY + 0.02,
@@ -245,7 +260,7 @@ def prosumer_performance(data: Results) -> Figure:
         ax=ax,
     )
     zero_line(ax)
-    ax.set(xlim=(-3, 103), xlabel="Self-sufficiency (% of the load)", ylabel="Saving (EUR per day)")
+    ax.set(xlim=(-3, 103), xlabel="Self-sufficiency (% of the load)", ylabel=f"Saving (EUR {per})")
     ax.grid()
     key(ax, group_key(data))
     return fig

@@ -107,29 +107,41 @@ def p2p_in_band(data: Results) -> tuple[float, int, int]:
     return mean, int((inside & traded).sum()), int(traded.sum())
 
 
+def bills_are_shared(data: Results) -> bool:
+    """Whether neighbours settle at the end, so that their trades carry no price."""
+    return bool((data.transfers["reason"] == "bill_sharing").any())
+
+
+def what_neighbours_pay(data: Results) -> str:
+    """The mean P2P price and where it lies, in words."""
+    mean, inside, traded = p2p_in_band(data)
+    if not traded:
+        return "Neighbours traded nothing: only the other prices applied"
+    if bills_are_shared(data):
+        return "Bills are shared, so a kWh between neighbours has no price of its own"
+    steps = many(traded, "hour" if data.timeline.step_hours == 1 else "step")
+    where = f"all {steps}" if inside == traded else f"{inside:,} of the {steps}"
+    return f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in {where} with P2P trade"
+
+
 @figure
 def price_dynamics(data: Results) -> Figure:
     """Do neighbours trade at better prices than the local market and the utility offer?"""
     timeline, edges = data.timeline, data.timeline.edges
-    mean, inside, traded = p2p_in_band(data)
-    unit = "hour" if timeline.step_hours == 1 else "step"
+    priced = 0 if bills_are_shared(data) else p2p_in_band(data)[2]
     fig, (ax,) = canvas(
-        f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in "
-        + ("all " if inside == traded else f"{inside:,} of the ")
-        + f"{many(traded, unit)} with P2P trade"
-        if traded
-        else "Neighbours traded nothing: only the other prices applied",
+        what_neighbours_pay(data),
         "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
         + timeline.note,
         right=WIDE_KEY,
     )
     entries = draw_other_prices(ax, data)
-    if traded and timeline.steps_per_point == 1:
+    if priced and timeline.steps_per_point == 1:
         low, high = p2p_price_range(data)
         style: Any = {"lw": float(np.clip(400 / len(low), 1, 6)), "alpha": 0.45}
         ax.vlines((edges[:-1] + edges[1:]) / 2, low, high, color=COLOUR["p2p"], **style)
         entries.append(stroke("P2P: lowest to highest", COLOUR["p2p"], lw=6, alpha=0.45))
-    if traded:
+    if priced:
         average = timeline.mean(data.price("p2p_price"), data.community["p2p_kwh"].to_numpy())
         line(ax, edges, average, COLOUR["p2p"], lw=4)
         entries.append(stroke("P2P: average, weighted\nby energy", COLOUR["p2p"], lw=4))
@@ -153,7 +165,8 @@ def draw_other_prices(ax: Axes, data: Results) -> list[Any]:
     for values in (dear, cheap):
         line(ax, edges, values, COLOUR["utility"], ls=DASHED)
     ax.set_ylim(0, 1.06 * max(dear.max(), buy.max(), 1e-6))
-    name = "local market: between\nselling and buying"
+    unused = "" if data.community["market_trades"].any() else "\n(nobody used it)"
+    name = "local market: between\nselling and buying" + unused
     return [
         stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED),
         Patch(fc="#EFD5E3", ec=COLOUR["market"], lw=2, label=name),

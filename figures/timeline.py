@@ -58,6 +58,11 @@ class Timeline:
             return f"{self.hours:.3g} hour{'' if self.hours == 1 else 's'}"
         return f"{self.hours / 24:.4g} days"
 
+    @property
+    def per_day(self) -> tuple[float, str]:
+        """(what to divide sums by, what they are then): less than a day is not made a whole one."""
+        return (self.hours / 24, "per day") if self.hours >= 24 else (1.0, f"in {self.span}")
+
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sums of the steps (T, ...) in each point (P, ...)."""
         return np.add.reduceat(values, self.firsts, axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import math
 import os
 import re
 from pathlib import Path
@@ -197,6 +198,39 @@ def test_bill_sharing_is_explained_where_it_is_compared(
 ) -> None:
     for data, there in ((rules, True), (objectives, False)):
         assert ("Bill sharing" in drawn("price_by_hour", data).texts[1].get_text()) == there
+
+
+def case_of(seed: int, savings_eur: float, rule: str, prices: dict[int, float]) -> c.Case:
+    """A run that saved so much, and traded at these prices (EUR/kWh) in these hours."""
+    row = {"mechanism": rule, "objective": "chaos", "seed": seed, "savings_eur": savings_eur}
+    price = np.array([prices.get(hour, math.nan) for hour in range(24)])
+    return c.Case(row, np.array([savings_eur]), price, np.arange(24), None)
+
+
+def test_an_hour_has_a_price_where_half_of_the_seeds_traded() -> None:
+    sold = [{9: 0.1, 12: 0.2}, {9: 0.3}, {9: 0.2, 12: 0.4}, {18: 0.9}]
+    cases = [case_of(seed, 1.0, "midpoint", prices) for seed, prices in enumerate(sold)]
+    price = p.hourly_price(p.Comparison(cases, ("midpoint", "chaos")), ("midpoint", "chaos"))
+    assert np.flatnonzero(np.isfinite(price)).tolist() == [9, 12]  # 18: one of four
+    assert price[[9, 12]] == pytest.approx([0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ((0.0, 0.1), "Midpoint saves most: 10 EUR against being alone"),
+        ((0.0, 19.9), "Midpoint saves most, 10 EUR, but not provably more than none"),
+    ],
+)
+def test_who_wins_is_told_with_what_the_noise_allows(
+    others: tuple[float, float], told: str
+) -> None:
+    """Two seeds' interval has 12.7 standard errors: 10 and 9.9 EUR less are a difference, 10 and -9.9 none."""
+    cases = [case_of(seed, 10.0, "midpoint", {}) for seed in (1, 2)]
+    cases += [case_of(seed, saved, "none", {}) for seed, saved in enumerate(others, 1)]
+    data = p.Comparison(cases, ("midpoint", "chaos"))
+    order = [("none", "chaos"), ("midpoint", "chaos")]
+    assert p.winning_sentence(data, order) == told
 
 
 def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> None:

@@ -832,11 +832,44 @@ def test_the_price_figure_counts_the_hours_with_trade(day: Results):
 
 
 def test_self_sufficiency_that_does_not_vary_explains_nothing():
-    series = pd.Series
-    same, savings = series([0.0, 0.1, 0.0, 0.2]), series([1.0, 2, 3, 2])
-    assert members.in_words(same, savings).startswith("All members are < 1 % self-sufficient")
-    assert members.in_words(savings * 30, same * 0).startswith("All members save the same: 0 EUR")
-    assert "correlation +1.00" in members.in_words(savings * 30, savings)
+    assert performance_in_words([0.0, 0.1, 0.0, 0.2], [1.0, 2, 3, 2]).startswith(
+        "All members are < 1 % self-sufficient"
+    )
+    told = performance_in_words([30.0, 60, 90, 60], [0.0] * 4)
+    assert told == "All members save the same: 0 EUR in 5 hours"
+    told = performance_in_words(TEN, TEN)
+    assert told == "The more self-sufficient save more (correlation +1.00)"
+    assert performance_in_words(TEN[:9], TEN[:9]) == "Self-sufficiency and saving of each member"
+
+
+TEN = [float(x) for x in range(10, 110, 10)]
+
+
+def performance_in_words(
+    sufficiency: list[float], saving: list[float], group: Any = "alike"
+) -> str:
+    table = pd.DataFrame({"sufficiency": sufficiency, "saving": saving, "group": group})
+    return members.in_words(table, "in 5 hours")
+
+
+def test_homes_that_own_different_things_are_not_compared_with_each_other():
+    """In each group the self-sufficient save more, over both together they save less."""
+    group = ["battery"] * 10 + ["none"] * 10
+    sufficiency, saving = (
+        [x / 10 + 50 for x in TEN] + [x / 10 for x in TEN],
+        TEN + [x + 200 for x in TEN],
+    )
+    assert np.corrcoef(sufficiency, saving)[0, 1] < -0.5
+    told = performance_in_words(sufficiency, saving, group)
+    assert (
+        told == "Among homes that own alike, the more self-sufficient save more (correlation +1.00)"
+    )
+
+
+def test_a_run_of_a_few_hours_is_not_made_a_day():
+    five, days = Timeline(0, 5, 1.0), Timeline(0, 36, 1.0)
+    assert five.per_day == (1.0, "in 5 hours")
+    assert days.per_day == (1.5, "per day")
 
 
 def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
