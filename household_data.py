@@ -20,7 +20,7 @@ from data_generation import make_clock, market_prices
 from price_file import Calendar, Tariff, prices_of_run, read_prices, read_tariff
 from prosumer import assemble_fleet
 from records import Fleet, Profiles, Real
-from settings import InputError, Settings, gather
+from settings import LEAST_BATTERY_KWH, InputError, Settings, gather
 from tables import (
     SHOWN,
     duplicates,
@@ -288,6 +288,13 @@ def read_members(path: Path, meters: Meters | None) -> pd.DataFrame:
     for name, unit in (("battery_kwh", "kWh"), ("battery_kw", "kW"), ("pv_kwp", "kWp")):
         if name in named:
             named = named.assign(**{name: numbers(named, name, path, problems, 1e6, unit)})
+    stop_if(problems)
+    tiny = named[(named["battery_kwh"] > 0) & (named["battery_kwh"] < LEAST_BATTERY_KWH)]
+    for _, home in tiny.iterrows():
+        told = (
+            f"{path}: household {home['household_id']} has a battery of {home['battery_kwh']} kWh"
+        )
+        problems.append(f"{told}; it is at least {LEAST_BATTERY_KWH} kWh, or 0")
     stop_if(problems)
     return named.set_index("household_id").loc[wanted]
 

@@ -27,6 +27,9 @@ from records import (
 )
 from settings import Settings, microeur, nanoeur
 
+DUST_WH = 1e-6
+"""What products of floats may miss: 4.02 kWh at half a kW per kWh are 2010 W, not 2009.9999999999995."""
+
 # ---------------------------------------------------------------- who they are
 
 
@@ -77,7 +80,7 @@ def assemble_fleet(
         min_stored_wh=capacity_wh * settings.BATTERY_MIN_SOC,
         max_stored_wh=capacity_wh * settings.BATTERY_MAX_SOC,
         initial_stored_wh=capacity_wh * settings.BATTERY_INITIAL_SOC,
-        max_power_wh=np.floor(power_kw * settings.step_hours * 1000).astype(np.int64),
+        max_power_wh=np.floor(power_kw * settings.step_hours * 1000 + DUST_WH).astype(np.int64),
         efficiency=float(np.sqrt(settings.BATTERY_EFFICIENCY)),
     )
 
@@ -160,10 +163,10 @@ def make_orders(
     residual_wh (N) is what self-balancing left. Banned members and those below the threshold stay out.
     """
     offer, bid = storage_orders_wh(fleet, state, plan, residual_wh, levers, settings.step_hours)
-    threshold = settings.IMBALANCE_THRESHOLD * settings.step_hours * 1000
+    threshold = threshold_wh(settings)
     cap = trade_cap_wh(settings)
     energy = np.minimum(np.abs(residual_wh) + offer + bid, cap)
-    member = np.flatnonzero((energy >= max(threshold, 1)) & ~state.is_banned)
+    member = np.flatnonzero((energy >= threshold) & ~state.is_banned)
 
     from_storage = residual_wh[member] == 0
     is_sale = (residual_wh + offer)[member] > 0
@@ -199,8 +202,8 @@ def storage_orders_wh(
     bids = at_rest & (plan.discharge_wh == 0) & ~offers
     offer_share = share_of_step(levers.offer_share, step_hours)
     bid_share = share_of_step(levers.storage_bid_share, step_hours)
-    offer = np.minimum(np.floor(offer_share * spare), power - plan.discharge_wh)
-    bid = np.minimum(np.floor(bid_share * room), power - plan.charge_wh)
+    offer = np.minimum(np.floor(offer_share * spare + DUST_WH), power - plan.discharge_wh)
+    bid = np.minimum(np.floor(bid_share * room + DUST_WH), power - plan.charge_wh)
     return (offers * offer).astype(np.int64), (bids * bid).astype(np.int64)
 
 
@@ -209,9 +212,14 @@ def share_of_step(share: float, step_hours: float) -> float:
     return float(1 - (1 - share) ** step_hours)
 
 
+def threshold_wh(settings: Settings) -> float:
+    """Smallest order in one step; dust of floats does not move it above a whole Wh."""
+    return max(round(settings.IMBALANCE_THRESHOLD * settings.step_hours * 1000, 6), 1)
+
+
 def trade_cap_wh(settings: Settings) -> int:
     """Most that a member may trade in one step, in whole Wh."""
-    return int(settings.MAX_TRADE_CAP * settings.step_hours * 1000 + 1e-6)
+    return int(settings.MAX_TRADE_CAP * settings.step_hours * 1000 + DUST_WH)
 
 
 def fallback(prices: StepPrices, levers: Levers) -> tuple[int, int]:

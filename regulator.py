@@ -163,8 +163,10 @@ def avoidable_wh(orders: Orders, left_wh: Wh, flows: Flows, own_limits: tuple[in
             between = _left_below(limit[other], left_wh[other], limit[own], side)
             between -= _left_below(limit[other], left_wh[other], np.array([ends]), side)
             reach = np.maximum(between if side == "left" else -between, 0)
-            share = np.minimum(reach / all_taken, 1.0)
-            part[orders.member[own]] = np.floor(share * taken).astype(np.int64)
+            reach = np.minimum(reach, all_taken)
+            if all_taken * int(taken.max()) >= 2**63:  # beyond 64 bits: Python's own whole numbers
+                reach = reach.astype(object)
+            part[orders.member[own]] = (reach * taken // all_taken).astype(np.int64)
     return part
 
 

@@ -205,6 +205,17 @@ def _battery_window(s: Settings) -> list[str]:
     return [f"BATTERY_INITIAL_SOC = {start} must lie between {between}"]
 
 
+LEAST_BATTERY_KWH = 0.001
+"""Energy is counted in whole Wh, so a smaller battery could never move any."""
+
+
+def _batteries_hold_a_wh(s: Settings) -> list[str]:
+    tiny = [size for size in s.BATTERY_CAPACITY if 0 < size < LEAST_BATTERY_KWH]
+    if not tiny:
+        return []
+    return [f"BATTERY_CAPACITY has {tiny[0]}: a battery has at least {LEAST_BATTERY_KWH} kWh, or 0"]
+
+
 MARKET_PRICES = "market price that BASE_PRICE, PRICE_PATTERN and PRICE_VARIATION allow"
 
 
@@ -251,6 +262,7 @@ RULES: list[Callable[[Settings], list[str]]] = [
     _home_types_agree,
     _somebody_lives_here,
     _battery_window,
+    _batteries_hold_a_wh,
     _utility_sells_dearest,
     _utility_buys_cheapest,
     _miners_have_their_power,

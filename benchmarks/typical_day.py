@@ -17,6 +17,7 @@ import report
 import settings
 import simulator
 from guard import guarded
+from terminal import progress
 
 ROWS = {
     "pv_kwh": ("PV", "kWh", 1, 1),
@@ -52,7 +53,14 @@ def main() -> None:
     parser.add_argument(
         "--runs", type=int, default=30, metavar="N", help="seeds from SEED on (default: 30)"
     )
-    runs = [figures(config.SEED + i) for i in range(parser.parse_args().runs)]
+    number = parser.parse_args().runs
+    if number < 2:
+        parser.error("--runs: a deviation needs at least 2 seeds")
+    with progress(quiet=False) as advance:
+        runs = []
+        for i in range(number):
+            advance("simulating", i, number)
+            runs.append(figures(config.SEED + i))
     print("| figure | unit | mean | standard deviation | lowest | highest |")
     print("|---|---|---:|---:|---:|---:|")
     for name, (text, unit, scale, digits) in ROWS.items():

@@ -145,22 +145,27 @@ def backstop(retail: int, feed_in: int) -> StepPrices:
 def figures(orders: Orders, cleared: Clearing) -> dict[str, Any]:
     """The printed figures: energy, volume-weighted price, marginal orders, welfare."""
     trades = cleared.trades
-    energy_wh, amount = int(trades.energy_wh.sum()), int(trades.amount_nanoeur.sum())
+    energy_wh, amount = exact_sum(trades.energy_wh), exact_sum(trades.amount_nanoeur)
     limit = orders.limit_microeur_per_kwh
     gain = (limit[trades.buyer] - limit[trades.seller]) * trades.energy_wh
     buying, selling, _ = crossing(orders)
     bought, sold = limit[buying[-1:]], limit[selling[-1:]]
-    spread = 0 if cleared.spread_nanoeur is None else int(cleared.spread_nanoeur.sum())
+    spread = 0 if cleared.spread_nanoeur is None else exact_sum(cleared.spread_nanoeur)
     return {
         "traded_kwh": f"{energy_wh / 1000:.3f}",
         "trades": trades.size,
         "price_eur_per_kwh": f"{amount / energy_wh / 1e6:.6f}" if energy_wh else "-",
         "marginal_bid_eur_per_kwh": f"{bought[0] / 1e6:.6f}" if len(bought) else "-",
         "marginal_ask_eur_per_kwh": f"{sold[0] / 1e6:.6f}" if len(sold) else "-",
-        "welfare_eur": f"{int(gain.sum()) / 1e9:.9f}",
+        "welfare_eur": f"{exact_sum(gain) / 1e9:.9f}",
         "paid_by_buyers_eur": f"{(amount + spread) / 1e9:.9f}",
         "received_by_sellers_eur": f"{amount / 1e9:.9f}",
     }
+
+
+def exact_sum(numbers: np.ndarray) -> int:
+    """The sum of int64 numbers, also where it is too large for one: the sums of high and low halves."""
+    return (int((numbers >> 32).sum()) << 32) + int((numbers & 0xFFFFFFFF).sum())
 
 
 def write_trades(path: Path, cleared: Clearing, names: list[str]) -> None:

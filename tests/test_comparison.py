@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import math
 import os
 import re
@@ -13,7 +14,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_settings
+from conftest import make_settings, save_run
 from matplotlib.figure import Figure
 from test_plot_results import layout_faults
 
@@ -76,6 +77,41 @@ def test_indices_by_hand() -> None:
     assert c.equality(np.zeros(4)) == 1
     assert c.value_tapping(70, 100, 50) == pytest.approx(0.6)
     assert c.value_tapping(70, 100, 100) is None
+
+
+def test_the_indices_of_a_run_follow_from_its_files(cases: list[c.Case], tmp_path: Path) -> None:
+    """Each index by its formula, in plain loops over what the same run saves (docs/models.md, "Indices")."""
+    ratios = {}
+    for rule in ("uniform", "bill_sharing", "none"):
+        row = next(k.row for k in cases if k.row["mechanism"] == rule and k.row["seed"] == 2)
+        changes = [f"--set={name}={value}" for name, value in SMALL.items()]
+        folder = save_run(tmp_path / rule, *changes, "--seed=2", f"--set=MARKET_MECHANISM={rule}")
+        with open(folder / "community_summary.csv", newline="") as file:
+            steps = [{k: float(v or 0) for k, v in step.items()} for step in csv.DictReader(file)]
+        members = json.loads((folder / "prosumers.json").read_text())
+        worth = sum(step["market_price_eur_per_kwh"] for step in steps) / len(steps)
+        here = [m["outside_eur"] + m["p2p_eur"] - worth * m["stored_change_kwh"] for m in members]
+        alone = [m["alone_eur"] - worth * m["stored_change_alone_kwh"] for m in members]
+        saved = [before - now for before, now in zip(alone, here, strict=True)]
+        net, income = [abs(step["net_kwh"]) for step in steps], [s - min(saved) for s in saved]
+        apart = sum(abs(a - b) for a in saved for b in saved)
+        bought = [
+            sum(step[f"{name}_kwh"] for step in steps) for name in ("p2p", "market", "grid_import")
+        ]
+        due = {
+            "participation": sum(s > 1e-9 for s in saved) / len(saved),
+            "equality": 1 - apart / (2 * len(saved) * sum(income)) if sum(income) > 1e-6 else 1,
+            "gini_savings": apart / (2 * len(saved) * sum(saved)) if sum(saved) > 1e-6 else None,
+            "energy_balance": 1 - sum(net) / sum(s["pv_kwh"] + s["load_kwh"] for s in steps),
+            "p2p_share": bought[0] / sum(bought),
+            "net_cost_eur": sum(here),
+            "value_tapping": (sum(alone) - sum(here)) / (sum(alone) - row["optimum_net_cost_eur"]),
+        }
+        for name, value in due.items():
+            assert row[name] == pytest.approx(value, abs=1e-5), f"{name} under {rule}"
+        ratios[rule] = row["power_flatness"], max(net) / (sum(net) / len(net))
+    told, highest = ratios["uniform"][0], 1 - ratios["none"][0]
+    assert told == pytest.approx(1 - ratios["uniform"][1] / ratios["none"][1] * highest)
 
 
 def test_an_interval_is_students() -> None:

@@ -610,6 +610,13 @@ def test_all_faults_of_a_members_file_come_together(write: Callable[..., Path]) 
     ]
 
 
+def test_a_battery_that_could_never_move_a_wh_is_refused(write: Callable[..., Path]) -> None:
+    text = "household_id,battery_kwh\n1,0.0009\n2,0.001\n10,0\n"
+    assert problems(write(rows()), write(text, name="members.csv")) == [
+        "members.csv: household 1 has a battery of 0.0009 kWh; it is at least 0.001 kWh, or 0"
+    ]
+
+
 def test_members_need_a_data_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--members: describes the homes of a data file"):
         simulator.prepare(make_settings(), Files(members=tmp_path / "m.csv"))

@@ -328,3 +328,20 @@ def test_a_rule_that_was_not_handed_over_is_refused() -> None:
     """A setting that names a rule which the run would not use is a contradiction, not a detail."""
     with pytest.raises(simulator.InputError, match="MARKET_MECHANISM"):
         make_run(MARKET_MECHANISM="uniform")
+
+
+def test_a_book_of_billions_is_paid_to_the_euro(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten million kWh at 950 EUR are more nano-euro than 64 bits hold."""
+    import main
+
+    book = tmp_path / "book.csv"
+    lines = [f"buy,b{i},1000000,1000\nsell,s{i},1000000,900\n" for i in range(10)]
+    book.write_text("side,participant,energy_kwh,price_eur_per_kwh\n" + "".join(lines))
+    assert main.main(["clear", str(book)]) == 0
+    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert float(told["traded_kwh"]) == 1e7
+    assert float(told["price_eur_per_kwh"]) == 950
+    assert float(told["paid_by_buyers_eur"]) == 9.5e9
+    assert float(told["welfare_eur"]) == 1e9

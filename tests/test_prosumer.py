@@ -95,6 +95,17 @@ def test_power_limits_are_per_hour_whatever_the_step(hours: float, most: int) ->
     assert one_battery(10.0, kw=2.0, TIME_STEP_DURATION=hours).max_power_wh[0] == int(2000 * hours)
 
 
+def test_dust_of_floats_costs_no_wh() -> None:
+    """4.02 kWh at 0.5 kW per kWh are 2010 W; a tenth of 1,000 Wh to spare, or of room for them, is 100 Wh."""
+    assert one_battery(4.02).max_power_wh.tolist() == [2010]
+    changes = {"BATTERY_EFFICIENCY": 1.0, "OFFER_SHARE": 0.1, "STORAGE_BID_SHARE": 0.1}
+    offered = orders_of([0], battery_kwh=[10], stored=2000.0, **changes)
+    assert offered.is_sale.tolist() == [True] and offered.energy_wh.tolist() == [100]
+    plan = BatteryPlan(np.array([1]), np.array([0]))
+    wanted = orders_of([0], battery_kwh=[10], stored=8499.0, plan=plan, **changes)
+    assert wanted.is_sale.tolist() == [False] and wanted.energy_wh.tolist() == [100]
+
+
 def test_the_charge_lever_sells_a_part_of_the_surplus_first() -> None:
     fleet, stored, surplus = one_battery(), np.array([5000.0]), np.array([2000])
     levers = replace(Levers(0, 0, 0, 0.5, 0.5, 0.3), charge_share=0.25)
@@ -169,7 +180,9 @@ def test_a_surplus_is_offered_and_a_deficit_is_asked_for() -> None:
     assert not orders.from_storage.any()
 
 
-@pytest.mark.parametrize(("hours", "least"), [(1.0, 50), (0.5, 25), (0.25, 13), (1 / 12, 5)])
+@pytest.mark.parametrize(
+    ("hours", "least"), [(1.0, 50), (0.5, 25), (0.25, 13), (0.1, 5), (1 / 12, 5)]
+)
 def test_a_residual_below_the_threshold_makes_no_order(hours: float, least: int) -> None:
     """0.05 kWh per hour is 50 Wh in an hour; 12.5 Wh in a quarter, so 13 is the first whole Wh."""
     orders = orders_of([least, least - 1, -least, 1 - least], TIME_STEP_DURATION=hours)
@@ -227,6 +240,23 @@ def test_an_hour_offers_the_same_share_however_long_its_steps(hours: float) -> N
     assert left[-1] == pytest.approx(0.64, abs=0.002)
 
 
+@pytest.mark.parametrize("hours", [1.0, 0.5, 0.25, 1 / 12])
+def test_an_hour_bids_for_the_same_share_however_long_its_steps(hours: float) -> None:
+    """STORAGE_BID_SHARE of 0.36: what an hour of steps leaves of the room is 0.64 (trap 5)."""
+    stored, charging = 1000.0, BatteryPlan(np.array([1]), np.array([0]))
+    for _ in range(round(1 / hours)):
+        changes = {"STORAGE_BID_SHARE": 0.36, "TIME_STEP_DURATION": hours, "MAX_TRADE_CAP": 9.0}
+        orders = orders_of([0], battery_kwh=[10], stored=stored, plan=charging, **changes)
+        stored += orders.energy_wh[0] * np.sqrt(0.95)
+    assert (9500 - stored) / 8500 == pytest.approx(0.64, abs=0.002)
+
+
+def test_a_battery_that_serves_its_home_bids_for_nothing() -> None:
+    """Emptied to its reserve by the home, it has nothing to offer, and would only be filled to be emptied."""
+    plan = BatteryPlan(np.array([0]), np.array([500]))
+    assert orders_of([0], battery_kwh=[10], stored=1000.0, plan=plan).size == 0
+
+
 def test_a_charging_battery_bids_for_a_share_of_its_room_and_offers_nothing() -> None:
     """Room from 5 to 9.5 kWh: 4.616 kWh at the terminals, 1 kWh of it for the home's own sun."""
     plan = BatteryPlan(np.array([1000]), np.array([0]))
@@ -275,6 +305,29 @@ def test_a_battery_never_trades_at_a_loss_with_itself() -> None:
         plan = BatteryPlan(np.array([1000]), np.array([0]))
         bid = orders_of([0], plan=plan, **common).limit_microeur_per_kwh[0]
         assert (ask + 10_000) * 0.95 > bid - 10_000
+
+
+def test_who_comes_to_the_market_decides_by_what_it_expects_there() -> None:
+    """0.18 + 0.02 to buy and 0.12 - 0.02 to sell, against 0.32 and 0.03; as good as the utility is enough."""
+    levers = replace(config_levers(quick_settings()), market_penalty=20_000)
+    for changes, comes in (
+        ({}, (True, True)),
+        ({"expected_buy": 300_000, "expected_sell": 50_000}, (True, True)),
+        ({"expected_buy": 300_001}, (False, True)),
+        ({"expected_sell": 49_999}, (True, False)),
+        ({"market_buy": 319_000, "market_sell": 31_000}, (True, True)),  # known only afterwards
+    ):
+        assert prosumer.accepts_market(flat_prices(**changes), levers) == comes
+
+
+def test_own_limits_hold_penalty_and_bonus() -> None:
+    """Buying 0.18 + 0.02 + 0.01, selling 0.12 - 0.02 - 0.01; never past the utility, never below nothing."""
+    levers = replace(config_levers(quick_settings()), market_penalty=20_000, p2p_bonus=10_000)
+    assert prosumer.own_limits(flat_prices(), levers) == (210_000, 90_000)
+    dear = replace(levers, market_penalty=900_000)
+    assert prosumer.own_limits(flat_prices(), dear) == (330_000, 20_000)
+    kind = replace(levers, p2p_bonus=500_000)
+    assert prosumer.own_limits(flat_prices(), kind)[1] == 0
 
 
 price = st.integers(0, 400_000)

@@ -141,6 +141,72 @@ def test_over_a_day_bonuses_are_levers_times_flows_and_nothing_else() -> None:
     assert run.end.balance_nanoeur[-3] == -cost != 0
 
 
+# ---------------------------------------------------------------- objectives
+
+
+def levers_of(
+    objective: str, surplus: int = 0, buy: int = 0, sell: int = 0, **changes: Any
+) -> Levers:
+    """The levers under an objective, with a day-ahead price of 0.1 EUR/kWh."""
+    settings = quick_settings(REGULATOR_OBJECTIVE=objective, **changes)
+    return regulator.set_levers(settings, regulator.Outlook(7, surplus, buy, sell, 100_000))
+
+
+def test_the_renewable_objective_opens_batteries_to_the_surplus() -> None:
+    """Half way from the share in config.py to the whole; a stored kWh precious by day, cheap in deficit."""
+    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000))
+    day, night = (levers_of("maximize_renewable", surplus) for surplus in (1, -1))
+    assert day == replace(plain, storage_bid_share=0.75, stored_value=1.1)
+    assert night.stored_value == 0.6
+    assert levers_of("maximize_renewable", STORAGE_BID_SHARE=0.0).storage_bid_share == 0
+
+
+def test_the_p2p_objective_doubles_what_speaks_for_neighbours() -> None:
+    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000))
+    assert levers_of("maximize_p2p", 1) == replace(
+        plain,
+        p2p_bonus=20_000,
+        market_penalty=40_000,
+        margin=0.35 / 4,
+        offer_share=0.875,
+        storage_bid_share=0.875,
+        stored_value=1.25,
+    )
+    assert levers_of("maximize_p2p", 0).stored_value == 0.6
+
+
+def test_the_profit_objective_moves_a_battery_only_where_the_losses_leave_a_gain() -> None:
+    """At 0.1 EUR/kWh day-ahead: charging from a price of 0.095 on is a loss, discharging below 0.1 / 0.95."""
+    for sell, charges in ((95_000, 1.0), (95_001, 0.0)):
+        assert levers_of("maximize_profit", buy=200_000, sell=sell).charge_share == charges
+    for buy, reserve in ((105_263, 1.0), (105_264, 0.0)):
+        assert levers_of("maximize_profit", buy=buy).reserve_share == reserve
+
+
+def test_chaos_draws_each_lever_by_itself() -> None:
+    """Over 400 steps each lever covers its range, and no two go together."""
+    settings = quick_settings(REGULATOR_OBJECTIVE="chaos")
+    drawn = [
+        regulator.set_levers(settings, regulator.Outlook(t, 0, 0, 0, 100_000)) for t in range(400)
+    ]
+    ranges = {
+        "renewable_bonus": (0, 40_000),
+        "p2p_bonus": (0, 20_000),
+        "market_penalty": (0, 40_000),
+        "offer_share": (0, 1),
+        "storage_bid_share": (0, 1),
+        "margin": (0, 1),
+        "stored_value": (0.5, 1.5),
+        "charge_share": (0, 1),
+    }
+    columns = np.array([[getattr(levers, name) for levers in drawn] for name in ranges])
+    for column, (low, high) in zip(columns, ranges.values(), strict=True):
+        assert low <= column.min() < low + 0.02 * (high - low)
+        assert high >= column.max() > high - 0.02 * (high - low)
+    together = np.corrcoef(columns) - np.eye(len(ranges))
+    assert np.abs(together).max() < 0.2  # four deviations of independent draws
+
+
 # ---------------------------------------------------------------- bans
 
 STRICT = {"BAN_PENALTY_LIMIT": 0.01, "BAN_BONUS_LIMIT": 0.05, "BAN_BALANCE_LIMIT": -1e6}
@@ -188,6 +254,40 @@ def test_a_low_balance_is_a_reason_of_its_own_with_a_longer_ban() -> None:
         assert (ruling.new_ban_steps[0], ruling.new_ban_reason[0]) == (banned, why)
 
 
+@pytest.mark.parametrize(
+    ("flows", "change"),
+    [
+        ({"pv_wh": [1000], "load_wh": [1000]}, 20_000_000),
+        ({"p2p_bought_wh": [1000]}, 10_000_000),
+        ({"p2p_sold_wh": [1000]}, 10_000_000),
+        ({}, -20_000_000),
+    ],
+)
+def test_the_balance_that_decides_has_this_steps_bonus_and_penalty(
+    flows: dict[str, list[int]], change: int
+) -> None:
+    """A kWh of own sun earns 0.02, one P2P 0.01; the kWh from the market, beside it or alone, costs 0.02."""
+    limit = -250_000_000
+    settings = quick_settings(BAN_PENALTY_LIMIT=100.0, BAN_BALANCE_LIMIT=-0.25)
+    _, state = begin(settings)
+    market = -20_000_000 if flows else 0
+    for above, banned in ((0, 0), (-1, 3)):  # at the limit is not below it
+        balances = state.balance_nanoeur.copy()
+        balances[0] = limit - market - change + above
+        poor = replace(state, balance_nanoeur=balances)
+        ruling = judge(settings, poor, make_flows(market_bought_wh=[1000], **flows), [10])
+        assert ruling.new_ban_steps.tolist() == [banned]
+
+
+def test_a_p2p_bonus_protects_from_a_ban_as_any_other() -> None:
+    """5 kWh P2P at 0.01 are 0.05 EUR: no longer below the limit."""
+    settings = quick_settings(**STRICT)
+    _, state = begin(settings)
+    for p2p, banned in ((4999, 2), (5000, 0)):
+        flows = make_flows(market_bought_wh=[1000], p2p_bought_wh=[p2p])
+        assert judge(settings, state, flows, [1000]).new_ban_steps.tolist() == [banned]
+
+
 @pytest.mark.parametrize("hours", [1.0, 0.5, 0.25, 1 / 12, 0.4])
 def test_a_ban_lasts_its_hours_whatever_the_step(hours: float) -> None:
     """Two hours, rounded up to whole steps: 2, 4, 8, 24 steps; of 24-minute steps 5 (trap 5)."""
@@ -217,8 +317,7 @@ def test_no_second_ban_for_the_same_reason_within_the_cooldown(hours: float) -> 
             starts.append(step * hours)
         state = after(settings, state, ruling)
     gaps = np.diff(starts)
-    assert len(starts) >= 5
-    assert gaps.min() >= 5 and gaps.max() <= 6
+    assert set(gaps) == {5.0} and len(starts) == 10
 
 
 def test_each_reason_has_a_cooldown_of_its_own() -> None:
@@ -356,6 +455,21 @@ def test_avoidable_is_only_what_a_member_could_have_accepted_without_loss(
     flows = make_flows(market_bought_wh=[800, 0], market_sold_wh=[0, 1000])
     found = regulator.avoidable_wh(orders, orders.energy_wh, flows, (200_000, 50_000))
     assert found.tolist() == avoidable
+
+
+def test_what_was_in_reach_is_shared_in_whole_wh_without_loss() -> None:
+    """588 Wh in reach of two sellers with 836 and 242 Wh: 588 * 836 / 1078 is 456 exactly, and 132 the rest."""
+    orders = Orders(
+        member=np.arange(3, dtype=np.int32),
+        is_sale=np.array([True, True, False]),
+        energy_wh=np.array([836, 242, 588]),
+        limit_microeur_per_kwh=np.array([150_000, 150_000, 100_000]),
+        from_storage=np.zeros(3, bool),
+        tie=np.arange(3),
+    )
+    flows = make_flows(market_bought_wh=[0, 0, 588], market_sold_wh=[836, 242, 0])
+    found = regulator.avoidable_wh(orders, orders.energy_wh, flows, (200_000, 50_000))
+    assert found.tolist() == [456, 132, 588]
 
 
 def test_avoidable_is_what_met_limits_would_have_spared() -> None:

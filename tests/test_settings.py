@@ -239,6 +239,10 @@ def test_a_rule_is_silent_about_a_value_that_was_refused_already() -> None:
             {"NUM_PROSUMERS": 0},
             "NUM_PROSUMERS + NUM_CONSUMERS = 0: a community needs at least one member",
         ),
+        (
+            {"BATTERY_CAPACITY": [5.0] * 8 + [0.0, 0.0009]},
+            "BATTERY_CAPACITY has 0.0009: a battery has at least 0.001 kWh, or 0",
+        ),
         ({"BATTERY_MIN_SOC": 0.95}, "BATTERY_MIN_SOC = 0.95 must be below BATTERY_MAX_SOC = 0.95"),
         (
             {"BATTERY_INITIAL_SOC": 0.05},

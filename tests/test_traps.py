@@ -352,7 +352,7 @@ def test_trap_24_the_second_day_is_not_merged_with_the_first() -> None:
 
 
 def test_trap_26_a_setting_reaches_the_run_that_it_names() -> None:
-    """Flags were parsed and never used. Each constant has its test in test_simulator.py."""
+    """Flags were parsed and never used. Each constant has its test in test_settings.py."""
     run = make_run(SEED=9, NUM_PROSUMERS=7, NUM_CONSUMERS=2, TIME_STEPS=5)
     assert run.scenario.fleet.size == 9 and len(run.steps) == 5
     other = make_run(SEED=8, NUM_PROSUMERS=7, NUM_CONSUMERS=2, TIME_STEPS=5)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import save_run
 
-from verification import verify
+from verification import Unreadable, verify
 
 Row = dict[str, str]
 SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
@@ -190,7 +190,7 @@ def test_a_ban_of_an_invented_length(forged: Callable[..., set[str]]) -> None:
     def change(rows: list[Row]) -> None:
         rows[-3] |= {"ban_steps_left": "500", "ban_reason": "excessive_market_use"}
 
-    assert "ban length" in forged("regulator_actions.csv", change)
+    assert "ban due" in forged("regulator_actions.csv", change)
 
 
 def test_a_ban_of_a_member_that_paid_no_penalty(forged: Callable[..., set[str]]) -> None:
@@ -198,7 +198,53 @@ def test_a_ban_of_a_member_that_paid_no_penalty(forged: Callable[..., set[str]])
         row = next(r for r in reversed(rows) if float(r["penalty_eur"]) == 0)
         row |= {"ban_steps_left": "2", "ban_reason": "excessive_market_use"}
 
-    assert "ban without cause" in forged("regulator_actions.csv", change)
+    assert "ban due" in forged("regulator_actions.csv", change)
+
+
+def test_a_prosumer_without_battery_where_all_have_one(forged: Callable[..., set[str]]) -> None:
+    def change(params: dict) -> None:
+        params["HAS_BATTERY"] = 1.0
+
+    assert "home" in forged("params.json", change)
+
+
+def test_a_battery_that_gains_a_thousandth_of_a_wh_in_each_step(
+    forged: Callable[..., set[str]],
+) -> None:
+    """No step differs from the one before by more than rounding may; a day of them does."""
+
+    def change(rows: list[Row]) -> None:
+        for t, row in enumerate(r for r in rows if r["prosumer_id"] == "0"):
+            row["battery_level_kwh"] = raised(row["battery_level_kwh"], 1e-6 * t)
+
+    assert "battery law" in forged("prosumer_energy.csv", change)
+
+
+def test_a_home_without_battery_stores_nothing(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        row = first(rows, prosumer_id="16", timestep="5")
+        row |= {"battery_level_kwh": "-0.000001", "battery_soc": "-0.0001"}
+
+    assert {"battery law", "battery_soc"} <= forged("prosumer_energy.csv", change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"RETAIL_PRICE": "free", "BATTERY_C_RATE": None},
+        {"BASE_CONSUMPTION": ["many"], "REGULATOR_OBJECTIVE": 3},
+        {"BAN_BALANCE_LIMIT": True, "LOAD_PATTERN": []},
+    ],
+)
+def test_settings_of_the_wrong_type_do_not_switch_laws_off(
+    change: dict[str, Any], run_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(run_of("none"), tmp_path / "results"))
+    params = json.loads((folder / "params.json").read_text())
+    (folder / "params.json").write_text(json.dumps(params | change))
+    with pytest.raises(Unreadable) as error:
+        verify(folder)
+    assert {problem.split()[1] for problem in error.value.problems} == set(change)
 
 
 @pytest.mark.parametrize("name", ["MARKET_MECHANISM", "REGULATOR_OBJECTIVE"])

@@ -14,7 +14,6 @@ import numpy as np
 from verification.findings import FloatArray, IntArray
 from verification.folder import Saved
 from verification.scenario import all_numbers, inputs, numbers
-from verification.steps import step_seconds
 
 FRACTIONS = ("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC", "BATTERY_C_RATE")
 
@@ -39,7 +38,7 @@ def alone(saved: Saved) -> Alone | None:
     exact = np.array([0.0, *sizes])  # what is told of a member is rounded
     capacity_kwh = exact[np.abs(capacity_kwh[:, None] - exact).argmin(axis=1)]
     capacity = capacity_kwh * 1000
-    power = np.floor(capacity_kwh * c_rate * (step_seconds(saved) / 3600) * 1000)
+    power = np.floor(capacity_kwh * c_rate * (saved.settings.step_seconds / 3600) * 1000 + 1e-6)
     least, most, start = capacity * low, capacity * high, capacity * initial
     balance = (saved.energy["pv_wh"] - saved.energy["load_wh"]).reshape(saved.steps, n)
     rest = balance.copy()

@@ -11,7 +11,6 @@ from verification.energy import P2P
 from verification.findings import Findings, IntArray
 from verification.folder import AGGREGATOR, MARKET_PRICE, MINT, UTILITY, Saved
 from verification.read import is_number
-from verification.steps import step_seconds
 from verification.tables import WORDS
 from verification.told import SUMMARY, Nanoeur, check_figure, shown
 
@@ -61,7 +60,7 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
         "mechanism": saved.settings.told.get("MARKET_MECHANISM"),
         "objective": saved.settings.told.get("REGULATOR_OBJECTIVE"),
         "steps": saved.steps,
-        "step_hours": step_seconds(saved) / 3600,
+        "step_hours": saved.settings.step_seconds / 3600,
         "members": len(saved.members),
         "prosumers": kinds.count("prosumer"),
         "consumers": kinds.count("consumer"),

@@ -57,6 +57,24 @@ COMMUNITY = (
 OUR_ACTIONS = ",avoidable_penalty_eur"
 OUR_COMMUNITY = ",market_price_eur_per_kwh,net_kwh"
 """Columns beyond the contract, which this program promises of its own runs."""
+OUR_NUMBERS = (
+    *("NUM_PROSUMERS", "NUM_CONSUMERS", "HAS_BATTERY", "SEASON_FACTOR", "PV_SYSTEM_EFFICIENCY"),
+    *(
+        "CLOUD_MIN_TRANSMISSION",
+        "ROOF_VARIATION",
+        "ORIENTATION_SHIFT",
+        "LOAD_VARIATION",
+        "MIN_LOAD",
+    ),
+    *("BATTERY_INITIAL_SOC", "BATTERY_C_RATE", "BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR"),
+    *("RETAIL_PRICE", "FEED_IN_PRICE", "IMBALANCE_THRESHOLD", "LOCAL_MARKET_FEE"),
+    *("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"),
+    *("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_MARKET_HOURS"),
+    *("BAN_BALANCE_LIMIT", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"),
+)
+OUR_LISTS = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY", "LOAD_PATTERN", "PRICE_PATTERN")
+OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
+"""Settings beyond the contract to which a law of our own runs refers."""
 TRANSFERS = "timestep,payer_id,payee_id,amount_eur,reason"
 ACCOUNTS = "account_id,kind,opening_eur,balance_eur"
 
@@ -68,6 +86,7 @@ class Settings:
     consensus: str
     seed: int
     time_steps: int  # 0 where the run's length was not set in steps
+    step_seconds: int
     trade_cap_wh: int  # of one member in one step
     efficiency: float  # one way
     min_soc: float
@@ -215,7 +234,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     log = read_log(reader, SLACK_ROWS + 2 * steps)
     chain = None
     if settings.consensus != "none":
-        chain = read_chain(reader, reader.size("all_trades.csv"), settings.chain.block_size)
+        told = 0 if reader.counts["all_trades.csv"] else reader.size("all_trades.csv")
+        chain = read_chain(reader, told, settings.chain.block_size)
     check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
     reader.raise_problems()
 
@@ -292,10 +312,12 @@ def read_settings(reader: Reader) -> Settings:
         stakes=ask.wholes("VALIDATOR_STAKES", low=0, usual=miners) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
     )
+    check_our_settings(ask)
     return Settings(
         consensus=consensus,
         seed=ask.whole("SEED", 0, 2**128),
         time_steps=ask.whole("TIME_STEPS", 0, 10**9),
+        step_seconds=round(step_hours * 3600),
         trade_cap_wh=math.ceil(cap_wh - 1e-6),  # a fraction of a Wh may be rounded up
         efficiency=math.sqrt(ask.number("BATTERY_EFFICIENCY", 1e-6, 1)),
         min_soc=ask.number("BATTERY_MIN_SOC", 0, 1),
@@ -305,6 +327,26 @@ def read_settings(reader: Reader) -> Settings:
         mechanism=str(ask.raw.get("MARKET_MECHANISM", "")),
         told=ask.raw,
     )
+
+
+def check_our_settings(ask: Fields) -> None:
+    """Problems for settings that are not what a run of this program writes: their laws would go unread.
+
+    Where MARKET_MECHANISM shows such a run all of them must be there, elsewhere those that are there.
+    """
+    for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
+        if name not in ask.raw and "MARKET_MECHANISM" not in ask.raw:
+            continue
+        if name in OUR_LISTS:
+            ask.ask(name, are_numbers, "a list of numbers", [])
+        elif name in OUR_WORDS:
+            ask.ask(name, lambda told: type(told) is str, "a word", "")
+        else:
+            ask.ask(name, is_number, "a number", 0.0)
+
+
+def are_numbers(told: Any) -> bool:
+    return type(told) is list and bool(told) and all(map(is_number, told))
 
 
 def read_members(reader: Reader, largest_bytes: int) -> list[Member]:

@@ -74,7 +74,7 @@ def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
             detail = f"pv_capacity_kw is {show(told)}, expected {due}"
             findings.add(f"member {i}", "home", detail)
         if synthetic:
-            check_synthetic_home(i, member, size, findings)
+            check_synthetic_home(i, member, size, number(saved, "HAS_BATTERY"), findings)
 
 
 def check_home_types(saved: Saved, findings: Findings) -> None:
@@ -96,8 +96,14 @@ def check_home_types(saved: Saved, findings: Findings) -> None:
     )
 
 
-def check_synthetic_home(i: int, member: Member, size: float | None, findings: Findings) -> None:
-    """Name, type and battery of one home, `size` being that of its type; None: no such type."""
+def check_synthetic_home(
+    i: int, member: Member, size: float | None, owners: float | None, findings: Findings
+) -> None:
+    """Name, type and battery of one home.
+
+    `size` is the battery of its type (None: no such type), `owners` the share of prosumers that have one,
+    which says of a single home only whether all of them do, or none.
+    """
     name, home = member.told.get("household_id", str(i)), member.told.get("home_type")
     if name != str(i):
         findings.add(f"member {i}", "home", f"household_id is {show(name)}, expected '{i}'")
@@ -105,4 +111,7 @@ def check_synthetic_home(i: int, member: Member, size: float | None, findings: F
         findings.add(f"member {i}", "home", f"home_type is {show(home)}, which is none of them")
     elif min(member.capacity_kwh, abs(member.capacity_kwh - size)) > KWH_TOLERANCE:
         detail = f"battery_capacity_kwh is {member.capacity_kwh}, {home} has {size} or none"
+        findings.add(f"member {i}", "home", detail)
+    elif member.kind == "prosumer" and owners == (0 if member.capacity_kwh else 1) and size:
+        detail = f"battery_capacity_kwh is {member.capacity_kwh}, although HAS_BATTERY is {owners}"
         findings.add(f"member {i}", "home", detail)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from verification.energy import BUYER, P2P, SELLER
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import Saved, step_name
+from verification.orders import AUCTIONS, EVERY_RULE, SHARING
 from verification.tables import NO_LIMIT
-
-AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
-MECHANISMS = (*AUCTIONS, "mid_market_rate", "supply_demand_ratio", "bill_sharing", "none")
 
 
 def check_market_rule(saved: Saved, findings: Findings) -> None:
@@ -20,20 +19,25 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     mechanism = saved.settings.mechanism
     if not saved.settings.ours:
         return
-    if mechanism not in MECHANISMS:
-        words = f"MARKET_MECHANISM is {show(mechanism)}, expected one of {', '.join(MECHANISMS)}"
+    if mechanism not in EVERY_RULE:
+        words = f"MARKET_MECHANISM is {show(mechanism)}, expected one of {', '.join(EVERY_RULE)}"
         findings.add("params.json", "market rule", words)
         return
     check_limits(saved, mechanism in AUCTIONS, findings)
     p2p = saved.sound_trades & (saved.trades["trade_type"] == P2P)
     rows = np.flatnonzero(p2p & (saved.trades["buyer_id"] >= 0) & (saved.trades["seller_id"] >= 0))
+    check_pairs(saved, rows, mechanism in AUCTIONS, findings)
     if mechanism in AUCTIONS:
         check_priority(saved, mechanism == "huang", findings)
+    if mechanism == "huang":
+        check_equal_cut(saved, findings)
+    if mechanism in SHARING:
+        check_pro_rata(saved, findings)
     due = PRICES[mechanism](saved, rows)
     price = saved.trades["price_microeur_per_kwh"][rows]
     away = np.abs(price - due) > (mechanism == "supply_demand_ratio")  # its quotient is rounded
     words = f"price {{}}, {mechanism} makes it {{}}"
-    findings.rows(away, "market rule", lambda k: saved.trade_name(int(rows[k])), words, price, due)
+    findings.rows(away, "market rule", partial(trade_of, saved, rows), words, price, due)
 
 
 def check_limits(saved: Saved, limits: bool, findings: Findings) -> None:
@@ -73,6 +77,75 @@ def check_priority(saved: Saved, one_pair_stays: bool, findings: Findings) -> No
     findings.rows(
         (served > ask) & ~np.bool_(one_pair_stays), "priority", step_name, words, served, ask
     )
+
+
+def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings) -> None:
+    """Two queues are served side by side: whoever was served once has had its turn (`rows` of trades).
+
+    Those of an auction are ordered by limit: bids fall, asks rise.
+    """
+    step = saved.trades["timestep"][rows]
+    again = np.zeros(len(rows), np.bool_)
+    again[1:] = step[1:] == step[:-1]
+    for side, sign in (("buyer", -1), ("seller", 1)):
+        party = saved.trades[f"{side}_id"][rows]
+        turns = np.ones(len(rows), np.bool_)
+        turns[1:] = ~again[1:] | (party[1:] != party[:-1])
+        _, first = np.unique(step * len(saved.members) + party, return_index=True)
+        turns[first] = False
+        words = side + " {} was served before, and somebody else since"
+        place = partial(trade_of, saved, rows)
+        findings.rows(turns, "pairs", place, words, party)
+        if by_limit:
+            limit = own_limits(saved, rows, side)
+            before = np.concatenate([limit[:1], limit[:-1]])
+            wrong = again & (sign * limit < sign * before)
+            words = f"the {side} with a limit of {{}} comes after one with {{}}"
+            findings.rows(wrong, "pairs", place, words, limit, before)
+
+
+def trade_of(saved: Saved, rows: IntArray, k: int) -> str:
+    return saved.trade_name(int(rows[k]))
+
+
+def check_pro_rata(saved: Saved, findings: Findings) -> None:
+    """As much is traded as both sides have; on the longer side everybody trades the same share."""
+    o, e, n = saved.trading, saved.energy, len(saved.members)
+    sides = {"bought": o["role"] == BUYER, "sold": o["role"] == SELLER}
+    whole = {way: saved.per_step(np.where(mine, o["order_wh"], 0)) for way, mine in sides.items()}
+    traded = np.minimum(whole["bought"], whole["sold"])
+    for way, mine in sides.items():
+        wh = e[f"p2p_{way}_wh"]
+        got, words = saved.per_step(wh), f"{{}} Wh {way}, both sides have {{}} Wh"
+        findings.rows(got != traded, "pro rata", step_name, words, got, traded)
+        share = np.divide(traded, whole[way], out=np.zeros(saved.steps), where=whole[way] > 0)
+        due = np.where(mine, o["order_wh"], 0) * np.repeat(share, n)
+        words = f"{{}} Wh {way}, its share is {{:.1f}} Wh"
+        findings.rows(np.abs(wh - due) > 1 + 1e-6, "pro rata", saved.row_name, words, wh, due)
+
+
+def check_equal_cut(saved: Saved, findings: Findings) -> None:
+    """Who trades under huang trades its order, on the longer side less the same amount, to the Wh."""
+    o, e, beyond = saved.trading, saved.energy, np.iinfo(np.int64).max
+    limit, n, cuts = o["limit_price_microeur_per_kwh"], len(saved.members), []
+    for role, way, sign in ((BUYER, "bought", 1), (SELLER, "sold", -1)):
+        wh, mine = e[f"p2p_{way}_wh"], o["role"] == role
+        served = mine & (wh > 0)
+        cut = o["order_wh"] - wh
+
+        def by_step(column: IntArray, chosen: BoolArray, instead: int) -> IntArray:
+            return np.where(chosen, column, instead).reshape(saved.steps, n)
+
+        least = by_step(cut, served, beyond).min(axis=1)
+        cuts.append(np.where(least == beyond, 0, least))
+        worst = np.repeat(by_step(sign * limit, served, beyond).min(axis=1), n)
+        better = mine & ~served & (sign * limit > worst)
+        least = np.repeat(cuts[-1], n)
+        wrong = (served & (cut > least + 1)) | (better & (o["order_wh"] > least + 1))
+        words = f"order of {{}} Wh, {way} {{}} Wh, others were cut by {{}} Wh"
+        findings.rows(wrong, "equal cut", saved.row_name, words, o["order_wh"], wh, least)
+    words = "buyers were cut by {} Wh each, and sellers by {} Wh"
+    findings.rows((cuts[0] > 0) & (cuts[1] > 0), "equal cut", step_name, words, *cuts)
 
 
 def own_limits(saved: Saved, rows: IntArray, side: str) -> IntArray:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.findings import Findings, show
+from verification.findings import Findings, FloatArray, IntArray, show
 from verification.folder import MARKET_PRICE, Saved, step_name
 from verification.read import is_number
+from verification.tables import LARGEST
 
 LEVERS = {
     "RENEWABLE_BONUS": "renewable_bonus",
@@ -20,7 +21,6 @@ LEVERS = {
 OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 DOUBLED = {"maximize_p2p": ("p2p_bonus", "market_penalty")}
 """Money levers that an objective sets to twice their setting; chaos draws up to that."""
-ROUNDED_WH = 1
 
 
 def check_scenario(saved: Saved, findings: Findings) -> None:
@@ -29,7 +29,6 @@ def check_scenario(saved: Saved, findings: Findings) -> None:
     check_meters_and_orders(saved, findings)
     check_outside_prices(saved, findings)
     check_levers(saved, findings)
-    check_length_of_bans(saved, findings)
 
 
 # ------------------------------------------------------------------------------ what is promised
@@ -69,20 +68,77 @@ def microeur(euro: float) -> int:
 
 
 def check_synthetic_day(saved: Saved, findings: Findings) -> None:
-    """PV and load stay within what the largest roof and home could make and use in a step."""
-    sun = all_numbers(saved, "PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "ROOF_VARIATION")
-    use = all_numbers(saved, "LOAD_VARIATION", "MIN_LOAD", "TIME_STEP_DURATION")
-    roofs, homes = numbers(saved, "PV_CAPACITY"), numbers(saved, "BASE_CONSUMPTION")
-    pattern = numbers(saved, "LOAD_PATTERN")
-    if inputs(saved, "data") or not (sun and use and roofs and homes and pattern):
+    """PV and load of each home lie between what its roof, the sun and the day's pattern allow in a step."""
+    if inputs(saved, "data"):
         return
-    (efficiency, season, roof), (variation, least, hours) = sun, use
-    most_pv = max(roofs) * efficiency * season * (1 + roof)
-    most_load = max(max(homes) * max(pattern) * (1 + variation), least)
-    for flow, kwh in (("pv_wh", most_pv), ("load_wh", most_load)):
-        wh, most = saved.energy[flow], kwh * hours * 1000 + ROUNDED_WH
-        words = f"{flow} is {{}}, at most {most:.0f} with these settings"
-        findings.rows(wh > most, "synthetic day", saved.row_name, words, wh)
+    hours = saved.settings.step_seconds / 3600
+    begin = hours * np.arange(saved.steps, dtype=np.float64)
+    check_sun(saved, begin % 24, hours, findings)
+    check_load(saved, (begin + 1e-9) % 24, hours, findings)
+
+
+def check_sun(saved: Saved, begin: FloatArray, hours: float, findings: Findings) -> None:
+    """PV is that of a roof to the south, the east or the west: one and the same for all steps.
+
+    Full power is a half sine from 6 to 18 h, earlier for the east and later for the west; clouds take
+    a part of it, and each roof varies. Which way it looks is not told, so the best fit is compared.
+    """
+    names = ("PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION")
+    told = all_numbers(saved, *names, "ORIENTATION_SHIFT")
+    roofs = [member.told.get("pv_capacity_kw", 0.0) for member in saved.members]
+    if not told or not all(map(is_number, roofs)):
+        return
+    efficiency, season, clouds, roof, shift = told
+    full = np.array(roofs, np.float64) * efficiency * season * 1000
+    pv = saved.energy["pv_wh"].reshape(saved.steps, len(roofs))
+    fewest = np.full(len(roofs), saved.steps + 1)
+    low, high = np.zeros(pv.shape, np.int64), np.zeros(pv.shape, np.int64)
+    for later in (0.0, -shift, shift):
+        clear = sun_hours(begin - later, hours)[:, None] * full
+        least, most = rounded(clear * clouds * (1 - roof), clear * (1 + roof))
+        misfits = ((pv < least) | (pv > most)).sum(axis=0)
+        better = misfits < fewest
+        fewest = np.where(better, misfits, fewest)
+        low[:, better], high[:, better] = least[:, better], most[:, better]
+    tell_outside(saved, "pv_wh", low, high, findings)
+
+
+def sun_hours(begin: FloatArray, hours: float) -> FloatArray:
+    """Hours of full power in steps that begin so many hours after midnight."""
+    a, b = (np.clip(time - 6, 0, 12) * np.pi / 12 for time in (begin, begin + hours))
+    return np.asarray((np.cos(a) - np.cos(b)) * 12 / np.pi)
+
+
+def check_load(saved: Saved, hour: FloatArray, hours: float, findings: Findings) -> None:
+    """Load is that of the home's type at this hour, varied, and never below MIN_LOAD."""
+    told = all_numbers(saved, "LOAD_VARIATION", "MIN_LOAD")
+    homes, pattern = numbers(saved, "BASE_CONSUMPTION"), numbers(saved, "LOAD_PATTERN")
+    types = {f"type {k}": kwh for k, kwh in enumerate(homes, 1)}
+    names = [str(member.told.get("home_type")) for member in saved.members]
+    if not told or len(pattern) != 24 or not set(names) <= set(types):
+        return  # homes.py tells a type that there is not
+    variation, least = told
+    usual = np.array(pattern)[hour.astype(int)][:, None] * np.array([types[n] for n in names])
+    kwh = (np.maximum(usual * (1 + sign * variation), least) for sign in (-1, 1))
+    low, high = rounded(*(part * hours * 1000 for part in kwh))
+    tell_outside(saved, "load_wh", low, high, findings)
+
+
+def rounded(least: FloatArray, most: FloatArray) -> tuple[IntArray, IntArray]:
+    """The whole Wh from which and up to which a number between these two can be rounded."""
+    room = 0.5 + 1e-6  # products of factors in another order differ in the last digits
+    bounds = np.ceil(least * (1 - 1e-12) - room), np.floor(most * (1 + 1e-12) + room)
+    low, high = (np.clip(bound, 0, LARGEST).astype(np.int64) for bound in bounds)
+    return low, high
+
+
+def tell_outside(
+    saved: Saved, flow: str, low: IntArray, high: IntArray, findings: Findings
+) -> None:
+    wh, words = saved.energy[flow], flow + " is {}, between {} and {} with these settings"
+    low, high = low.ravel(), high.ravel()
+    outside = (wh < low) | (wh > high)
+    findings.rows(outside, "synthetic day", saved.row_name, words, wh, low, high)
 
 
 def check_meters_and_orders(saved: Saved, findings: Findings) -> None:
@@ -103,7 +159,8 @@ def check_meters_and_orders(saved: Saved, findings: Findings) -> None:
 
 
 def check_outside_prices(saved: Saved, findings: Findings) -> None:
-    """What the utility asks and pays, and what the local market may cost beside it."""
+    """What the utility asks and pays, what the local market may cost beside it, and what was expected."""
+    check_forecast(saved, findings)
     c, name = saved.community, "{}_price_microeur_per_kwh".format
     pairs = {"grid_import": "RETAIL_PRICE", "grid_export": "FEED_IN_PRICE"}
     if inputs(saved, "prices"):
@@ -118,6 +175,17 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
             findings.compare("utility price", step_name, setting, c[name(grid)], due)
     if saved.settings.ours:
         check_price_of_the_hour(saved, findings)
+
+
+def check_forecast(saved: Saved, findings: Findings) -> None:
+    """The forecast misses the market price by FORECAST_ERROR at most."""
+    error = number(saved, "FORECAST_ERROR")
+    if error is None or not saved.settings.ours:
+        return
+    price, seen = saved.community[MARKET_PRICE], saved.community["price_forecast_microeur_per_kwh"]
+    least, most = np.floor(price * (1 - error)), np.ceil(price * (1 + error))
+    words = "forecast {}, market price {} micro-euro per kWh"
+    findings.rows((seen < least) | (seen > most), "forecast", step_name, words, seen, price)
 
 
 def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
@@ -153,19 +221,3 @@ def check_levers(saved: Saved, findings: Findings) -> None:
         words = f"{setting} of {{}} under chaos, at most twice {{}}"
         wrong = (found > 2 * due) & (objective == "chaos")
         findings.rows(wrong, "lever", step_name, words, found, due)
-
-
-def check_length_of_bans(saved: Saved, findings: Findings) -> None:
-    """A ban begins with one of the two lengths in the settings, after a penalty in this very step."""
-    told = all_numbers(saved, "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "TIME_STEP_DURATION")
-    if not told:
-        return
-    lengths = [-(-round(hours * 3600) // round(told[2] * 3600)) for hours in told[:2]]
-    left, n = saved.actions["ban_steps_left"], len(saved.members)
-    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
-    begins = (before == 0) & (left > 0)
-    words = f"a ban of {{}} steps begins, expected {lengths[0]} or {lengths[1]}"
-    findings.rows(begins & ~np.isin(left, lengths), "ban length", saved.row_name, words, left)
-    penalty = saved.actions["penalty_nanoeur"]
-    words = "a ban begins without a penalty in this step"
-    findings.rows(begins & (penalty == 0), "ban without cause", saved.row_name, words)

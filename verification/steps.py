@@ -56,7 +56,6 @@ def check_steps(saved: Saved, texts: Texts, findings: Findings) -> None:
         check_clock(saved, texts, findings)
         check_residuals(saved, findings)
         check_market_price(saved, findings)
-        check_avoidable(saved, findings)
     if not findings.totals["rows"]:  # else texts do not stand beside their numbers
         check_told_columns(saved, texts, findings)
     check_log(saved, texts, findings)
@@ -75,20 +74,15 @@ def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
         start = begin.hour * 3600 + begin.minute * 60 + begin.second
     elif "timestamp" in texts:
         findings.add("community_summary.csv", "timestamp", "is told, but no data file gave a date")
-    seconds = start + step_seconds(saved) * np.arange(saved.steps, dtype=np.int64)
+    seconds = start + saved.settings.step_seconds * np.arange(saved.steps, dtype=np.int64)
     due = seconds % SECONDS_PER_DAY // 3600
     findings.compare("hour", step_name, "hour", saved.community["hour"], due)
-
-
-def step_seconds(saved: Saved) -> int:
-    """Length of a step; settings hold it in hours."""
-    return round(saved.settings.told["TIME_STEP_DURATION"] * 3600)
 
 
 def check_timestamps(saved: Saved, texts: Texts, findings: Findings) -> datetime | None:
     """Steps of a data file begin one step length after another; gives the first begin."""
     told = texts.get("timestamp", [])
-    step = timedelta(seconds=step_seconds(saved))
+    step = timedelta(seconds=saved.settings.step_seconds)
     try:
         begin = datetime.strptime(told[0], "%Y-%m-%d %H:%M:%S")
         due = [(begin + t * step).isoformat(" ") for t in range(len(told))]
@@ -147,16 +141,6 @@ def check_market_price(saved: Saved, findings: Findings) -> None:
         wrong |= buy != np.minimum(price + fee_microeur, retail)
         wrong |= sell != np.maximum(price - fee_microeur, feed_in)
     findings.rows(wrong, "market price", step_name, words, price, sell, buy)
-
-
-def check_avoidable(saved: Saved, findings: Findings) -> None:
-    """The avoidable penalty is a part of the penalty: whole Wh times the lever."""
-    a, lever = saved.actions, saved.community["market_penalty_microeur_per_kwh"]
-    avoidable, penalty = a["avoidable_penalty_nanoeur"], a["penalty_nanoeur"]
-    lever = np.repeat(lever, len(saved.members))
-    wrong = (avoidable < 0) | (avoidable > penalty) | (avoidable % np.maximum(lever, 1) != 0)
-    words = "avoidable {} nano-euro of a penalty of {}, lever {}"
-    findings.rows(wrong, "avoidable penalty", saved.row_name, words, avoidable, penalty, lever)
 
 
 # ----------------------------------------------------------------- columns told beyond the contract

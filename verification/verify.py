@@ -14,8 +14,10 @@ folder.py        the folder: its files, their columns, its members and settings
 energy.py        meters, batteries, trades, orders, bans
 chain.py         hashes, work, stake, and every trade once
 money.py         transfers and accounts
-scenario.py      what settings promise: day, prices, levers, bans
+scenario.py      what settings promise: day, prices, levers
+orders.py        what members must ask for, and who goes to the local market
 market_rule.py   whom the rule between neighbours serves, at which price
+bans.py          avoidable penalties, and the bans that follow
 homes.py         who takes part, and what each owns
 steps.py         the clock, the log, and figures of single steps
 alone.py         the bills without a community
@@ -39,6 +41,7 @@ from pathlib import Path
 
 import numpy as np
 
+from verification.bans import check_bans
 from verification.chain import check_chain
 from verification.energy import check_energy
 from verification.extras import check_extras
@@ -47,6 +50,7 @@ from verification.folder import Saved, read_folder
 from verification.homes import check_homes
 from verification.market_rule import check_market_rule
 from verification.money import check_money
+from verification.orders import check_what_is_asked
 from verification.scenario import check_scenario
 from verification.steps import Texts, check_steps, read_texts
 from verification.told import check_promised
@@ -142,7 +146,9 @@ def check_saved(saved: Saved, texts: Texts, findings: Findings, race: bool, tell
     tell("energy and trades", 0.0)
     check_energy(saved, findings)
     check_scenario(saved, findings)
+    check_what_is_asked(saved, findings)
     check_market_rule(saved, findings)
+    check_bans(saved, findings)
     if saved.chain:
         check_chain(saved, saved.chain, findings, race, tell)
     tell("money", 0.0)

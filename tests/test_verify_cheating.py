@@ -1,0 +1,251 @@
+"""verify against programs that cheat: whole runs, mined and accounted for, that break one law of their settings.
+
+Each cheat is this program with one part replaced. What it saves agrees with itself in every file, so only the
+rule that it breaks can find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import save_run
+
+import data_generation
+import prosumer
+import regulator
+import trading
+from extensions import mechanisms
+from records import BanReason
+from verification import verify
+
+SMALL = ["--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
+STRICT = ["--set=BAN_PENALTY_LIMIT=0", "--set=BAN_BONUS_LIMIT=100", "--set=QUOTE_MARGIN=0.8"]
+SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+
+Cheat = Callable[..., set[str]]
+
+
+@pytest.fixture
+def cheat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cheat:
+    """cheat(module, name, instead, *options) gives the rules that verify finds broken in such a run."""
+
+    def run(module: Any, name: str, instead: Any, *options: str, homes: int = 14) -> set[str]:
+        options = (*SMALL, f"--set=NUM_PROSUMERS={homes}", *options)
+        honest = verify(save_run(tmp_path / "honest", *options))
+        assert honest.ok, honest.summary()
+        monkeypatch.setattr(module, name, instead)
+        return set(verify(save_run(tmp_path / "results", *options)).totals)
+
+    return run
+
+
+def rule(name: str) -> str:
+    return f"--set=MARKET_MECHANISM={name}"
+
+
+# ---------------------------------------------------------------- sun, use, prices
+
+
+def test_sun_at_night(cheat: Cheat) -> None:
+    """Half the day shifted by six hours; every kWh of it is used, sold and paid for."""
+    assert cheat(data_generation, "SUNRISE", 0) == {"synthetic day"}
+
+
+def test_use_below_the_least(cheat: Cheat) -> None:
+    real = data_generation.demand
+    assert cheat(data_generation, "demand", lambda *a: real(*a) // 2) == {"synthetic day"}
+
+
+def test_a_forecast_that_misses_by_more_than_it_may(cheat: Cheat) -> None:
+    def noise(settings: Any, purpose: str, clock: Any, width: float) -> Any:
+        return real(settings, purpose, clock, 8 * width if purpose == "forecast" else width)
+
+    real = data_generation.hourly_noise
+    assert cheat(data_generation, "hourly_noise", noise) == {"forecast"}
+
+
+# ---------------------------------------------------------------- batteries and orders
+
+
+def test_a_battery_that_waits_while_its_home_buys(cheat: Cheat) -> None:
+    def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
+        done = real(fleet, stored, residual, levers)
+        idle = np.arange(fleet.size) == 0
+        return replace(
+            done, charge_wh=done.charge_wh * ~idle, discharge_wh=done.discharge_wh * ~idle
+        )
+
+    real = prosumer.plan_battery
+    assert "battery use" in cheat(prosumer, "plan_battery", plan)
+
+
+def test_an_order_below_the_threshold(cheat: Cheat) -> None:
+    assert cheat(prosumer, "threshold_wh", lambda settings: 1, "--set=IMBALANCE_THRESHOLD=0.3") == {
+        "threshold"
+    }
+
+
+def test_an_order_smaller_than_what_is_left(cheat: Cheat) -> None:
+    assert cheat(prosumer, "trade_cap_wh", lambda settings: 700) == {"order"}
+
+
+def test_an_order_larger_than_what_is_left(cheat: Cheat) -> None:
+    """The utility serves what was sold to neighbours."""
+
+    def more(*arguments: Any) -> Any:
+        orders = real(*arguments)
+        return replace(orders, energy_wh=np.minimum(orders.energy_wh + 700, 3000))
+
+    real = prosumer.make_orders
+    assert {"order", "both ways"} <= cheat(prosumer, "make_orders", more, "--set=HAS_BATTERY=0")
+
+
+def test_surplus_that_is_not_offered(cheat: Cheat) -> None:
+    def fewer(*arguments: Any) -> Any:
+        orders = real(*arguments)
+        stay = orders.member != 3
+        return replace(orders, **{name: column[stay] for name, column in vars(orders).items()})
+
+    real = prosumer.make_orders
+    assert cheat(prosumer, "make_orders", fewer, "--set=HAS_BATTERY=0") == {"order"}
+
+
+# ---------------------------------------------------------------- the local market
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_a_local_market_under_a_rule_that_has_none(name: str, cheat: Cheat) -> None:
+    found = replace(mechanisms.MECHANISMS[name], market_follows=True)
+    known = mechanisms.MECHANISMS | {name: found}
+    assert cheat(mechanisms, "MECHANISMS", known, rule(name)) == {"local market"}
+
+
+def test_orders_where_nobody_trades(cheat: Cheat) -> None:
+    known = mechanisms.MECHANISMS | {"none": replace(trading.MIDPOINT, name="none")}
+    assert {"order", "local market"} <= cheat(mechanisms, "MECHANISMS", known, rule("none"))
+
+
+def test_a_market_entered_although_it_is_dearer_than_the_utility(cheat: Cheat) -> None:
+    found = cheat(
+        prosumer, "accepts_market", lambda *_: (True, True), "--set=PENALTY_FOR_MARKET=0.5"
+    )
+    assert found == {"local market"}
+
+
+def test_a_home_sent_to_the_utility_instead_of_the_market(cheat: Cheat) -> None:
+    def without_one(*arguments: Any) -> Any:
+        trades = real(*arguments)
+        stay = (trades.seller != 2) & (trades.buyer != 2)
+        return replace(trades, **{name: column[stay] for name, column in vars(trades).items()})
+
+    real = trading.local_market
+    assert "local market" in cheat(trading, "local_market", without_one)
+
+
+# ---------------------------------------------------------------- who is served
+
+
+def shared_by(split: Callable[[int, Any], Any]) -> Callable[[Any, int], Any]:
+    """A sharing rule that splits what both sides have in another way."""
+
+    def share(orders: Any, price: int) -> Any:
+        bids, asks = trading.queue(orders, sales=False), trading.queue(orders, sales=True)
+        bid_wh, ask_wh = orders.energy_wh[bids], orders.energy_wh[asks]
+        most = min(int(bid_wh.sum()), int(ask_wh.sum()))
+        pairs = trading.side_by_side(bids, asks, split(most, bid_wh), split(most, ask_wh))
+        prices = np.full(len(pairs[2]), price, np.int64)
+        return trading.Clearing(trading.p2p_trades(orders, *pairs, prices))
+
+    return share
+
+
+def first_come(total: int, weights: Any) -> Any:
+    return np.diff(np.minimum(np.cumsum(weights), total), prepend=0)
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_first_come_first_served_where_all_get_the_same_share(name: str, cheat: Cheat) -> None:
+    assert cheat(mechanisms, "share_pro_rata", shared_by(first_come), rule(name)) == {"pro rata"}
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_less_traded_than_both_sides_have(name: str, cheat: Cheat) -> None:
+    half = shared_by(lambda total, weights: mechanisms.share_out(total // 2, weights))
+    assert cheat(mechanisms, "share_pro_rata", half, rule(name)) == {"pro rata"}
+
+
+def test_a_longer_side_that_is_not_cut_equally(cheat: Cheat) -> None:
+    def cut(energy_wh: Any, total_wh: int) -> Any:
+        return first_come(total_wh, energy_wh)
+
+    assert cheat(mechanisms, "cut_equally", cut, rule("huang"), homes=30) == {"equal cut"}
+
+
+def test_best_bids_with_dearest_asks(cheat: Cheat) -> None:
+    """The same orders are served, at the midpoints of other pairs: money moves between neighbours."""
+
+    def crossing(orders: Any) -> Any:
+        buying, selling, energy = real(orders)
+        if not len(buying):
+            return buying, selling, energy
+        bids, asks = list(dict.fromkeys(buying)), list(dict.fromkeys(selling))[::-1]
+        limit = orders.limit_microeur_per_kwh
+        if limit[bids].min() < limit[asks].max():  # some of the new pairs would not agree
+            return buying, selling, energy
+        served = [
+            np.array([energy[side == row].sum() for row in rows])
+            for side, rows in ((buying, bids), (selling, asks))
+        ]
+        return trading.side_by_side(np.array(bids), np.array(asks), *served)
+
+    real = trading.crossing
+    assert cheat(trading, "crossing", crossing, homes=30) == {"pairs"}
+
+
+# ---------------------------------------------------------------- the regulator
+
+
+def test_energy_called_avoidable_that_was_not(cheat: Cheat) -> None:
+    def all_of_it(orders: Any, left: Any, flows: Any, limits: Any) -> Any:
+        return flows.market_bought_wh + flows.market_sold_wh
+
+    assert cheat(regulator, "avoidable_wh", all_of_it) == {"avoidable penalty"}
+
+
+def decided_otherwise(change: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[..., Any]:
+    """The regulator's bans, changed after the decision."""
+    real = regulator.bans
+    return lambda *a, **k: change(*real(*a, **k))
+
+
+def test_a_ban_that_was_due_and_is_missing(cheat: Cheat) -> None:
+    pardon = decided_otherwise(lambda steps, reason: (0 * steps, 0 * reason))
+    assert cheat(regulator, "bans", pardon, *STRICT) == {"ban due"}
+
+
+def test_a_ban_for_another_reason_than_the_one_that_holds(cheat: Cheat) -> None:
+    other = decided_otherwise(
+        lambda steps, reason: (steps, np.where(steps > 0, BanReason.LOW_BALANCE, reason))
+    )
+    assert "ban reason" in cheat(regulator, "bans", other, *STRICT)
+
+
+def test_a_ban_of_another_length(cheat: Cheat) -> None:
+    longer = decided_otherwise(lambda steps, reason: (steps + (steps > 0), reason))
+    assert cheat(regulator, "bans", longer, *STRICT) == {"ban due"}
+
+
+def test_a_second_ban_before_the_pause_is_over(cheat: Cheat) -> None:
+    def forgetful(settings: Any, state: Any, *a: Any, **k: Any) -> Any:
+        return real(settings, replace(state, cooldown_steps=0 * state.cooldown_steps), *a, **k)
+
+    real = regulator.bans
+    found = cheat(
+        regulator, "bans", forgetful, *STRICT, "--set=BAN_COOLDOWN_HOURS=30", "--steps=72"
+    )
+    assert "ban due" in found

@@ -1,0 +1,142 @@
+"""The second reading of orders: what a member must ask for, and who takes the rest to the local market.
+
+What self-balancing left of a home's sun and load is its order; a home that balances itself may offer from
+its battery, or bid for what it can store. So a battery that charges or discharges has no rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verification.energy import BANNED, BUYER, SELLER
+from verification.findings import Findings, IntArray
+from verification.folder import Saved
+from verification.scenario import all_numbers, inputs, microeur, number
+
+AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
+SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+EVERY_RULE = (*AUCTIONS, *SHARING, "none")
+SELF_FIRST = ("maximize_renewable", "maximize_p2p")  # objectives that leave a battery to its home
+ROUNDED_WH = 1  # batteries move whole Wh
+
+
+def check_what_is_asked(saved: Saved, findings: Findings) -> None:
+    """All rules on the size of orders, and on who trades what of it with the aggregator."""
+    if not saved.settings.ours or saved.settings.mechanism not in EVERY_RULE:
+        return
+    check_one_way(saved, findings)
+    check_own_battery_first(saved, findings)
+    check_size(saved, findings)
+    check_who_comes(saved, findings)
+
+
+def rest_wh(saved: Saved) -> IntArray:
+    """What each member in each step (T N) took from the utility, or gave to it."""
+    return saved.energy["grid_import_wh"] + saved.energy["grid_export_wh"]
+
+
+def p2p_wh(saved: Saved) -> IntArray:
+    """What each member traded with neighbours in each step (T N)."""
+    return saved.energy["p2p_bought_wh"] + saved.energy["p2p_sold_wh"]
+
+
+def market_wh(saved: Saved) -> IntArray:
+    """What each member traded with the aggregator in each step (T N)."""
+    return saved.energy["market_bought_wh"] + saved.energy["market_sold_wh"]
+
+
+def check_one_way(saved: Saved, findings: Findings) -> None:
+    """Nobody sells what it buys elsewhere; a battery moves nothing between outside and its home."""
+    e, role, name = saved.energy, saved.trading["role"], saved.row_name
+    taken, given = e["grid_import_wh"], e["grid_export_wh"]
+    wrong = ((role == SELLER) & (taken > 0)) | ((role == BUYER) & (given > 0))
+    words = "a {} that takes {} Wh from the utility and gives {} Wh to it"
+    who = np.where(role == SELLER, "seller", "buyer")
+    findings.rows(wrong, "both ways", name, words, who, taken, given)
+    for flow, way, beside in (
+        ("battery_discharge_wh", "given to", given + e["market_sold_wh"]),
+        ("battery_charge_wh", "taken from", taken + e["market_bought_wh"]),
+    ):
+        words = f"{flow} is {{}}, but {{}} Wh were {way} utility and local market"
+        findings.rows((e[flow] > 0) & (beside > 0), "battery use", name, words, e[flow], beside)
+
+
+def check_own_battery_first(saved: Saved, findings: Findings) -> None:
+    """Who has a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
+    told, s = all_numbers(saved, "BATTERY_C_RATE"), saved.settings
+    serves = s.told.get("REGULATOR_OBJECTIVE") in SELF_FIRST
+    if not serves or not told or inputs(saved, "members"):  # a members file gives powers of its own
+        return
+    e, name = saved.energy, saved.row_name
+    capacity = np.array([member.capacity_kwh for member in saved.members])
+    power = np.tile(np.floor(capacity * told[0] * s.step_seconds / 3.6), saved.steps) - ROUNDED_WH
+    level, capacity = e["battery_level_milliwh"] / 1000, np.tile(capacity * 1000, saved.steps)
+    room, above = s.max_soc * capacity - level, level - s.min_soc * capacity
+    for flow, rest, left in (
+        ("battery_charge_wh", e["grid_export_wh"] + e["market_sold_wh"], room * s.efficiency**-1),
+        ("battery_discharge_wh", e["grid_import_wh"] + e["market_bought_wh"], above * s.efficiency),
+    ):
+        idle = (rest > 0) & (capacity > 0) & (e[flow] < power) & (left > 1 + ROUNDED_WH)
+        words = f"{flow} is {{}}, {{:.0f}} Wh from its limit, and {{}} Wh went another way"
+        findings.rows(idle, "battery use", name, words, e[flow], left, rest)
+
+
+def check_size(saved: Saved, findings: Findings) -> None:
+    """A rest is ordered whole, up to the cap; only a battery orders more than it trades, or less than a rest."""
+    told = all_numbers(saved, "IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
+    mechanism, name, order = saved.settings.mechanism, saved.row_name, saved.trading["order_wh"]
+    role = saved.trading["role"]
+    has_order, rest = (role == BUYER) | (role == SELLER), rest_wh(saved)
+    if mechanism == "none":
+        words = "order of {} Wh, although nobody trades"
+        findings.rows(has_order, "order", name, words, order)
+    if mechanism == "none" or not told:
+        return
+    kwh = saved.settings.step_seconds / 3600 * 1000
+    least, cap = max(round(told[0] * kwh, 6), 1), int(told[1] * kwh + 1e-6)
+    words = f"order of {{}} Wh, those below {least:.0f} Wh go to the utility"
+    findings.rows(has_order & (order < least), "threshold", name, words, order)
+    missing = ~has_order & (role != BANNED) & (np.minimum(rest, cap) >= least)
+    findings.rows(missing, "order", name, "no order for {} Wh of surplus or deficit", rest)
+    market = market_wh(saved)
+    due = np.minimum(p2p_wh(saved) + market + rest, cap)
+    owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
+    of_home = ~owns | (rest + market > 0) | (mechanism in SHARING)
+    words = "order of {} Wh, surplus or deficit make it {} Wh"
+    findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
+
+
+# ------------------------------------------------------------------------------- the local market
+
+
+def check_who_comes(saved: Saved, findings: Findings) -> None:
+    """After an auction all of a side go to the local market with what they have left, or none of them."""
+    role, order, market = saved.trading["role"], saved.trading["order_wh"], market_wh(saved)
+    come = np.zeros(saved.steps, np.bool_), np.zeros(saved.steps, np.bool_)
+    if saved.settings.mechanism in AUCTIONS:
+        limits = expected_prices(saved)
+        if limits is None:
+            return
+        c, penalty = saved.community, saved.community["market_penalty_microeur_per_kwh"]
+        come = (
+            limits[0] + penalty <= c["grid_import_price_microeur_per_kwh"],
+            limits[1] - penalty >= c["grid_export_price_microeur_per_kwh"],
+        )
+    buyers, sellers = (np.repeat(side, len(saved.members)) for side in come)
+    comes = np.where(role == SELLER, sellers, buyers) & ((role == BUYER) | (role == SELLER))
+    of_home = rest_wh(saved) + market > 0
+    due = np.where(comes & of_home, order - p2p_wh(saved), 0)
+    words = "{} Wh with the aggregator, expected {}"
+    findings.rows(market != due, "local market", saved.row_name, words, market, due)
+
+
+def expected_prices(saved: Saved) -> tuple[IntArray, IntArray] | None:
+    """(buying, selling) in the local market as members expect it in each step (T); None if not told."""
+    c, fee = saved.community, number(saved, "LOCAL_MARKET_FEE")
+    buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+    if inputs(saved, "prices"):  # the tariff of the step is known
+        return buy, sell
+    if fee is None:
+        return None
+    seen = c["price_forecast_microeur_per_kwh"]
+    return np.minimum(seen + microeur(fee), buy), np.maximum(seen - microeur(fee), sell)
