@@ -13,7 +13,7 @@ import numpy as np
 from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
-from verification.orders import expected_prices, market_wh, p2p_wh
+from verification.orders import expected_prices
 from verification.scenario import all_numbers
 from verification.tables import BAN_REASONS, WORDS
 
@@ -25,27 +25,23 @@ def check_bans(saved: Saved, findings: Findings) -> None:
     """Avoidable penalties, and the bans that follow from them."""
     if not saved.settings.ours:
         return
+    told, name = saved.actions["avoidable_penalty_nanoeur"], "avoidable penalty in nano-euro"
     due = avoidable_nanoeur(saved)
-    told = saved.actions["avoidable_penalty_nanoeur"]
-    if due is not None:
-        name = "avoidable part of the penalty in nano-euro"
-        findings.compare("avoidable penalty", saved.row_name, name, told, due)
+    findings.compare("avoidable penalty", saved.row_name, name, told, due)
     check_beginnings(saved, findings)
 
 
 # ---------------------------------------------------------------------------- avoidable penalties
 
 
-def avoidable_nanoeur(saved: Saved) -> IntArray | None:
-    """The avoidable part of each penalty (T N); None where the settings do not tell the fee."""
+def avoidable_nanoeur(saved: Saved) -> IntArray:
+    """The avoidable part of each penalty (T N): for what neighbours left within reach of own limits."""
     expected, c, steps = expected_prices(saved), saved.community, saved.steps
-    if expected is None:
-        return None
     lever, bonus = (c[f"{name}_microeur_per_kwh"] for name in ("market_penalty", "p2p_bonus"))
     dearest = np.minimum(expected[0] + lever, c["grid_import_price_microeur_per_kwh"]) + bonus
     cheapest = np.maximum(expected[1] - lever, c["grid_export_price_microeur_per_kwh"]) - bonus
     limit, role = saved.trading["limit_price_microeur_per_kwh"], saved.trading["role"]
-    left, taken = saved.trading["order_wh"] - p2p_wh(saved), market_wh(saved)
+    left, taken = saved.trading["order_wh"] - saved.p2p_wh, saved.market_wh
     step, part = np.repeat(np.arange(steps), len(saved.members)), np.zeros(len(taken), np.int64)
     sides: tuple[tuple[int, int, Literal["left", "right"], IntArray], ...] = (
         (SELLER, BUYER, "left", np.maximum(cheapest, 0)),
@@ -93,7 +89,7 @@ def check_beginnings(saved: Saved, findings: Findings) -> None:
     may = (before == 0) & (avoidable > 0)
     too_much = last_day(saved, avoidable) > most_avoidable
     too_much &= last_day(saved, a["bonus_nanoeur"].reshape(shape)) < protecting
-    conditions = too_much, balances(saved).reshape(shape) < least_balance
+    conditions = too_much, balances(saved) < least_balance
     rests = [
         rested(begins & (reason == BAN_REASONS.index(word)), max(pause, 1)) for word in REASONS
     ]
@@ -135,13 +131,13 @@ def rested(begins: BoolArray, pause: int) -> BoolArray:
 
 
 def balances(saved: Saved) -> IntArray:
-    """What each member owned (T N) after the payments of each step, those of shared bills left out."""
+    """What each member owned (T, N) after the payments of each step, those of shared bills left out."""
     moves, n = saved.transfers, len(saved.members)
-    change = np.zeros((saved.steps, n), np.int64)
-    step, reason = moves["timestep"], moves["reason"]
+    change = np.zeros(saved.steps * n, np.int64)
+    step, reason, amount = moves["timestep"], moves["reason"], moves["amount_nanoeur"]
     of_step = (step >= 0) & (step < saved.steps)
     of_step &= reason != WORDS["reason"].index("bill_sharing")  # paid after the last ruling
     for party, sign in ((moves["payer_id"], -1), (moves["payee_id"], 1)):
         rows = of_step & (party >= 0) & (party < n)
-        np.add.at(change, (step[rows], party[rows]), sign * moves["amount_nanoeur"][rows])
-    return saved.settings.wallet_nanoeur + np.cumsum(change, axis=0)
+        np.add.at(change, step[rows] * n + party[rows], sign * amount[rows])
+    return saved.settings.wallet_nanoeur + np.cumsum(change.reshape(-1, n), axis=0)

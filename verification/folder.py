@@ -170,6 +170,21 @@ class Saved:
         known &= (step >= 0) & (step < self.steps)
         return np.asarray(known & (trades["trade_type"] != UNKNOWN_WORD))
 
+    @cached_property
+    def p2p_wh(self) -> IntArray:
+        """What each member traded with neighbours in each step (T N)."""
+        return self.energy["p2p_bought_wh"] + self.energy["p2p_sold_wh"]
+
+    @cached_property
+    def market_wh(self) -> IntArray:
+        """What each member traded with the aggregator in each step (T N)."""
+        return self.energy["market_bought_wh"] + self.energy["market_sold_wh"]
+
+    @cached_property
+    def rest_wh(self) -> IntArray:
+        """What each member took from the utility or gave to it in each step (T N)."""
+        return self.energy["grid_import_wh"] + self.energy["grid_export_wh"]
+
     def per_step(self, column: IntArray | BoolArray) -> IntArray:
         """Sums over members (T) of a column by step and member."""
         by_step = column.reshape(self.steps, len(self.members))

@@ -143,7 +143,7 @@ def all_dues(saved: Saved) -> Iterator[tuple[str, Moves]]:
         ("utility_import", UTILITY, energy["grid_import_wh"], "grid_import_price"),
         ("utility_export", UTILITY, energy["grid_export_wh"], "grid_export_price"),
         ("renewable_bonus", REGULATOR, free * energy["renewable_used_wh"], "renewable_bonus"),
-        ("p2p_bonus", REGULATOR, free * p2p_wh(saved), "p2p_bonus"),
+        ("p2p_bonus", REGULATOR, free * saved.p2p_wh, "p2p_bonus"),
     ):
         yield reason, member_dues(saved, reason, institution, wh, price)
     yield "block_reward", reward_dues(saved)
@@ -182,11 +182,6 @@ def member_dues(saved: Saved, reason: str, institution: int, wh: IntArray, price
     payer, payee = (member, other) if reason == "utility_import" else (other, member)
     nanoeur = wh[row] * saved.community[f"{price}_microeur_per_kwh"][step]
     return Moves(step, payer, payee, np.full(len(row), REASON[reason]), nanoeur)
-
-
-def p2p_wh(saved: Saved) -> IntArray:
-    """What each member traded with neighbours in each step."""
-    return saved.energy["p2p_bought_wh"] + saved.energy["p2p_sold_wh"]
 
 
 def reward_dues(saved: Saved) -> Moves:
@@ -237,9 +232,8 @@ def check_penalties(saved: Saved, paid: Moves, findings: Findings) -> None:
     wrong = (moves.payer >= len(saved.members)) | (moves.payee != saved.place_of(REGULATOR))
     words = "{} nano-euro between other parties than a member and the regulator"
     findings.rows(wrong, "market_penalty due", moves.name_step, words, moves.nanoeur)
-    market = saved.energy["market_bought_wh"] + saved.energy["market_sold_wh"]
     lever = np.repeat(saved.community["market_penalty_microeur_per_kwh"], len(saved.members))
-    most = (1 - saved.trading["is_banned"]) * market * lever
+    most = (1 - saved.trading["is_banned"]) * saved.market_wh * lever
     got = by_member(saved, moves.where(~wrong), moves.where(~wrong).payer)
     wrong = got != most if saved.settings.ours else got > most
     words = "{} nano-euro paid, {} due"

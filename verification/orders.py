@@ -30,21 +30,6 @@ def check_what_is_asked(saved: Saved, findings: Findings) -> None:
     check_who_comes(saved, findings)
 
 
-def rest_wh(saved: Saved) -> IntArray:
-    """What each member in each step (T N) took from the utility, or gave to it."""
-    return saved.energy["grid_import_wh"] + saved.energy["grid_export_wh"]
-
-
-def p2p_wh(saved: Saved) -> IntArray:
-    """What each member traded with neighbours in each step (T N)."""
-    return saved.energy["p2p_bought_wh"] + saved.energy["p2p_sold_wh"]
-
-
-def market_wh(saved: Saved) -> IntArray:
-    """What each member traded with the aggregator in each step (T N)."""
-    return saved.energy["market_bought_wh"] + saved.energy["market_sold_wh"]
-
-
 def check_one_way(saved: Saved, findings: Findings) -> None:
     """Nobody sells what it buys elsewhere; a battery moves nothing between outside and its home."""
     e, role, name = saved.energy, saved.trading["role"], saved.row_name
@@ -86,7 +71,7 @@ def check_size(saved: Saved, findings: Findings) -> None:
     told = all_numbers(saved, "IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
     mechanism, name, order = saved.settings.mechanism, saved.row_name, saved.trading["order_wh"]
     role = saved.trading["role"]
-    has_order, rest = (role == BUYER) | (role == SELLER), rest_wh(saved)
+    has_order, rest = (role == BUYER) | (role == SELLER), saved.rest_wh
     if mechanism == "none":
         words = "order of {} Wh, although nobody trades"
         findings.rows(has_order, "order", name, words, order)
@@ -98,8 +83,8 @@ def check_size(saved: Saved, findings: Findings) -> None:
     findings.rows(has_order & (order < least), "threshold", name, words, order)
     missing = ~has_order & (role != BANNED) & (np.minimum(rest, cap) >= least)
     findings.rows(missing, "order", name, "no order for {} Wh of surplus or deficit", rest)
-    market = market_wh(saved)
-    due = np.minimum(p2p_wh(saved) + market + rest, cap)
+    market = saved.market_wh
+    due = np.minimum(saved.p2p_wh + market + rest, cap)
     owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
     of_home = ~owns | (rest + market > 0) | (mechanism in SHARING)
     words = "order of {} Wh, surplus or deficit make it {} Wh"
@@ -111,32 +96,29 @@ def check_size(saved: Saved, findings: Findings) -> None:
 
 def check_who_comes(saved: Saved, findings: Findings) -> None:
     """After an auction all of a side go to the local market with what they have left, or none of them."""
-    role, order, market = saved.trading["role"], saved.trading["order_wh"], market_wh(saved)
+    role, order, market = saved.trading["role"], saved.trading["order_wh"], saved.market_wh
     come = np.zeros(saved.steps, np.bool_), np.zeros(saved.steps, np.bool_)
     if saved.settings.mechanism in AUCTIONS:
-        limits = expected_prices(saved)
-        if limits is None:
-            return
+        buy, sell = expected_prices(saved)
         c, penalty = saved.community, saved.community["market_penalty_microeur_per_kwh"]
         come = (
-            limits[0] + penalty <= c["grid_import_price_microeur_per_kwh"],
-            limits[1] - penalty >= c["grid_export_price_microeur_per_kwh"],
+            buy + penalty <= c["grid_import_price_microeur_per_kwh"],
+            sell - penalty >= c["grid_export_price_microeur_per_kwh"],
         )
     buyers, sellers = (np.repeat(side, len(saved.members)) for side in come)
     comes = np.where(role == SELLER, sellers, buyers) & ((role == BUYER) | (role == SELLER))
-    of_home = rest_wh(saved) + market > 0
-    due = np.where(comes & of_home, order - p2p_wh(saved), 0)
+    of_home = saved.rest_wh + market > 0
+    due = np.where(comes & of_home, order - saved.p2p_wh, 0)
     words = "{} Wh with the aggregator, expected {}"
     findings.rows(market != due, "local market", saved.row_name, words, market, due)
 
 
-def expected_prices(saved: Saved) -> tuple[IntArray, IntArray] | None:
-    """(buying, selling) in the local market as members expect it in each step (T); None if not told."""
-    c, fee = saved.community, number(saved, "LOCAL_MARKET_FEE")
+def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
+    """(buying, selling) in the local market as members expect it in each step (T)."""
+    c = saved.community
     buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
     if inputs(saved, "prices"):  # the tariff of the step is known
         return buy, sell
-    if fee is None:
-        return None
+    fee = microeur(number(saved, "LOCAL_MARKET_FEE") or 0.0)
     seen = c["price_forecast_microeur_per_kwh"]
-    return np.minimum(seen + microeur(fee), buy), np.maximum(seen - microeur(fee), sell)
+    return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)

@@ -94,12 +94,13 @@ def check_sun(saved: Saved, begin: FloatArray, hours: float, findings: Findings)
     fewest = np.full(len(roofs), saved.steps + 1)
     low, high = np.zeros(pv.shape, np.int64), np.zeros(pv.shape, np.int64)
     for later in (0.0, -shift, shift):
-        clear = sun_hours(begin - later, hours)[:, None] * full
+        homes = np.flatnonzero(fewest)  # those that fit no way so far
+        clear = sun_hours(begin - later, hours)[:, None] * full[homes]
         least, most = rounded(clear * clouds * (1 - roof), clear * (1 + roof))
-        misfits = ((pv < least) | (pv > most)).sum(axis=0)
-        better = misfits < fewest
-        fewest = np.where(better, misfits, fewest)
-        low[:, better], high[:, better] = least[:, better], most[:, better]
+        misfits = ((pv[:, homes] < least) | (pv[:, homes] > most)).sum(axis=0)
+        better = misfits < fewest[homes]
+        fewest[homes[better]] = misfits[better]
+        low[:, homes[better]], high[:, homes[better]] = least[:, better], most[:, better]
     tell_outside(saved, "pv_wh", low, high, findings)
 
 
