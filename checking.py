@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -14,13 +15,18 @@ from guard import EXIT_WRONG, Parser
 from settings import InputError
 from terminal import progress
 
+TIP_OF_THE_DEFAULT_DAY = "0004bd6822fe070b6fa977c442a85a91a536bc1cf7dcb866c7282937ff059dba"
+"""So that the examples can be copied as they are; the README prints it too."""
+
 
 def verify_command(arguments: list[str]) -> int:
     """Checks a saved folder; prints what is broken."""
     parser = Parser(
         prog="python main.py verify",
         description="Check a results folder from its files alone: energy, money, trades, chain.",
-        epilog="example: python main.py verify results --tip 000a439d...",
+        epilog="examples: python main.py verify results\n"
+        f"  python main.py verify results --tip {TIP_OF_THE_DEFAULT_DAY}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("results"), metavar="DIR")
@@ -60,8 +66,9 @@ def proof_command(arguments: list[str]) -> int:
     parser = Parser(
         prog="python main.py proof",
         description="Show that one trade is on the chain, or check such a proof without the chain.",
-        epilog="examples: python main.py proof results 17 > trade_17.json; "
-        "python main.py proof --check trade_17.json --tip 000ef041...",
+        epilog="examples: python main.py proof results 17 > trade_17.json\n"
+        f"  python main.py proof --check trade_17.json --tip {TIP_OF_THE_DEFAULT_DAY}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument

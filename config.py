@@ -1,7 +1,8 @@
 """The scenario: every constant that you may edit. Change a value, save, run `python main.py`.
 
-Each line is a name, a type (unit and permitted range), a value; below it, what it means. One run may
-also differ from this file without an edit: `python main.py --set NUM_PROSUMERS=50`.
+Each line is a name, a type, a value; below it, what it means, with its unit. setting_types.py holds the range
+that each type permits, and a value outside is refused with that range. One run may also differ from this
+file without an edit: `python main.py --set NUM_PROSUMERS=50`.
 """
 
 from setting_types import (
@@ -46,22 +47,22 @@ NUM_CONSUMERS: Count = 0
 TIME_STEPS: Steps = 24
 "How many steps to simulate. A data file runs whole unless --steps says less."
 TIME_STEP_DURATION: StepHours = 1.0
-"Length of a step, from five minutes (0.0833) to one hour."
+"Length of a step in hours, from five minutes (0.0833) to one hour."
 HOUSEHOLDS: Text = ""
 'Homes of the data file to take, by id or by prefix of the id: "1,5,9" or "flat:3,house:2"; empty takes all.'
 
 # ---------------------------------------------------------------- homes: ten types, one value each
 
 PV_CAPACITY: Powers = [2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]
-"PV on the roof of each home type."
+"PV on the roof of each home type (kW)."
 BASE_CONSUMPTION: Loads = [0.35, 0.45, 0.55, 0.65, 0.75, 0.90, 1.05, 1.20, 1.35, 1.50]
-"Average load of each home type."
+"Load of each home type (kW) where LOAD_PATTERN is 1; the pattern of this file makes 0.935 of it on average."
 BATTERY_CAPACITY: Capacities = [5, 7, 8, 10, 12, 13, 15, 17, 18, 20]
-"Battery of each home type, for the homes that own one."
+"Battery of each home type (kWh), for the homes that own one."
 HAS_BATTERY: Share = 0.8
 "Share of the prosumers that own a battery."
 INITIAL_WALLET: Money = 0.0
-"Money of each member before the first step."
+"Money of each member before the first step (EUR)."
 
 # ---------------------------------------------------------------- sun and demand
 
@@ -81,11 +82,11 @@ LOAD_PATTERN: DayPattern = [
     0.40, 0.35, 0.35, 0.35, 0.40, 0.60, 1.10, 1.40, 1.20, 0.90, 0.80, 0.90,
     1.00, 0.90, 0.80, 0.80, 0.90, 1.10, 1.60, 1.90, 1.70, 1.40, 1.00, 0.60,
 ]  # fmt: skip
-"Load in each hour of the day, as a multiple of the average."
+"Load in each hour of the day, as a multiple of BASE_CONSUMPTION."
 LOAD_VARIATION: Share = 0.15
 "Largest deviation of one home's load from its pattern, drawn per hour."
 MIN_LOAD: EnergyPerHour = 0.25
-"Load below which no home falls: fridge and standby."
+"Load below which no home falls: fridge and standby (kWh per hour)."
 
 # ---------------------------------------------------------------- batteries
 
@@ -103,7 +104,7 @@ BATTERY_C_RATE: Factor = 0.5
 # ---------------------------------------------------------------- prices
 
 BASE_PRICE: Price = 0.15
-"Market price on the average of the day."
+"Market price where PRICE_PATTERN is 1 (EUR/kWh); the pattern of this file makes 1.1 of it on average."
 PRICE_PATTERN: DayPattern = [
     0.7, 0.6, 0.6, 0.6, 0.7, 0.9, 1.3, 1.5, 1.4, 1.2, 1.1, 1.2,
     1.3, 1.1, 1.0, 1.0, 1.1, 1.2, 1.5, 1.6, 1.5, 1.3, 1.1, 0.9,
@@ -114,26 +115,26 @@ PRICE_VARIATION: Share = 0.05
 FORECAST_ERROR: Share = 0.05
 "Largest deviation of the price that members expect from the price that settles."
 RETAIL_PRICE: Price = 0.32
-"What the utility, the backstop, takes for a kWh."
+"What the utility, the backstop, takes for a kWh (EUR/kWh)."
 FEED_IN_PRICE: Price = 0.03
-"What the utility, the backstop, pays for a kWh."
+"What the utility, the backstop, pays for a kWh (EUR/kWh)."
 
 # ---------------------------------------------------------------- trading
 
 MARKET_MECHANISM: Mechanism = "midpoint"
 "The rule by which neighbours trade."
 MAX_TRADE_CAP: EnergyPerHour = 3.0
-"Most that one member may trade, P2P and local market together; the rest goes to the utility."
+"Most that one member may trade, P2P and local market together (kWh per hour); the rest goes to the utility."
 IMBALANCE_THRESHOLD: Threshold = 0.05
-"Smallest surplus or deficit worth an order; less goes to the utility."
+"Smallest surplus or deficit worth an order (kWh per hour); less goes to the utility."
 LOCAL_MARKET_FEE: Price = 0.03
-"What the aggregator adds to the market price for buyers and takes off for sellers."
+"What the aggregator adds to the market price for buyers and takes off for sellers (EUR/kWh)."
 OFFER_SHARE: Share = 0.5
 "Share of the charge above the reserve that an idle battery offers to neighbours within an hour."
 STORAGE_BID_SHARE: Share = 0.5
 "Share of the free room that a battery bids for neighbours' surplus within an hour."
 STORAGE_MARGIN: Price = 0.005
-"What a battery wants to gain on each kWh that it stores for later."
+"What a battery wants to gain on each kWh that it stores for later (EUR/kWh)."
 QUOTE_MARGIN: Share = 0.35
 "Part of the gap between what a kWh costs and earns outside that a member without haste keeps for himself."
 QUOTE_VARIATION: Share = 0.35
@@ -144,23 +145,23 @@ QUOTE_VARIATION: Share = 0.35
 REGULATOR_OBJECTIVE: Objective = "maximize_renewable"
 "What the regulator steers for; each objective sets levers of its own."
 RENEWABLE_BONUS: Incentive = 0.02
-"Paid for each kWh of PV that its home uses at once or stores in its battery."
+"Paid for each kWh of PV that its home uses at once or stores in its battery (EUR/kWh)."
 P2P_BONUS: Incentive = 0.01
-"Paid to both sides for each kWh traded between neighbours."
+"Paid to both sides for each kWh traded between neighbours (EUR/kWh)."
 PENALTY_FOR_MARKET: Incentive = 0.02
-"Taken for each kWh that a member trades through the local market."
+"Taken for each kWh that a member trades through the local market (EUR/kWh)."
 BAN_PENALTY_LIMIT: Money = 0.002
-"Avoidable market penalties of the last 24 hours above which a ban follows."
+"Avoidable market penalties of the last 24 hours above which a ban follows (EUR)."
 BAN_BONUS_LIMIT: Money = 0.4
-"Bonuses of the last 24 hours that protect from that ban."
+"Bonuses of the last 24 hours that protect from that ban (EUR)."
 BAN_MARKET_HOURS: Hours = 2.0
-"Length of a ban for excessive market use."
+"Length of a ban for excessive market use (hours)."
 BAN_BALANCE_LIMIT: Money = -0.25
-"Balance under which a member that let P2P trades pass is banned."
+"Balance under which a member that let P2P trades pass is banned (EUR)."
 BAN_BALANCE_HOURS: Hours = 3.0
-"Length of a ban for a low balance."
+"Length of a ban for a low balance (hours)."
 BAN_COOLDOWN_HOURS: Hours = 5.0
-"No second ban for the same reason within this time."
+"No second ban for the same reason within this time (hours)."
 
 # ---------------------------------------------------------------- ledger
 
@@ -175,7 +176,7 @@ VALIDATOR_STAKES: Stakes = [20, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
 DIFFICULTY_TARGET: Digits = 3
 "Leading zero digits that a block's hash needs; each one more costs 16 times the work."
 BLOCK_REWARD: Reward = 0.1
-"New money for the winner of a block."
+"New money for the winner of a block (EUR)."
 MAX_TRANSACTIONS_PER_BLOCK: BlockSize = 50
 "Trades that fit into one block; a busy step mines several."
 

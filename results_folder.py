@@ -68,7 +68,7 @@ def refuse_unless_ours(folder: Path, is_ours: Callable[[Path], bool] = _is_a_run
         elif not os.access(there, os.W_OK | os.X_OK):
             problem = "cannot be written (no permission)"
         elif there == folder and _has_foreign_files(folder) and not is_ours(folder):
-            problem = "holds files but no results of this program; name an empty or new folder"
+            problem = "holds files, but not what this command writes; name an empty or new folder"
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:

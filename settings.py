@@ -113,7 +113,8 @@ class Declaration:
 
 def declarations(config: ModuleType) -> dict[str, Declaration]:
     """Every upper-case constant of the config module, in the order of the file."""
-    types, sentences = getattr(config, "__annotations__", {}), _sentences(config)
+    types = getattr(config, "__annotations__", {})
+    sentences = {name: sentence for name, _, sentence in _constants(config)}
     values = {n: v for n, v in vars(config).items() if n.isupper() and n[0] != "_"}
     return {
         name: Declaration(name, _type(name, types.get(name)), value, sentences.get(name, ""))
@@ -133,7 +134,7 @@ def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | 
     """(settings, problems), to look for more problems with what is usable: where a value is wrong, that of
     config.py stands in for it; None where even config.py cannot be used."""
     known = declarations(config)
-    problems = _misnamed(list(known))
+    problems = _misnamed(list(known)) + _repeated(config)
     values = {name: declared.default for name, declared in known.items() if name in TYPES}
     for layer in layers:
         problems += [_unknown(name) for name in layer if name not in TYPES]
@@ -274,23 +275,38 @@ RULES: list[Callable[[Settings], list[str]]] = [
 # ---------------------------------------------------------------- reading declarations, saying what is wrong
 
 
-def _sentences(config: ModuleType) -> dict[str, str]:
-    """The string that stands below each constant of the config module."""
-    found: dict[str, str] = {}
+@lru_cache(maxsize=8)
+def _constants(config: ModuleType) -> list[tuple[str, int, str]]:
+    """(name, line, the string that stands below it) of each constant of the config module."""
+    found: list[tuple[str, int, str]] = []
     try:
         body = ast.parse(inspect.getsource(config)).body
     except (OSError, TypeError):  # no file, or nothing in it
         return found
-    for statement, below in zip(body, body[1:], strict=False):
+    for statement, below in zip(body, [*body[1:], None], strict=True):
         target: ast.expr | None = None
         if isinstance(statement, ast.AnnAssign):
             target = statement.target
         elif isinstance(statement, ast.Assign):
             target = statement.targets[0]
-        if isinstance(target, ast.Name) and isinstance(below, ast.Expr):
-            if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
-                found[target.id] = " ".join(below.value.value.split())
+        if isinstance(target, ast.Name):
+            told = below.value if isinstance(below, ast.Expr) else None
+            text = told.value if isinstance(told, ast.Constant) else None
+            sentence = " ".join(text.split()) if isinstance(text, str) else ""
+            found.append((target.id, statement.lineno, sentence))
     return found
+
+
+def _repeated(config: ModuleType) -> list[str]:
+    """The constants that config.py sets twice: the last line would win without a word."""
+    lines: dict[str, list[str]] = {}
+    for name, line, _ in _constants(config):
+        lines.setdefault(name, []).append(str(line))
+    return [
+        f"config.py: {name}: set in lines {' and '.join(there)}; keep one of them"
+        for name, there in lines.items()
+        if len(there) > 1 and name in TYPES
+    ]
 
 
 def _type(name: str, annotated: Any) -> Any:

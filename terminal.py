@@ -83,7 +83,8 @@ def print_summary(
 
 def _title(f: dict[str, Any]) -> str:
     hours = f["steps"] * f["step_hours"]
-    return f"{f['members']} members, {hours:g} h, seed {f['seed']}, {f['objective']}"
+    members = f"{f['members']} member" + "s" * (f["members"] != 1)
+    return f"{members}, {hours:g} h, seed {f['seed']}, {f['mechanism']}, {f['objective']}"
 
 
 def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, str]]:
@@ -137,11 +138,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
     ]
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)
-        lines.append(
-            (
-                "ledger",
-                f"{f['blocks']:,} blocks, {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s",
-            )
-        )
+        work = f", {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s" if f["hashes"] else ""
+        lines.append(("ledger", f"{f['blocks']:,} blocks with genesis{work}"))
     lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
     return lines

@@ -213,7 +213,12 @@ def main() -> int:
         "--runs", type=int, default=3, metavar="N", help="processes per figure (default: 3)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=SAVED, metavar="FILE", help="JSON to write"
+        "-o",
+        "--output",
+        type=Path,
+        default=SAVED,
+        metavar="FILE",
+        help="JSON to write (default: benchmarks/results.json)",
     )
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else [figure.name for figure in FIGURES]

@@ -116,6 +116,8 @@ class Results:
         except ValueError as error:  # what pandas raises for content, too
             raise self._problem(name, f"cannot be read ({' '.join(str(error).split())})") from None
         missing = [column for column in wanted if column not in table and column != "timestamp"]
+        if missing and ";" in (self.folder / name).open(encoding="utf-8").readline():
+            raise self._problem(name, "has semicolons between its columns instead of commas")
         if missing:
             raise self._problem(name, f"has no column {', '.join(missing)}")
         for column in (c for c in wanted if wanted[c] is np.float64 and c not in MAY_BE_EMPTY):

@@ -6,6 +6,7 @@ Each command runs in a program of its own that may take 4 GB of addresses and 60
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ import pytest
 from conftest import REPOSITORY
 
 import main
+from figures.data import Results
+from settings import InputError
+from verification import Unreadable, verify
 
 resource = pytest.importorskip("resource")  # what bounds the memory of a program
 
@@ -213,3 +217,26 @@ def test_a_folder_that_is_none_is_one_problem(
     for name in ("nowhere", "file", "x" * 5_000, "\0"):
         assert main.main(["proof", str(tmp_path / name), "17"]) == 2
         assert capsys.readouterr().err.rstrip().endswith("no such folder")
+
+
+def test_a_folder_without_any_results_is_called_so_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no results")
+    with pytest.raises(Unreadable) as error:
+        verify(tmp_path)
+    assert [text.split(": ")[1] for text in error.value.problems] == [
+        "holds no results; none of their files is there"
+    ]
+
+
+def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_called_so(
+    default_day: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(default_day, tmp_path / "results"))
+    table = folder / "all_trades.csv"
+    table.write_text(table.read_text().replace(",", ";"))
+    with pytest.raises(Unreadable) as error:
+        verify(folder)
+    told = "all_trades.csv: columns are separated by semicolons, expected are commas"
+    assert error.value.problems == [told]
+    with pytest.raises(InputError, match="has semicolons between its columns instead of commas"):
+        Results(folder).trades  # noqa: B018

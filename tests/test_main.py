@@ -65,7 +65,7 @@ def test_a_run_ends_with_the_table_the_folder_and_the_chain_tip(
     summary = json.loads((tmp_path / "mine" / "summary.json").read_text())
     assert out.rstrip().endswith(f"chain tip to note down: {summary['chain_tip']}")
     assert "results in mine\n" in out
-    assert "6 members, 4 h, seed 42, maximize_renewable" in out
+    assert "6 members, 4 h, seed 42, midpoint, maximize_renewable" in out
     for word in ("energy", "P2P", "local market", "utility", "prices", "self-sufficiency"):
         assert f"│{word} " in out
     for word in ("net cost", "regulator", "balances", "bans", "ledger", "time"):

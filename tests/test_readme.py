@@ -12,6 +12,7 @@ import pytest
 from conftest import REPOSITORY
 from test_attacks import ATTACKS
 
+import checking
 import main
 from results_folder import FILES
 
@@ -51,6 +52,10 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
         if words[0] == "compare":
             outputs.append(words[words.index("-o") + 1] if "-o" in words else "comparison")
     assert len(outputs) == len(set(outputs)), "one comparison takes the place of another"
+
+
+def test_the_examples_of_the_checks_ask_for_the_tip_that_this_page_prints() -> None:
+    assert f"    {checking.TIP_OF_THE_DEFAULT_DAY}\n" in README
 
 
 def test_every_file_of_a_result_has_its_line() -> None:

@@ -378,6 +378,33 @@ def test_a_constant_that_nothing_reads_is_named(tmp_path: Path, line: str, told:
     assert problems_of(lambda: settings.load(module)) == [told]
 
 
+def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    """The last line would win without a word."""
+    text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
+    module = edited(tmp_path, text, text + "\nNUM_PROSUMERS: Count = 50\n")
+    first = text[: text.index("NUM_PROSUMERS: Count")].count("\n") + 1
+    told = f"config.py: NUM_PROSUMERS: set in lines {first} and {text.count(chr(10)) + 2}; keep one of them"
+    assert problems_of(lambda: settings.load(module)) == [told]
+
+
+UNITS_IN_WORDS = {
+    "h": "hour",
+    "trades": "Trades",
+    "steps": "steps",
+    "hexadecimal digits": "digits",
+    "one per hour of the day": "each hour of the day",
+    "attempts per round": "Attempts of each miner per round",
+    "units of stake": "Stake",
+}
+
+
+def test_each_sentence_of_the_config_tells_the_unit() -> None:
+    for name, declared in declarations(config).items():
+        unit = "kW" if name == "BASE_CONSUMPTION" else declared.unit  # kWh per hour, of a home: kW
+        words = UNITS_IN_WORDS.get(unit, f"({unit})" if unit else "")
+        assert words in declared.sentence, f"{name} does not tell its unit, {unit}"
+
+
 def test_all_constants_that_were_lost_misspelt_or_added_are_named_at_once(tmp_path: Path) -> None:
     """Before the run, even those that only its end reads, with what else is wrong."""
     text = (REPOSITORY / "config.py").read_text(encoding="utf-8")

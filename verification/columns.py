@@ -99,6 +99,8 @@ def places(
 ) -> dict[str, int]:
     """Where each wanted column stands in a header, and each optional one that it has."""
     missing = [column for column in wanted if column not in header]
+    if missing and len(header) == 1 and ";" in header[0]:
+        raise ValueError("columns are separated by semicolons, expected are commas")
     if missing:
         raise ValueError(f"columns missing: {', '.join(missing)}")
     if len(set(header)) != len(header):

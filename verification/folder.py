@@ -33,6 +33,11 @@ LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
 ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
 SLACK_ROWS = 250_000  # what a table may have too many and still be judged row by row
 
+FILES = (
+    *("params.json", "prosumers.json", "community_summary.csv", "prosumer_energy.csv"),
+    *("prosumer_trading.csv", "regulator_actions.csv", "all_trades.csv", "transfers.csv"),
+    *("accounts.csv", "summary.json", "timing.json", "simulation_log.json", "blockchain.json"),
+)
 ENERGY = (
     "timestep,hour,prosumer_id,home_type,pv_kwh,load_kwh,battery_charge_kwh,battery_discharge_kwh,"
     "battery_level_kwh,battery_soc,p2p_bought_kwh,p2p_sold_kwh,market_bought_kwh,market_sold_kwh,"
@@ -217,6 +222,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     reader = Reader(folder, findings, lambda share: tell("reading", 0.8 + 0.2 * share))
     if not reader.is_folder():
         raise Unreadable([f"{show(str(folder))}: no such folder"])
+    if not any(map(reader.exists, FILES)):
+        raise Unreadable([f"{show(str(folder))}: holds no results; none of their files is there"])
     size = reader.size("prosumer_energy.csv") or SLACK_BYTES
 
     def table(name: str, header: str, times: int, due: int, of_one_member: bool = True) -> Table:
