@@ -259,7 +259,8 @@ def duplicates(table: pd.DataFrame, path: Path, columns: list[str]) -> list[str]
 def examples(path: Path, faults: list[tuple[Any, str]]) -> list[str]:
     told = [f"{path}, {line_of(path, row)}: {text}" for row, text in faults[:SHOWN]]
     if len(faults) > SHOWN:
-        told.append(f"{path}: and {len(faults) - SHOWN:,} more lines of this kind")
+        more = len(faults) - SHOWN
+        told.append(f"{path}: and {more:,} more line{'s' * (more > 1)} of this kind")
     return told
 
 

@@ -237,7 +237,7 @@ def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str
     lines = [
         "# Market rules and regulators side by side",
         "",
-        f"{len(table)} runs on {runs} seeds; mean and 95 % interval over the seeds. Made with `{command}`.",
+        f"{len(table)} run{'s' * (len(table) > 1)} on {runs} seed{'s' * (runs > 1)}; mean and 95 % interval over the seeds. Made with `{command}`.",
         "",
         *_rows(table, groups, lambda group, name: _cell(_of(table, group)[name], name)),
     ]

@@ -116,7 +116,7 @@ class Results:
         except ValueError as error:  # what pandas raises for content, too
             raise self._problem(name, f"cannot be read ({' '.join(str(error).split())})") from None
         missing = [column for column in wanted if column not in table and column != "timestamp"]
-        if missing and ";" in (self.folder / name).open(encoding="utf-8").readline():
+        if missing and ";" in self._header(name):
             raise self._problem(name, "has semicolons between its columns instead of commas")
         if missing:
             raise self._problem(name, f"has no column {', '.join(missing)}")
@@ -124,6 +124,10 @@ class Results:
             if not np.isfinite(table[column]).all():
                 raise self._problem(name, f"column {column} has empty or infinite values")
         return table
+
+    def _header(self, name: str) -> str:
+        with open(self.folder / name, encoding="utf-8", errors="replace") as file:
+            return file.readline()
 
     def member_table(self, name: str) -> pd.DataFrame:
         """A table of one row per step and member, checked to be complete and in order."""

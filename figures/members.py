@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from figures.data import ALMOST_NOTHING_EUR, Results, short_names
+from figures.data import ALMOST_NOTHING_EUR, NothingToShow, Results, short_names
 from figures.registry import figure
 from figures.style import (
     COLOUR,
@@ -164,6 +164,8 @@ def draw_savings(ax: Axes, data: Results, table: pd.DataFrame, order: list[str])
 def top_prosumers(data: Results) -> Figure:
     """Who saves most, and what do they own?"""
     saving = data.bills["saving"]
+    if saving.max() < ALMOST_NOTHING_EUR:
+        raise NothingToShow("Nobody saved anything against being alone with the utility.")
     table, rows = saving.nlargest(10), np.arange(min(10, len(saving)))
     names = [f"home {data.home[member]}: {data.describe(member)}" for member in table.index]
     fig, (ax,) = canvas(
@@ -172,9 +174,11 @@ def top_prosumers(data: Results) -> Figure:
         if len(saving) > 10 and saving.sum() > 0
         else f"Home {data.home[table.index[0]]} saves {'most: ' if len(saving) > 1 else ''}"
         + amount(table.iloc[0], "EUR"),
-        f"Saving of {data.timeline.span} against being alone with the utility; colour: what the home owns.",
+        f"Saving of {data.timeline.span} against being alone with the utility.",
+        top=0.79,
     )
     ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
+    key_above(ax, group_key(data, lambda name, colour: Patch(fc=colour, label=name)), "left")
     row_names(ax, names)
     reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
     for row, value in enumerate(table):

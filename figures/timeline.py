@@ -54,8 +54,9 @@ class Timeline:
     @property
     def span(self) -> str:
         """The length of the run in words."""
-        if self.hours <= 24:
-            return f"{self.hours:.3g} hour{'' if self.hours == 1 else 's'}"
+        whole_days = self.hours % 24 == 0 or self.hours > 240
+        if self.hours <= 24 or not whole_days:
+            return f"{self.hours:.4g} hour{'' if self.hours == 1 else 's'}"
         return f"{self.hours / 24:.4g} days"
 
     @property

@@ -74,11 +74,15 @@ class Report:
 
     def summary(self) -> str:
         """What was read, and how many findings there are of each rule."""
-        read = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        read = ", ".join(many(count, name) for name, count in self.counts.items())
         found = ", ".join(f"{count:,} x {rule}" for rule, count in self.totals.items())
-        return f"{read}; " + (
-            f"{sum(self.totals.values()):,} findings: {found}" if found else "all right"
-        )
+        whole = many(sum(self.totals.values()), "findings")
+        return f"{read}; " + (f"{whole}: {found}" if found else "all right")
+
+
+def many(number: int, things: str) -> str:
+    """'2 blocks', '1 block'."""
+    return f"{number:,} {things[:-1] if number == 1 else things}"
 
 
 def verify(
