@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -61,6 +62,33 @@ def test_the_examples_of_the_checks_ask_for_the_tip_that_this_page_prints() -> N
 def test_every_file_of_a_result_has_its_line() -> None:
     table = README[README.index("## Read a result") : README.index("### A typical day")]
     assert not [name for name in FILES if f"`{name}`" not in table]
+
+
+def columns_of(file: Path) -> set[str]:
+    """What a result file calls its numbers, at any depth."""
+    if file.suffix == ".csv":
+        with open(file, newline="", encoding="utf-8") as opened:
+            return set(next(csv.reader(opened)))
+    found, inside = set[str](), [json.loads(file.read_text(encoding="utf-8"))]
+    while inside:
+        value = inside.pop()
+        inside += value if isinstance(value, list) else []
+        if isinstance(value, dict):
+            found |= set(value)
+            inside += [part for name, part in value.items() if name != "versions"]
+    return found
+
+
+@pytest.mark.parametrize("file", [name for name in FILES if name != "params.json"])
+def test_every_column_of_a_result_has_its_line_and_no_other(file: str, default_day: Path) -> None:
+    """docs/results.md has a section for each file; a section may hold two of them."""
+    text = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    section = next(part for part in text.split("\n## ")[1:] if file in part.splitlines()[0])
+    cells = re.findall(r"^\| ([a-z0-9_, ]+) \|", section, re.M)
+    told = {name for cell in cells for name in cell.split(", ")} - {"column", "timestamp"}
+    files = [name for name in FILES if name in section.splitlines()[0] and name != "params.json"]
+    there = set().union(*(columns_of(default_day / name) for name in files))
+    assert told - {"figures_seconds"} == there
 
 
 def rows_of_the_attack_table() -> list[tuple[str, set[str], set[str]]]:
