@@ -215,7 +215,7 @@ def step(
         **regulator.remember(settings, state, ruling),
     )
 
-    # the laws: nothing counts until these pass
+    # the laws: no result leaves the step, and nothing is saved, until these pass
     other_dues = trading.spread_changes(cleared, len(balance))
     other_dues += blockchain.minted(settings, blocks, len(balance))
     other_dues += account_changes(shared, len(balance))

@@ -9,19 +9,25 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from blockchain import Draft, Race, race_of_miners
 from guard import guarded
+from terminal import progress
 
 MINERS = 15
+SLOW = 5  # difficulty from which on a chain takes seconds
 BLOCKS = {2: 400, 3: 200, 4: 100, 5: 30, 6: 6, 7: 4, 8: 4}
 
 
-def work(race: Race, difficulty: int, blocks: int) -> tuple[float, float]:
-    """(attempts, seconds) per block, averaged over a chain of `blocks`."""
+def work(
+    race: Race, difficulty: int, blocks: int, done: Callable[[int], None] = lambda height: None
+) -> tuple[float, float]:
+    """(attempts, seconds) per block, averaged over a chain of `blocks`; done(height) after each."""
     tried, previous = 0, bytes(32)
     began = time.perf_counter()
     for height in range(1, blocks + 1):
@@ -30,7 +36,12 @@ def work(race: Race, difficulty: int, blocks: int) -> tuple[float, float]:
         miner, nonce, attempts = race(headers, height % MINERS, difficulty, [1] * MINERS)
         previous = draft.sealed(miner, difficulty, nonce, attempts).block_hash
         tried += attempts
+        done(height)
     return tried / blocks, (time.perf_counter() - began) / blocks
+
+
+def bar(advance: Callable[[str, int, int], None], difficulty: int, height: int) -> None:
+    advance(f"difficulty {difficulty}", height, BLOCKS[difficulty])
 
 
 def main() -> None:
@@ -60,7 +71,10 @@ def main() -> None:
     print("|---:|---:|---:|---:|---:|---:|")
     for difficulty, blocks in BLOCKS.items():
         if difficulty <= options.most:
-            attempts, seconds = work(race, difficulty, blocks)
+            with progress(quiet=difficulty < SLOW) as advance:  # a bar takes time, too
+                attempts, seconds = work(
+                    race, difficulty, blocks, partial(bar, advance, difficulty)
+                )
             figures = f"{16**difficulty:,} | {attempts:,.0f} | {seconds:.4g}"
             rate = attempts / seconds / 1e6
             print(f"| {difficulty} | {blocks} | {figures} | {rate:,.2f} |", flush=True)

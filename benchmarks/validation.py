@@ -21,6 +21,7 @@ import settings
 import simulator
 from extensions import comparison
 from guard import guarded
+from terminal import progress
 
 SIZES = (0.0, 0.5, 1.0, 1.5)
 SHARING = ["supply_demand_ratio", "mid_market_rate", "bill_sharing", "none"]
@@ -98,9 +99,15 @@ def sharing(runs: int, **changes: object) -> None:
             settings.load(config, {"SEED": seed, "CONSENSUS": "none"} | changes)
         )
 
-    table = comparison.table_of(
-        comparison.compare(prepare, SHARING, ["maximize_renewable"], range(1, runs + 1))
-    )
+    with progress(quiet=False) as advance:
+        cases = comparison.compare(
+            prepare,
+            SHARING,
+            ["maximize_renewable"],
+            range(1, runs + 1),
+            lambda done: advance("comparing", done, runs * len(SHARING)),
+        )
+    table = comparison.table_of(cases)
     for name in SHARING:
         means = [
             table[table["mechanism"] == name][index].astype(float).mean()
