@@ -13,7 +13,6 @@ import numpy as np
 
 from verification.findings import FloatArray, IntArray
 from verification.folder import Saved
-from verification.scenario import all_numbers, inputs, numbers
 
 FRACTIONS = ("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC", "BATTERY_C_RATE")
 
@@ -29,8 +28,11 @@ class Alone:
 @np.errstate(all="ignore")
 def alone(saved: Saved) -> Alone | None:
     """The run again with every member alone; None where files do not say how strong batteries are."""
-    sizes, fractions = numbers(saved, "BATTERY_CAPACITY"), all_numbers(saved, *FRACTIONS)
-    if inputs(saved, "members") or not sizes or not fractions:
+    sizes, fractions = (
+        saved.settings.numbers("BATTERY_CAPACITY"),
+        saved.settings.all_numbers(*FRACTIONS),
+    )
+    if saved.settings.took("members") or not sizes or not fractions:
         return None
     low, high, initial, c_rate = fractions
     n, eta = len(saved.members), saved.settings.efficiency

@@ -14,7 +14,6 @@ from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.orders import expected_prices
-from verification.scenario import all_numbers
 from verification.tables import BAN_REASONS, WORDS
 
 REASONS = ("excessive_market_use", "low_balance")
@@ -75,8 +74,10 @@ def avoidable_nanoeur(saved: Saved) -> IntArray:
 def check_beginnings(saved: Saved, findings: Findings) -> None:
     """A ban begins where one is due, as long as it is due and for that reason, and nowhere else."""
     names = ("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT")
-    euro = all_numbers(saved, *names)
-    hours = all_numbers(saved, "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS")
+    euro = saved.settings.all_numbers(*names)
+    hours = saved.settings.all_numbers(
+        "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"
+    )
     if not euro or not hours:
         return
     shape, a = (saved.steps, len(saved.members)), saved.actions

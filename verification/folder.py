@@ -7,19 +7,18 @@ what each of them promises, and how large it can be.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from verification.blocks import Block, Chain, Rules, read_chain
+from verification.blocks import Block, Chain, read_chain
+from verification.fields import Fields
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
-from verification.read import Reader, is_number
+from verification.params import Settings, read_settings
+from verification.read import Reader
 from verification.tables import UNKNOWN_WORD, Table, read_table
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
@@ -62,49 +61,8 @@ COMMUNITY = (
 OUR_ACTIONS = ",avoidable_penalty_eur"
 OUR_COMMUNITY = ",market_price_eur_per_kwh,net_kwh"
 """Columns beyond the contract, which this program promises of its own runs."""
-OUR_NUMBERS = (
-    *("NUM_PROSUMERS", "NUM_CONSUMERS", "HAS_BATTERY", "SEASON_FACTOR", "PV_SYSTEM_EFFICIENCY"),
-    *(
-        "CLOUD_MIN_TRANSMISSION",
-        "ROOF_VARIATION",
-        "ORIENTATION_SHIFT",
-        "LOAD_VARIATION",
-        "MIN_LOAD",
-    ),
-    *("BATTERY_INITIAL_SOC", "BATTERY_C_RATE", "BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR"),
-    *("RETAIL_PRICE", "FEED_IN_PRICE", "IMBALANCE_THRESHOLD", "LOCAL_MARKET_FEE"),
-    *("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"),
-    *("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_MARKET_HOURS"),
-    *("BAN_BALANCE_LIMIT", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"),
-)
-OUR_LISTS = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY", "LOAD_PATTERN", "PRICE_PATTERN")
-OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
-"""Settings beyond the contract to which a law of our own runs refers."""
 TRANSFERS = "timestep,payer_id,payee_id,amount_eur,reason"
 ACCOUNTS = "account_id,kind,opening_eur,balance_eur"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What params.json says about the laws that hold in a run."""
-
-    consensus: str
-    seed: int
-    time_steps: int  # 0 where the run's length was not set in steps
-    step_seconds: int
-    trade_cap_wh: int  # of one member in one step
-    efficiency: float  # one way
-    min_soc: float
-    max_soc: float
-    wallet_nanoeur: int
-    chain: Rules
-    mechanism: str  # the market rule between neighbours, "" where it is not told
-    told: dict[str, Any]  # all settings as they stand in the file
-
-    @property
-    def ours(self) -> bool:
-        """Whether a run of this program wrote them: then it promises more than the contract does."""
-        return "MARKET_MECHANISM" in self.told
 
 
 @dataclass(frozen=True)
@@ -314,63 +272,6 @@ def check_sizes(
         reader.problem("transfers.csv", f"moves more than {MOST_NANOEUR // 10**9:,} EUR")
 
 
-def read_settings(reader: Reader) -> Settings:
-    """The settings that the laws refer to; the chain is bound to the bytes of the file."""
-    data = reader.content("params.json", SLACK_BYTES)
-    raw = None if data is None else reader.parsed("params.json", data)
-    ask = Fields(reader, "params.json", "", raw)
-    consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
-    miners = ask.whole("NUM_MINERS", 1, 10_000)
-    difficulty = ask.whole("DIFFICULTY_TARGET", 0, 64)
-    step_hours = ask.number("TIME_STEP_DURATION", 1e-3, 8760)
-    cap_wh = ask.number("MAX_TRADE_CAP", 0, 1e9) * 1000 * step_hours
-    chain = Rules(
-        version=2 if consensus == "pos" else 1,
-        miners=miners,
-        difficulty=0 if consensus == "pos" else difficulty,
-        reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
-        block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
-        weights=ask.wholes("MINER_HASH_POWER", low=1, usual=miners, length=miners),
-        stakes=ask.wholes("VALIDATOR_STAKES", low=0, usual=miners) if consensus == "pos" else (),
-        genesis_root=sha256(data or b"").digest(),
-    )
-    check_our_settings(ask)
-    return Settings(
-        consensus=consensus,
-        seed=ask.whole("SEED", 0, 2**128),
-        time_steps=ask.whole("TIME_STEPS", 0, 10**9),
-        step_seconds=round(step_hours * 3600),
-        trade_cap_wh=math.ceil(cap_wh - 1e-6),  # a fraction of a Wh may be rounded up
-        efficiency=math.sqrt(ask.number("BATTERY_EFFICIENCY", 1e-6, 1)),
-        min_soc=ask.number("BATTERY_MIN_SOC", 0, 1),
-        max_soc=ask.number("BATTERY_MAX_SOC", 0, 1),
-        wallet_nanoeur=round(ask.number("INITIAL_WALLET", -1e9, 1e9) * 10**9),
-        chain=chain,
-        mechanism=str(ask.raw.get("MARKET_MECHANISM", "")),
-        told=ask.raw,
-    )
-
-
-def check_our_settings(ask: Fields) -> None:
-    """Problems for settings that are not what a run of this program writes: their laws would go unread.
-
-    Where MARKET_MECHANISM shows such a run all of them must be there, elsewhere those that are there.
-    """
-    for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
-        if name not in ask.raw and "MARKET_MECHANISM" not in ask.raw:
-            continue
-        if name in OUR_LISTS:
-            ask.ask(name, are_numbers, "a list of numbers", [])
-        elif name in OUR_WORDS:
-            ask.ask(name, lambda told: type(told) is str, "a word", "")
-        else:
-            ask.ask(name, is_number, "a number", 0.0)
-
-
-def are_numbers(told: Any) -> bool:
-    return type(told) is list and bool(told) and all(map(is_number, told))
-
-
 def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
     """Who takes part; where the list is unusable one stand-in, so that reading can go on."""
     members, known = [], reader.counts["prosumers.json"]
@@ -435,49 +336,3 @@ def by_step(name: str, table: Table, steps: int, members: int, findings: Finding
         values[found] = table[column][first]
         parts[column] = [values]
     return Table(size, parts, table.tx_ids)
-
-
-class Fields:
-    """The members of one JSON object, each asked for with what it has to be."""
-
-    def __init__(self, reader: Reader, file: str, where: str, raw: Any) -> None:
-        self.reader, self.file, self.where = reader, file, where
-        self.given = type(raw) is dict
-        self.raw: dict[str, Any] = raw if self.given else {}
-        if raw is not None and not self.given:
-            reader.problem(file, f"{where}is {show(raw)}, should be an object")
-
-    def ask(self, name: str, holds: Callable[[Any], bool], should: str, instead: Any) -> Any:
-        """The member if it holds, otherwise a problem and `instead`, so that reading can go on."""
-        value = self.raw.get(name)
-        if holds(value):
-            return value
-        if self.given:
-            found = show(value) if name in self.raw else "missing"
-            self.reader.problem(self.file, f"{self.where}{name} is {found}, should be {should}")
-        return instead
-
-    def whole(self, name: str, low: int, high: int) -> int:
-        should = f"a whole number from {low} to {high}"
-        return int(self.ask(name, lambda v: type(v) is int and low <= v <= high, should, low))
-
-    def number(self, name: str, low: float, high: float) -> float:
-        should = f"a number from {low} to {high}"
-        return float(self.ask(name, lambda v: is_number(v) and low <= v <= high, should, low))
-
-    def word(self, name: str, words: tuple[str, ...]) -> str:
-        should = f"one of {', '.join(words)}"
-        return str(self.ask(name, lambda v: type(v) is str and v in words, should, words[0]))
-
-    def wholes(self, name: str, low: int, usual: int, length: int | None = None) -> tuple[int, ...]:
-        """A list of whole numbers; where it is missing or empty, as many ones as is usual."""
-        if self.raw.get(name) is None or self.raw[name] == []:
-            return (1,) * usual
-        size = "" if length is None else f"{length} "
-        should = f"a list of {size}whole numbers from {low} on, not all 0"
-
-        def holds(value: Any) -> bool:
-            right = type(value) is list and length in (None, len(value))
-            return right and all(type(v) is int and low <= v < 2**63 for v in value) and any(value)
-
-        return tuple(self.ask(name, holds, should, (1,) * usual))

@@ -6,7 +6,6 @@ import numpy as np
 
 from verification.findings import Findings, show
 from verification.folder import Member, Saved
-from verification.scenario import all_numbers, inputs, number, numbers
 from verification.tables import LARGEST
 from verification.told import close
 
@@ -35,7 +34,10 @@ def check_number_of_members(saved: Saved, findings: Findings) -> None:
 
 def check_batteries(saved: Saved, findings: Findings) -> None:
     """Batteries are of a home type's size, begin as charged as all, and belong to no pure consumer."""
-    start, sizes = number(saved, "BATTERY_INITIAL_SOC"), numbers(saved, "BATTERY_CAPACITY")
+    start, sizes = (
+        saved.settings.number("BATTERY_INITIAL_SOC"),
+        saved.settings.numbers("BATTERY_CAPACITY"),
+    )
     for i, member in enumerate(saved.members):
         where, capacity = f"member {i}", member.capacity_kwh
         if member.kind == "consumer" and capacity:
@@ -44,14 +46,14 @@ def check_batteries(saved: Saved, findings: Findings) -> None:
             detail = f"initial_level_kwh is {member.initial_kwh}, expected {start * capacity}"
             findings.add(where, "equipment", detail)
         of_a_type = not capacity or any(abs(capacity - size) <= 1e-6 for size in sizes)
-        if sizes and not inputs(saved, "members") and not of_a_type:
+        if sizes and not saved.settings.took("members") and not of_a_type:
             findings.add(where, "equipment", f"no home type has a battery of {capacity} kWh")
 
 
 def check_battery_power(saved: Saved, findings: Findings) -> None:
     """No battery charges or discharges faster than BATTERY_C_RATE allows; a members file may say else."""
-    told = all_numbers(saved, "BATTERY_C_RATE", "TIME_STEP_DURATION")
-    if not told or inputs(saved, "members"):
+    told = saved.settings.all_numbers("BATTERY_C_RATE", "TIME_STEP_DURATION")
+    if not told or saved.settings.took("members"):
         return
     c_rate, hours = told
     most = np.array([member.capacity_kwh * c_rate * hours * 1000 for member in saved.members])
@@ -63,9 +65,9 @@ def check_battery_power(saved: Saved, findings: Findings) -> None:
 
 def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
     """A home of the synthetic day has the PV and the battery of its type, or no battery."""
-    pv, battery = numbers(saved, "PV_CAPACITY"), numbers(saved, "BATTERY_CAPACITY")
+    pv, battery = saved.settings.numbers("PV_CAPACITY"), saved.settings.numbers("BATTERY_CAPACITY")
     types = {f"type {k}": sizes for k, sizes in enumerate(zip(pv, battery, strict=False), 1)}
-    synthetic = bool(types) and not inputs(saved, "data")
+    synthetic = bool(types) and not saved.settings.took("data")
     for i, member in enumerate(saved.members):
         roof, size = types.get(str(member.told.get("home_type")), (None, None))
         told = member.told.get("pv_capacity_kw")
@@ -74,7 +76,7 @@ def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
             detail = f"pv_capacity_kw is {show(told)}, expected {due}"
             findings.add(f"member {i}", "home", detail)
         if synthetic:
-            check_synthetic_home(i, member, size, number(saved, "HAS_BATTERY"), findings)
+            check_synthetic_home(i, member, size, saved.settings.number("HAS_BATTERY"), findings)
 
 
 def check_home_types(saved: Saved, findings: Findings) -> None:

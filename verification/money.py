@@ -26,7 +26,6 @@ from verification.folder import (
     Saved,
     step_name,
 )
-from verification.scenario import inputs
 from verification.tables import UNKNOWN_WORD, WORDS
 from verification.told import is_amount
 
@@ -272,7 +271,7 @@ def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
     for reason, wh in flows.items():
         moves, got = exchange.of(reason), np.zeros(saved.steps, np.int64)
         np.add.at(got, moves.step, moves.nanoeur)
-        if inputs(saved, "prices"):  # one price for each direction, whatever the market is
+        if saved.settings.took("prices"):  # one price for each direction, whatever the market is
             low = high = saved.community[GRID_PRICE[reason]]
         price, rest = np.divmod(got, np.maximum(wh, 1))  # price * Wh of all may be beyond int64
         wrong = (wh > 0) & ((price < low) | (price > high) | (rest != 0))

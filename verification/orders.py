@@ -11,7 +11,7 @@ import numpy as np
 from verification.energy import BANNED, BUYER, SELLER
 from verification.findings import Findings, IntArray
 from verification.folder import Saved
-from verification.scenario import all_numbers, inputs, microeur, number
+from verification.params import microeur
 
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
@@ -48,9 +48,11 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
 
 def check_own_battery_first(saved: Saved, findings: Findings) -> None:
     """Who has a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
-    told, s = all_numbers(saved, "BATTERY_C_RATE"), saved.settings
+    told, s = saved.settings.all_numbers("BATTERY_C_RATE"), saved.settings
     serves = s.told.get("REGULATOR_OBJECTIVE") in SELF_FIRST
-    if not serves or not told or inputs(saved, "members"):  # a members file gives powers of its own
+    if (
+        not serves or not told or saved.settings.took("members")
+    ):  # a members file gives powers of its own
         return
     e, name = saved.energy, saved.row_name
     capacity = np.array([member.capacity_kwh for member in saved.members])
@@ -68,7 +70,7 @@ def check_own_battery_first(saved: Saved, findings: Findings) -> None:
 
 def check_size(saved: Saved, findings: Findings) -> None:
     """A rest is ordered whole, up to the cap; only a battery orders more than it trades, or less than a rest."""
-    told = all_numbers(saved, "IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
+    told = saved.settings.all_numbers("IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
     mechanism, name, order = saved.settings.mechanism, saved.row_name, saved.trading["order_wh"]
     role = saved.trading["role"]
     has_order, rest = (role == BUYER) | (role == SELLER), saved.rest_wh
@@ -117,8 +119,8 @@ def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     """(buying, selling) in the local market as members expect it in each step (T)."""
     c = saved.community
     buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
-    if inputs(saved, "prices"):  # the tariff of the step is known
+    if saved.settings.took("prices"):  # the tariff of the step is known
         return buy, sell
-    fee = microeur(number(saved, "LOCAL_MARKET_FEE") or 0.0)
+    fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
     seen = c["price_forecast_microeur_per_kwh"]
     return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)

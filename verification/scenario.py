@@ -10,6 +10,7 @@ import numpy as np
 
 from verification.findings import Findings, FloatArray, IntArray, show
 from verification.folder import MARKET_PRICE, Saved, step_name
+from verification.params import microeur
 from verification.read import is_number
 from verification.tables import LARGEST
 
@@ -31,45 +32,12 @@ def check_scenario(saved: Saved, findings: Findings) -> None:
     check_levers(saved, findings)
 
 
-# ------------------------------------------------------------------------------ what is promised
-
-
-def inputs(saved: Saved, name: str) -> bool:
-    """Whether the run took this file: data, members or prices."""
-    given = saved.settings.told.get("inputs")
-    return type(given) is dict and name in given
-
-
-def number(saved: Saved, name: str) -> float | None:
-    """A setting that is a number, None where it is not there."""
-    value = saved.settings.told.get(name)
-    return float(value) if is_number(value) else None
-
-
-def all_numbers(saved: Saved, *names: str) -> list[float]:
-    """These settings, or nothing unless all of them are there and numbers."""
-    values = [number(saved, name) for name in names]
-    return [] if None in values else [value or 0.0 for value in values]
-
-
-def numbers(saved: Saved, name: str) -> list[float]:
-    """A setting that is a list of numbers, empty where it is not there."""
-    value = saved.settings.told.get(name)
-    if type(value) is not list or not all(map(is_number, value)):
-        return []
-    return [float(one) for one in value]
-
-
-def microeur(euro: float) -> int:
-    return round(euro * 10**6)
-
-
 # ------------------------------------------------------------------------------ meters and orders
 
 
 def check_synthetic_day(saved: Saved, findings: Findings) -> None:
     """PV and load of each home lie between what its roof, the sun and the day's pattern allow in a step."""
-    if inputs(saved, "data"):
+    if saved.settings.took("data"):
         return
     hours = saved.settings.step_seconds / 3600
     begin = hours * np.arange(saved.steps, dtype=np.float64)
@@ -84,7 +52,7 @@ def check_sun(saved: Saved, begin: FloatArray, hours: float, findings: Findings)
     a part of it, and each roof varies. Which way it looks is not told, so the best fit is compared.
     """
     names = ("PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION")
-    told = all_numbers(saved, *names, "ORIENTATION_SHIFT")
+    told = saved.settings.all_numbers(*names, "ORIENTATION_SHIFT")
     roofs = [member.told.get("pv_capacity_kw", 0.0) for member in saved.members]
     if not told or not all(map(is_number, roofs)):
         return
@@ -112,8 +80,11 @@ def sun_hours(begin: FloatArray, hours: float) -> FloatArray:
 
 def check_load(saved: Saved, hour: FloatArray, hours: float, findings: Findings) -> None:
     """Load is that of the home's type at this hour, varied, and never below MIN_LOAD."""
-    told = all_numbers(saved, "LOAD_VARIATION", "MIN_LOAD")
-    homes, pattern = numbers(saved, "BASE_CONSUMPTION"), numbers(saved, "LOAD_PATTERN")
+    told = saved.settings.all_numbers("LOAD_VARIATION", "MIN_LOAD")
+    homes, pattern = (
+        saved.settings.numbers("BASE_CONSUMPTION"),
+        saved.settings.numbers("LOAD_PATTERN"),
+    )
     types = {f"type {k}": kwh for k, kwh in enumerate(homes, 1)}
     names = [str(member.told.get("home_type")) for member in saved.members]
     if not told or len(pattern) != 24 or not set(names) <= set(types):
@@ -164,13 +135,13 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
     check_forecast(saved, findings)
     c, name = saved.community, "{}_price_microeur_per_kwh".format
     pairs = {"grid_import": "RETAIL_PRICE", "grid_export": "FEED_IN_PRICE"}
-    if inputs(saved, "prices"):
+    if saved.settings.took("prices"):
         for grid, market in (("grid_import", "market_buy"), ("grid_export", "market_sell")):
             rule = f"{market} price of the price file"
             findings.compare("price file", step_name, rule, c[name(market)], c[name(grid)])
         return
     for grid, setting in pairs.items():
-        euro = number(saved, setting)
+        euro = saved.settings.number(setting)
         if euro is not None:
             due = np.full(saved.steps, microeur(euro))
             findings.compare("utility price", step_name, setting, c[name(grid)], due)
@@ -180,7 +151,7 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
 
 def check_forecast(saved: Saved, findings: Findings) -> None:
     """The forecast misses the market price by FORECAST_ERROR at most."""
-    error = number(saved, "FORECAST_ERROR")
+    error = saved.settings.number("FORECAST_ERROR")
     if error is None or not saved.settings.ours:
         return
     price, seen = saved.community[MARKET_PRICE], saved.community["price_forecast_microeur_per_kwh"]
@@ -192,8 +163,8 @@ def check_forecast(saved: Saved, findings: Findings) -> None:
 def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
     """The market price varies around that of its hour as much as the settings say."""
     told, pattern = (
-        all_numbers(saved, "BASE_PRICE", "PRICE_VARIATION"),
-        numbers(saved, "PRICE_PATTERN"),
+        saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION"),
+        saved.settings.numbers("PRICE_PATTERN"),
     )
     if not told or len(pattern) != 24:
         return
@@ -212,7 +183,7 @@ def check_levers(saved: Saved, findings: Findings) -> None:
         words = f"REGULATOR_OBJECTIVE is {show(objective)}, expected one of {', '.join(OBJECTIVES)}"
         findings.add("params.json", "lever", words)
     for setting, lever in LEVERS.items():
-        euro = number(saved, setting)
+        euro = saved.settings.number(setting)
         if euro is None or objective not in OBJECTIVES:
             continue
         found = saved.community[f"{lever}_microeur_per_kwh"]

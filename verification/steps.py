@@ -24,8 +24,8 @@ from verification.folder import (
     community_columns,
     step_name,
 )
+from verification.params import microeur
 from verification.read import Reader
-from verification.scenario import inputs, microeur, number
 from verification.tables import unit_of
 from verification.told import close, shown
 
@@ -67,7 +67,7 @@ def check_steps(saved: Saved, texts: Texts, findings: Findings) -> None:
 def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
     """hour follows from the step, its length and the start: midnight, or that of the data file."""
     start = 0
-    if inputs(saved, "data"):
+    if saved.settings.took("data"):
         begin = check_timestamps(saved, texts, findings)
         if begin is None:
             return
@@ -132,8 +132,8 @@ def check_market_price(saved: Saved, findings: Findings) -> None:
     price, sell, buy = c[MARKET_PRICE], c[SELL_PRICE], c[BUY_PRICE]
     words = "market_price {}, sellers get {}, buyers pay {} (micro-euro per kWh)"
     wrong = (price < sell) | (price > buy)
-    fee = number(saved, "LOCAL_MARKET_FEE")
-    if inputs(saved, "prices"):
+    fee = saved.settings.number("LOCAL_MARKET_FEE")
+    if saved.settings.took("prices"):
         wrong |= price != (buy + sell) // 2
     elif fee is not None and 0 <= fee <= 1e6:
         fee_microeur = microeur(fee)

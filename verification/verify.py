@@ -10,7 +10,9 @@ read.py          one file: its size, its JSON, its lines
 tables.py        which column holds what
 transactions.py  many trades as the chain holds them
 blocks.py        blockchain.json and blocks.csv
-folder.py        the folder: its files, their columns, its members and settings
+fields.py        one JSON object, asked for what it has to hold
+params.py        the settings to which laws refer
+folder.py        the folder: its files, their columns, its members
 energy.py        meters, batteries, trades, orders, bans
 chain.py         hashes, work, stake, and every trade once
 money.py         transfers and accounts

@@ -1,0 +1,59 @@
+"""The members of one JSON object, each asked for with what it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from verification.findings import show
+from verification.read import Reader, is_number
+
+
+def are_numbers(told: Any) -> bool:
+    return type(told) is list and bool(told) and all(map(is_number, told))
+
+
+class Fields:
+    """The members of one JSON object, each asked for with what it has to be."""
+
+    def __init__(self, reader: Reader, file: str, where: str, raw: Any) -> None:
+        self.reader, self.file, self.where = reader, file, where
+        self.given = type(raw) is dict
+        self.raw: dict[str, Any] = raw if self.given else {}
+        if raw is not None and not self.given:
+            reader.problem(file, f"{where}is {show(raw)}, should be an object")
+
+    def ask(self, name: str, holds: Callable[[Any], bool], should: str, instead: Any) -> Any:
+        """The member if it holds, otherwise a problem and `instead`, so that reading can go on."""
+        value = self.raw.get(name)
+        if holds(value):
+            return value
+        if self.given:
+            found = show(value) if name in self.raw else "missing"
+            self.reader.problem(self.file, f"{self.where}{name} is {found}, should be {should}")
+        return instead
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        should = f"a whole number from {low} to {high}"
+        return int(self.ask(name, lambda v: type(v) is int and low <= v <= high, should, low))
+
+    def number(self, name: str, low: float, high: float) -> float:
+        should = f"a number from {low} to {high}"
+        return float(self.ask(name, lambda v: is_number(v) and low <= v <= high, should, low))
+
+    def word(self, name: str, words: tuple[str, ...]) -> str:
+        should = f"one of {', '.join(words)}"
+        return str(self.ask(name, lambda v: type(v) is str and v in words, should, words[0]))
+
+    def wholes(self, name: str, low: int, usual: int, length: int | None = None) -> tuple[int, ...]:
+        """A list of whole numbers; where it is missing or empty, as many ones as is usual."""
+        if self.raw.get(name) is None or self.raw[name] == []:
+            return (1,) * usual
+        size = "" if length is None else f"{length} "
+        should = f"a list of {size}whole numbers from {low} on, not all 0"
+
+        def holds(value: Any) -> bool:
+            right = type(value) is list and length in (None, len(value))
+            return right and all(type(v) is int and low <= v < 2**63 for v in value) and any(value)
+
+        return tuple(self.ask(name, holds, should, (1,) * usual))
