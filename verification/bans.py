@@ -16,18 +16,41 @@ from verification.folder import Saved
 from verification.orders import expected_prices
 from verification.tables import BAN_REASONS, WORDS
 
-REASONS = ("excessive_market_use", "low_balance")
+EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
 LIMIT_ROOM = 2**33  # more than any limit price; sorts orders by step before price
 
 
 def check_bans(saved: Saved, findings: Findings) -> None:
-    """Avoidable penalties, and the bans that follow from them."""
+    """All rules of bans: how they last, and how they follow from avoidable penalties."""
+    check_countdown(saved, findings)
     if not saved.settings.ours:
         return
     told, name = saved.actions["avoidable_penalty_nanoeur"], "avoidable penalty in nano-euro"
     due = avoidable_nanoeur(saved)
     findings.compare("avoidable penalty", saved.row_name, name, told, due)
     check_beginnings(saved, findings)
+
+
+def check_countdown(saved: Saved, findings: Findings) -> None:
+    """In force is the ban that the step before left; it counts down by one, and keeps its reason."""
+    a, n, name = saved.actions, len(saved.members), saved.row_name
+    left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
+    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
+    findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
+    told = saved.trading["is_banned"]
+    findings.compare("ban in force", name, "prosumer_trading is_banned", told, banned)
+    wrong = (left < 0) | ((before > 0) & (left != before - 1))
+    findings.rows(wrong, "ban countdown", name, "{} steps left, {} before", left, before)
+    wrong = np.where(reason != 0, (left == 0) & (banned == 0), left > 0)
+    words = "{} steps left, reason given: {}"
+    findings.rows(wrong, "ban reason", name, words, left, reason != 0)
+    words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
+    findings.rows((reason < 0) & saved.settings.ours, "ban reason", name, words)
+    earlier = np.concatenate([reason[:n], reason])[: len(reason)]
+    wrong = (before > 0) & (reason != earlier) & (np.minimum(reason, earlier) >= 0)
+    words = "reason '{}' while the ban for '{}' lasts"
+    known = np.array(BAN_REASONS, object)
+    findings.rows(wrong, "ban reason", name, words, known[reason], known[earlier])
 
 
 # ---------------------------------------------------------------------------- avoidable penalties
@@ -73,41 +96,49 @@ def avoidable_nanoeur(saved: Saved) -> IntArray:
 
 def check_beginnings(saved: Saved, findings: Findings) -> None:
     """A ban begins where one is due, as long as it is due and for that reason, and nowhere else."""
-    names = ("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT")
-    euro = saved.settings.all_numbers(*names)
-    hours = saved.settings.all_numbers(
-        "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"
-    )
-    if not euro or not hours:
-        return
-    shape, a = (saved.steps, len(saved.members)), saved.actions
-    most_avoidable, protecting, least_balance = (round(limit * 10**9) for limit in euro)
-    lengths, pause = [steps_of(saved, h) for h in hours[:2]], steps_of(saved, hours[2])
+    shape, a, name = (saved.steps, len(saved.members)), saved.actions, saved.row_name
     left, reason = a["ban_steps_left"].reshape(shape), a["ban_reason"].reshape(shape)
-    before = np.vstack([np.zeros_like(left[:1]), left[:-1]])
-    begins = (before == 0) & (left > 0)
-    avoidable = a["avoidable_penalty_nanoeur"].reshape(shape)
-    may = (before == 0) & (avoidable > 0)
-    too_much = last_day(saved, avoidable) > most_avoidable
-    too_much &= last_day(saved, a["bonus_nanoeur"].reshape(shape)) < protecting
-    conditions = too_much, balances(saved) < least_balance
-    rests = [
-        rested(begins & (reason == BAN_REASONS.index(word)), max(pause, 1)) for word in REASONS
-    ]
-    for_market, for_balance = (
-        np.where(may & rest & condition, length, 0)
-        for rest, condition, length in zip(rests, conditions, lengths, strict=True)
-    )
-    due = np.maximum(for_market, for_balance)
-    why = np.where(for_balance > for_market, *map(BAN_REASONS.index, reversed(REASONS)))
-    found = np.where(begins, left, 0)
-    wrong = (before == 0) & (found != due)
+    free = np.vstack([np.ones_like(left[:1]), left[:-1] == 0]).astype(np.bool_)
+    begins = free & (left > 0)
+    for_market, for_balance = dues(saved, free, begins, reason)
+    found, due = np.where(begins, left, 0), np.maximum(for_market, for_balance)
+    wrong = (free & (found != due)).ravel()
     words = "a ban of {} steps begins, due is one of {}"
-    findings.rows(wrong.ravel(), "ban due", saved.row_name, words, found.ravel(), due.ravel())
-    wrong = begins & (due > 0) & (reason != why)
+    findings.rows(wrong, "ban due", name, words, found.ravel(), due.ravel())
+    why = np.where(for_balance > for_market, LOW_BALANCE, EXCESSIVE_MARKET_USE)
+    wrong = (begins & (due > 0) & (reason != why)).ravel()
     told, known = np.array(BAN_REASONS, object), (reason.ravel(), why.ravel())
     words = "the ban is for '{}', due is '{}'"
-    findings.rows(wrong.ravel(), "ban reason", saved.row_name, words, *(told[k] for k in known))
+    findings.rows(wrong, "ban reason", name, words, *(told[k] for k in known))
+
+
+def dues(
+    saved: Saved, free: BoolArray, begins: BoolArray, reason: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Steps of the bans due after each step (T, N) for market use and for a low balance, 0 for none.
+
+    Only who is `free` and had an avoidable penalty in the step can be banned, and not again for a reason
+    for which a ban began within BAN_COOLDOWN_HOURS.
+    """
+    a, s = saved.actions, saved.settings
+    most_avoidable, protecting, least_balance = (
+        round(limit * 10**9)
+        for limit in s.all_numbers("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT")
+    )
+    for_market, for_balance, pause = (
+        steps_of(saved, hours)
+        for hours in s.all_numbers("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS")
+    )
+    avoidable, bonus = (
+        a[f"{name}_nanoeur"].reshape(free.shape) for name in ("avoidable_penalty", "bonus")
+    )
+    too_much = last_day(saved, avoidable) > most_avoidable
+    too_much &= last_day(saved, bonus) < protecting
+    too_poor = balances(saved) < least_balance
+    may = free & (avoidable > 0)
+    market_use = may & too_much & rested(begins & (reason == EXCESSIVE_MARKET_USE), pause)
+    low_balance = may & too_poor & rested(begins & (reason == LOW_BALANCE), pause)
+    return np.where(market_use, for_market, 0), np.where(low_balance, for_balance, 0)
 
 
 def steps_of(saved: Saved, hours: float) -> int:
@@ -124,7 +155,8 @@ def last_day(saved: Saved, column: IntArray) -> IntArray:
 
 
 def rested(begins: BoolArray, pause: int) -> BoolArray:
-    """Whether so many steps have passed since the last True above each place (T, N)."""
+    """Whether so many steps, one at least, have passed since the last True above each place (T, N)."""
+    pause = max(pause, 1)
     step = np.arange(len(begins))[:, None]
     last = np.maximum.accumulate(np.where(begins, step, -pause - 1), axis=0)
     last = np.vstack([np.full_like(last[:1], -pause - 1), last[:-1]])

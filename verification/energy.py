@@ -1,4 +1,4 @@
-"""The second reading of energy: meters, batteries, trades, orders and bans, by step and member."""
+"""The second reading of energy: meters, batteries and trades, by step and member."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.findings import BoolArray, Findings, FloatArray, show
+from verification.findings import Findings, FloatArray, show
 from verification.folder import AGGREGATOR, BUY_PRICE, ENERGY, SELL_PRICE, Saved, step_name
-from verification.tables import BAN_REASONS, NO_LIMIT, unit_of
+from verification.tables import NO_LIMIT, unit_of
 
 BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
 P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
@@ -17,7 +17,7 @@ LEVEL_TOLERANCE_MILLIWH = 1.1  # two levels, each rounded to the last of its 6 d
 
 
 def check_energy(saved: Saved, findings: Findings) -> None:
-    """All rules of energy, trades and bans on one folder."""
+    """All rules of energy and trades on one folder."""
     check_meters(saved, findings)
     check_kinds(saved, findings)
     check_batteries(saved, findings)
@@ -25,8 +25,6 @@ def check_energy(saved: Saved, findings: Findings) -> None:
     check_prices(saved, findings)
     check_heights(saved, findings)
     check_flows(saved, findings)
-    check_orders(saved, findings)
-    check_bans(saved, findings)
     check_hours(saved, findings)
 
 
@@ -170,7 +168,7 @@ def check_heights(saved: Saved, findings: Findings) -> None:
     findings.compare("block height", saved.trade_name, "block_height", height, due)
 
 
-# ------------------------------------------------------------------------------- orders and bans
+# ----------------------------------------------------------------------------- flows and the clock
 
 
 def check_flows(saved: Saved, findings: Findings) -> None:
@@ -191,61 +189,6 @@ def check_flows(saved: Saved, findings: Findings) -> None:
             "prosumer_trading", saved.row_name, f"{market}_wh", o[f"{market}_wh"], told
         )
     findings.compare("prosumer_trading", saved.row_name, "p2p_trades", o["p2p_trades"], counts)
-
-
-def check_orders(saved: Saved, findings: Findings) -> None:
-    """Roles, orders and the trade cap allow what was traded; who is banned trades nothing."""
-    e, o, name = saved.energy, saved.trading, saved.row_name
-    role, order, limit = o["role"], o["order_wh"], o["limit_price_microeur_per_kwh"]
-    bought = e["p2p_bought_wh"] + e["market_bought_wh"]
-    sold = e["p2p_sold_wh"] + e["market_sold_wh"]
-    words = "order {} Wh, bought {} Wh, sold {} Wh"
-    silent = (role == NEUTRAL) | (role == BANNED)
-    wrong = np.where(silent, (order != 0) | (limit != NO_LIMIT), order <= 0)
-    wrong |= ((role == BUYER) & (sold != 0)) | ((role == SELLER) & (bought != 0))
-    findings.rows(wrong, "role", name, words, order, bought, sold)
-    above = (bought + sold > 0) & (bought + sold > order)
-    findings.rows(above, "traded above order", name, words, order, bought, sold)
-    banned, cap = o["is_banned"] == 1, saved.settings.trade_cap_wh
-    wrong = banned & (bought + sold != 0)
-    findings.rows(wrong, "banned member", name, words, order, bought, sold)
-    findings.compare("role and ban", name, "is_banned", o["is_banned"], (role == BANNED) * 1)
-    most = f", at most {cap} Wh in a step"
-    findings.rows(bought + sold > cap, "trade cap", name, words + most, order, bought, sold)
-    check_banned_trades(saved, banned, findings)
-
-
-def check_banned_trades(saved: Saved, banned: BoolArray, findings: Findings) -> None:
-    """Names each trade that has a banned member."""
-    trades, n = saved.trades, len(saved.members)
-    for side in ("buyer", "seller"):
-        party = trades[f"{side}_id"]
-        mine = saved.sound_trades & (party >= 0)
-        row = np.where(mine, trades["timestep"] * n + party, 0)
-        words = side + " {} is banned"
-        findings.rows(mine & banned[row], "banned member", saved.trade_name, words, party)
-
-
-def check_bans(saved: Saved, findings: Findings) -> None:
-    """In force is the ban that the step before left; it counts down by one, and keeps its reason."""
-    a, n, name = saved.actions, len(saved.members), saved.row_name
-    left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
-    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
-    findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
-    told = saved.trading["is_banned"]
-    findings.compare("ban in force", name, "prosumer_trading is_banned", told, banned)
-    wrong = (left < 0) | ((before > 0) & (left != before - 1))
-    findings.rows(wrong, "ban countdown", name, "{} steps left, {} before", left, before)
-    wrong = np.where(reason != 0, (left == 0) & (banned == 0), left > 0)
-    words = "{} steps left, reason given: {}"
-    findings.rows(wrong, "ban reason", name, words, left, reason != 0)
-    words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
-    findings.rows((reason < 0) & saved.settings.ours, "ban reason", name, words)
-    earlier = np.concatenate([reason[:n], reason])[: len(reason)]
-    wrong = (before > 0) & (reason != earlier) & (np.minimum(reason, earlier) >= 0)
-    words = "reason '{}' while the ban for '{}' lasts"
-    known = np.array(BAN_REASONS, object)
-    findings.rows(wrong, "ban reason", name, words, known[reason], known[earlier])
 
 
 def check_hours(saved: Saved, findings: Findings) -> None:

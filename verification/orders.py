@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.energy import BANNED, BUYER, SELLER
-from verification.findings import Findings, IntArray
+from verification.energy import BANNED, BUYER, NEUTRAL, SELLER
+from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.params import microeur
+from verification.tables import NO_LIMIT
 
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
@@ -22,12 +23,46 @@ ROUNDED_WH = 1  # batteries move whole Wh
 
 def check_what_is_asked(saved: Saved, findings: Findings) -> None:
     """All rules on the size of orders, and on who trades what of it with the aggregator."""
+    check_roles(saved, findings)
     if not saved.settings.ours or saved.settings.mechanism not in EVERY_RULE:
         return
     check_one_way(saved, findings)
     check_own_battery_first(saved, findings)
     check_size(saved, findings)
     check_who_comes(saved, findings)
+
+
+def check_roles(saved: Saved, findings: Findings) -> None:
+    """Roles, orders and the trade cap allow what was traded; who is banned trades nothing."""
+    e, o, name = saved.energy, saved.trading, saved.row_name
+    role, order, limit = o["role"], o["order_wh"], o["limit_price_microeur_per_kwh"]
+    bought = e["p2p_bought_wh"] + e["market_bought_wh"]
+    sold = e["p2p_sold_wh"] + e["market_sold_wh"]
+    words = "order {} Wh, bought {} Wh, sold {} Wh"
+    silent = (role == NEUTRAL) | (role == BANNED)
+    wrong = np.where(silent, (order != 0) | (limit != NO_LIMIT), order <= 0)
+    wrong |= ((role == BUYER) & (sold != 0)) | ((role == SELLER) & (bought != 0))
+    findings.rows(wrong, "role", name, words, order, bought, sold)
+    above = (bought + sold > 0) & (bought + sold > order)
+    findings.rows(above, "traded above order", name, words, order, bought, sold)
+    banned, cap = o["is_banned"] == 1, saved.settings.trade_cap_wh
+    wrong = banned & (bought + sold != 0)
+    findings.rows(wrong, "banned member", name, words, order, bought, sold)
+    findings.compare("role and ban", name, "is_banned", o["is_banned"], (role == BANNED) * 1)
+    most = f", at most {cap} Wh in a step"
+    findings.rows(bought + sold > cap, "trade cap", name, words + most, order, bought, sold)
+    check_banned_trades(saved, banned, findings)
+
+
+def check_banned_trades(saved: Saved, banned: BoolArray, findings: Findings) -> None:
+    """Names each trade that has a banned member."""
+    trades, n = saved.trades, len(saved.members)
+    for side in ("buyer", "seller"):
+        party = trades[f"{side}_id"]
+        mine = saved.sound_trades & (party >= 0)
+        row = np.where(mine, trades["timestep"] * n + party, 0)
+        words = side + " {} is banned"
+        findings.rows(mine & banned[row], "banned member", saved.trade_name, words, party)
 
 
 def check_one_way(saved: Saved, findings: Findings) -> None:
@@ -48,15 +83,12 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
 
 def check_own_battery_first(saved: Saved, findings: Findings) -> None:
     """Who has a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
-    told, s = saved.settings.all_numbers("BATTERY_C_RATE"), saved.settings
-    serves = s.told.get("REGULATOR_OBJECTIVE") in SELF_FIRST
-    if (
-        not serves or not told or saved.settings.took("members")
-    ):  # a members file gives powers of its own
-        return
+    s, c_rate = saved.settings, saved.settings.number("BATTERY_C_RATE") or 0.0
+    if s.told.get("REGULATOR_OBJECTIVE") not in SELF_FIRST or s.took("members"):
+        return  # a members file gives batteries a power that no result tells
     e, name = saved.energy, saved.row_name
     capacity = np.array([member.capacity_kwh for member in saved.members])
-    power = np.tile(np.floor(capacity * told[0] * s.step_seconds / 3.6), saved.steps) - ROUNDED_WH
+    power = np.tile(np.floor(capacity * c_rate * s.step_seconds / 3.6), saved.steps) - ROUNDED_WH
     level, capacity = e["battery_level_milliwh"] / 1000, np.tile(capacity * 1000, saved.steps)
     room, above = s.max_soc * capacity - level, level - s.min_soc * capacity
     for flow, rest, left in (

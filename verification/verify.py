@@ -13,13 +13,13 @@ blocks.py        blockchain.json and blocks.csv
 fields.py        one JSON object, asked for what it has to hold
 params.py        the settings to which laws refer
 folder.py        the folder: its files, their columns, its members
-energy.py        meters, batteries, trades, orders, bans
+energy.py        meters, batteries, trades
 chain.py         hashes, work, stake, and every trade once
 money.py         transfers and accounts
 scenario.py      what settings promise: day, prices, levers
 orders.py        what members must ask for, and who goes to the local market
 market_rule.py   whom the rule between neighbours serves, at which price
-bans.py          avoidable penalties, and the bans that follow
+bans.py          how bans last, and the avoidable penalties that they follow from
 homes.py         who takes part, and what each owns
 steps.py         the clock, the log, and figures of single steps
 alone.py         the bills without a community
