@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import make_run
 from worlds import STILL, make_homes, quick_settings, take_step, with_ban, with_stored
 
 import audit
 import prosumer
+import simulator
+import trading
 from records import (
     AGGREGATOR,
     FIRST_MINER,
@@ -360,3 +363,70 @@ def test_an_order_above_the_cap_is_noticed() -> None:
 def test_the_message_says_which_law_where_and_how_often() -> None:
     with pytest.raises(audit.LawBroken, match=r"step 0: .*; 1 cases?, first in row 1"):
         judge(flows=flows_with(pv_wh=(1, 1)))
+
+
+# ---------------------------------------------------------------- the step asks the laws about itself
+
+
+def less_served(settle: Callable[..., Any]) -> Callable[..., Any]:
+    def flows(*arguments: Any) -> Any:
+        found = settle(*arguments)
+        less = np.minimum(found.load_wh, found.grid_import_wh)
+        return replace(
+            found, load_wh=found.load_wh - less, grid_import_wh=found.grid_import_wh - less
+        )
+
+    return flows
+
+
+def sun_made_up(settle: Callable[..., Any]) -> Callable[..., Any]:
+    def flows(*arguments: Any) -> Any:
+        found = settle(*arguments)
+        return replace(found, pv_wh=found.pv_wh + 1, grid_export_wh=found.grid_export_wh + 1)
+
+    return flows
+
+
+def larger(make_orders: Callable[..., Any]) -> Callable[..., Any]:
+    def orders(*arguments: Any) -> Any:
+        found = make_orders(*arguments)
+        return replace(found, energy_wh=found.energy_wh + CAP_WH)
+
+    return orders
+
+
+def with_a_spread(clear: Callable[..., Any]) -> Callable[..., Any]:
+    """Every buyer pays a euro per Wh to the aggregator beyond his price."""
+
+    def cleared(*arguments: Any) -> Any:
+        found = clear(*arguments)
+        return replace(found, spread_nanoeur=found.trades.energy_wh * 10**9)
+
+    return cleared
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "change", "law"),
+    [
+        (trading, "settle", less_served, "load was not served"),
+        (trading, "settle", sun_made_up, "PV was changed"),
+        (prosumer, "make_orders", larger, "an order above the cap"),
+    ],
+)
+def test_a_step_that_breaks_a_law_does_not_end(
+    module: Any, name: str, change: Any, law: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = quick_settings(**STILL)
+    fleet = make_homes(settings, battery_kwh=[0, 0, 0])
+    day = [3500, 0, 0], [0, 4000, 900]
+    take_step(settings, fleet, *day)
+    monkeypatch.setattr(module, name, change(getattr(module, name)))
+    with pytest.raises(audit.LawBroken, match=law):
+        take_step(settings, fleet, *day)
+
+
+def test_a_spread_beyond_the_buyers_limit_does_not_leave_the_step() -> None:
+    honest = make_run(NUM_PROSUMERS=6, NUM_CONSUMERS=2, TIME_STEPS=2)
+    rule = replace(honest.scenario.mechanism, clear=with_a_spread(honest.scenario.mechanism.clear))
+    with pytest.raises(audit.LawBroken, match="a buyer paid more than its limit"):
+        simulator.run(replace(honest.scenario, mechanism=rule))

@@ -362,6 +362,21 @@ def test_what_neighbours_leave_goes_through_the_aggregator_and_the_rest_to_the_u
     assert result.flows.grid_import_wh.tolist() == [0, 2000]
 
 
+@pytest.mark.parametrize("buyers", [True, False])
+@pytest.mark.parametrize("sellers", [True, False])
+def test_each_side_comes_to_the_market_by_itself(buyers: bool, sellers: bool) -> None:
+    """A bid of 500 Wh and an ask of 700 Wh that did not meet: whose side comes, trades; the other does not."""
+    orders = make_book([(500, 100_000)], [(700, 200_000)], [0, 1])
+    prices = make_prices(quick_settings(), 1).at(0)
+    trades = trading.local_market(orders, orders.energy_wh, prices, buyers, sellers)
+    bought = [(AGGREGATOR, 0, 500)] * buyers
+    sold = [(1, AGGREGATOR, 700)] * sellers
+    found = zip(
+        trades.seller.tolist(), trades.buyer.tolist(), trades.energy_wh.tolist(), strict=True
+    )
+    assert list(found) == bought + sold
+
+
 def test_the_aggregator_nets_inside_and_keeps_exactly_its_fee() -> None:
     """Limits that do not meet send 0.8 kWh of demand and 1 kWh of surplus to the aggregator (trap 11).
 
