@@ -61,27 +61,79 @@ def test_use_below_the_least(cheat: Cheat) -> None:
     assert cheat(data_generation, "demand", lambda *a: real(*a) // 2) == {"synthetic day"}
 
 
-def test_a_forecast_that_misses_by_more_than_it_may(cheat: Cheat) -> None:
+@pytest.mark.parametrize("by", [0.9, 1.1])
+def test_a_forecast_that_misses_by_more_than_it_may(by: float, cheat: Cheat) -> None:
     def noise(settings: Any, purpose: str, clock: Any, width: float) -> Any:
-        return real(settings, purpose, clock, 8 * width if purpose == "forecast" else width)
+        drawn = real(settings, purpose, clock, width)
+        return drawn * by if purpose == "forecast" else drawn
 
     real = data_generation.hourly_noise
     assert cheat(data_generation, "hourly_noise", noise) == {"forecast"}
 
 
+def test_clouds_that_take_more_than_they_may(cheat: Cheat) -> None:
+    real = data_generation.clouds
+    assert cheat(data_generation, "clouds", lambda *a: real(*a) * 0.5) == {"synthetic day"}
+
+
+QUARTERS = ("--set=TIME_STEP_DURATION=0.25", "--steps=96")
+
+
+def test_use_that_changes_within_the_hour(cheat: Cheat) -> None:
+    """Each quarter by itself within what the settings allow."""
+
+    def demand(settings: Any, fleet: Any, clock: Any) -> Any:
+        load = real(settings, fleet, clock)
+        load[1::4] = np.maximum(load[1::4] - 1, load.min(axis=0))
+        return load
+
+    real = data_generation.demand
+    assert cheat(data_generation, "demand", demand, *QUARTERS) == {"synthetic day"}
+
+
+def test_a_price_that_changes_within_the_hour(cheat: Cheat) -> None:
+    def noise(settings: Any, purpose: str, clock: Any, width: float) -> Any:
+        drawn = real(settings, purpose, clock, width)
+        if purpose == "price":
+            drawn[1::4] = 1.0
+        return drawn
+
+    real = data_generation.hourly_noise
+    assert cheat(data_generation, "hourly_noise", noise, *QUARTERS) == {"market price"}
+
+
 # ---------------------------------------------------------------- batteries and orders
 
 
-def test_a_battery_that_waits_while_its_home_buys(cheat: Cheat) -> None:
+@pytest.mark.parametrize("idle", ["charge_wh", "discharge_wh"])
+def test_a_battery_that_waits_while_its_home_trades(idle: str, cheat: Cheat) -> None:
+    """Of home 0, which sells its surplus, or buys what it needs, instead."""
+
     def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
         done = real(fleet, stored, residual, levers)
-        idle = np.arange(fleet.size) == 0
-        return replace(
-            done, charge_wh=done.charge_wh * ~idle, discharge_wh=done.discharge_wh * ~idle
-        )
+        waits = (np.arange(fleet.size) == 0) & (levers is not None)  # alone it does not
+        return replace(done, **{idle: getattr(done, idle) * ~waits})
 
     real = prosumer.plan_battery
     assert "battery use" in cheat(prosumer, "plan_battery", plan)
+
+
+def test_a_battery_that_serves_nobody_under_chaos(cheat: Cheat) -> None:
+    """Chaos draws how much of a surplus is stored, but no reserve."""
+
+    def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
+        done = real(fleet, stored, residual, levers)
+        return replace(done, discharge_wh=done.discharge_wh * (levers is None))
+
+    real = prosumer.plan_battery
+    chaos = "--set=REGULATOR_OBJECTIVE=chaos"
+    assert "battery use" in cheat(prosumer, "plan_battery", plan, chaos)
+
+
+@pytest.mark.parametrize("setting", ["OFFER_SHARE", "STORAGE_BID_SHARE"])
+def test_a_battery_that_trades_more_than_its_share(setting: str, cheat: Cheat) -> None:
+    found = cheat(prosumer, "share_of_step", lambda share, hours: 1.0, f"--set={setting}=0.1")
+    assert found == {"order"}
 
 
 def test_an_order_below_the_threshold(cheat: Cheat) -> None:
@@ -115,6 +167,22 @@ def test_surplus_that_is_not_offered(cheat: Cheat) -> None:
     assert cheat(prosumer, "make_orders", fewer, "--set=HAS_BATTERY=0") == {"order"}
 
 
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda limit: limit + 5_000_000, ()),
+        (lambda limit: limit * 0, ()),
+        (lambda limit: np.minimum(limit, 40_000), ("--set=HAS_BATTERY=0",)),
+    ],
+)
+def test_limit_prices_that_nobody_would_quote(
+    change: Callable[[Any], Any], options: tuple[str, ...], cheat: Cheat
+) -> None:
+    """Above what a buyer can pay without loss, or so low that only a margin beyond the largest explains it."""
+    real = prosumer.quote
+    assert cheat(prosumer, "quote", lambda *a: change(real(*a)), *options) == {"limit price"}
+
+
 # ---------------------------------------------------------------- the local market
 
 
@@ -145,6 +213,35 @@ def test_a_home_sent_to_the_utility_instead_of_the_market(cheat: Cheat) -> None:
 
     real = trading.local_market
     assert "local market" in cheat(trading, "local_market", without_one)
+
+
+def halved(trades: Any) -> Any:
+    """Each trade as two, so that they fill more blocks, and more blocks are rewarded."""
+    twice = {name: np.repeat(column, 2) for name, column in vars(trades).items()}
+    first = trades.energy_wh // 2
+    energy = np.stack([first, trades.energy_wh - first], axis=1).ravel()
+    doubled = replace(trades, **twice | {"energy_wh": energy})
+    some = energy > 0
+    return replace(doubled, **{name: column[some] for name, column in vars(doubled).items()})
+
+
+def test_trades_with_the_market_split_for_the_sake_of_rewards(cheat: Cheat) -> None:
+    real = trading.local_market
+    assert cheat(trading, "local_market", lambda *a: halved(real(*a))) == {"pairs"}
+
+
+def test_trades_between_neighbours_split_for_the_sake_of_rewards(cheat: Cheat) -> None:
+    real = trading.p2p_trades
+    assert cheat(trading, "p2p_trades", lambda *a: halved(real(*a))) == {"pairs"}
+
+
+def test_a_market_that_serves_its_queue_from_the_end(cheat: Cheat) -> None:
+    def reversed_rows(*arguments: Any) -> Any:
+        trades = real(*arguments)
+        return replace(trades, **{name: column[::-1] for name, column in vars(trades).items()})
+
+    real = trading.local_market
+    assert cheat(trading, "local_market", reversed_rows) == {"pairs"}
 
 
 # ---------------------------------------------------------------- who is served
@@ -238,6 +335,18 @@ def test_a_ban_for_another_reason_than_the_one_that_holds(cheat: Cheat) -> None:
 def test_a_ban_of_another_length(cheat: Cheat) -> None:
     longer = decided_otherwise(lambda steps, reason: (steps + (steps > 0), reason))
     assert cheat(regulator, "bans", longer, *STRICT) == {"ban due"}
+
+
+def test_a_ban_for_deeds_of_the_day_before(cheat: Cheat) -> None:
+    """Penalties of three days add up to a ban that those of no single day explain."""
+
+    def remember(settings: Any, state: Any, ruling: Any) -> Any:
+        whole = state.avoidable_24h_nanoeur + ruling.avoidable_nanoeur
+        return real(settings, state, ruling) | {"avoidable_24h_nanoeur": whole}
+
+    real = regulator.remember
+    lenient = [*STRICT[1:], "--set=BAN_PENALTY_LIMIT=0.02", "--steps=72"]
+    assert cheat(regulator, "remember", remember, *lenient) == {"ban due"}
 
 
 def test_a_second_ban_before_the_pause_is_over(cheat: Cheat) -> None:

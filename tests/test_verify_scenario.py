@@ -201,11 +201,44 @@ def test_a_ban_of_a_member_that_paid_no_penalty(forged: Callable[..., set[str]])
     assert "ban due" in forged("regulator_actions.csv", change)
 
 
-def test_a_prosumer_without_battery_where_all_have_one(forged: Callable[..., set[str]]) -> None:
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_battery_where_all_homes_have_one_or_none(
+    share: float, forged: Callable[..., set[str]]
+) -> None:
     def change(params: dict) -> None:
-        params["HAS_BATTERY"] = 1.0
+        params["HAS_BATTERY"] = share
 
     assert "home" in forged("params.json", change)
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+def test_an_order_of_a_home_whose_battery_rests(
+    role: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """It trades what the home has left, so the order is no larger, though a battery is there."""
+    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
+        meters = list(csv.DictReader(opened))
+    flow = "p2p_bought_kwh" if role == "buyer" else "p2p_sold_kwh"
+    rests = [
+        i
+        for i, row in enumerate(meters)
+        if float(row[flow])
+        and not float(row["battery_charge_kwh"]) + float(row["battery_discharge_kwh"])
+    ]
+
+    def change(rows: list[Row]) -> None:
+        row = rows[rests[0]]
+        row["order_kwh"] = raised(row["order_kwh"], 0.01)
+
+    assert "order" in forged("prosumer_trading.csv", change)
+
+
+def test_the_sun_of_any_step_length_is_the_same_for_both_readings(tmp_path: Path) -> None:
+    """Steps of 0.175 h meet midnight only after a week, and a shift of twelve hours puts noon there."""
+    options = ["--set=TIME_STEP_DURATION=0.175", "--set=ORIENTATION_SHIFT=12", "--steps=2900"]
+    few = ["--set=NUM_PROSUMERS=3", "--set=CONSENSUS=none"]
+    report = verify(save_run(tmp_path / "results", *options, *few))
+    assert report.ok, report.summary()
 
 
 def test_a_battery_that_gains_a_thousandth_of_a_wh_in_each_step(
@@ -234,6 +267,8 @@ def test_a_home_without_battery_stores_nothing(forged: Callable[..., set[str]]) 
         {"RETAIL_PRICE": "free", "BATTERY_C_RATE": None},
         {"BASE_CONSUMPTION": ["many"], "REGULATOR_OBJECTIVE": 3},
         {"BAN_BALANCE_LIMIT": True, "LOAD_PATTERN": []},
+        {"LOCAL_MARKET_FEE": 1e20, "BAN_MARKET_HOURS": 1e20, "BAN_COOLDOWN_HOURS": -1e20},
+        {"PV_CAPACITY": [1e300]},
     ],
 )
 def test_settings_of_the_wrong_type_do_not_switch_laws_off(

@@ -13,7 +13,7 @@ import numpy as np
 from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
-from verification.orders import expected_prices
+from verification.orders import own_limits
 from verification.tables import BAN_REASONS, WORDS
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
@@ -58,10 +58,8 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
 
 def avoidable_nanoeur(saved: Saved) -> IntArray:
     """The avoidable part of each penalty (T N): for what neighbours left within reach of own limits."""
-    expected, c, steps = expected_prices(saved), saved.community, saved.steps
-    lever, bonus = (c[f"{name}_microeur_per_kwh"] for name in ("market_penalty", "p2p_bonus"))
-    dearest = np.minimum(expected[0] + lever, c["grid_import_price_microeur_per_kwh"]) + bonus
-    cheapest = np.maximum(expected[1] - lever, c["grid_export_price_microeur_per_kwh"]) - bonus
+    (dearest, cheapest), steps = own_limits(saved), saved.steps
+    lever = saved.community["market_penalty_microeur_per_kwh"]
     limit, role = saved.trading["limit_price_microeur_per_kwh"], saved.trading["role"]
     left, taken = saved.trading["order_wh"] - saved.p2p_wh, saved.market_wh
     step, part = np.repeat(np.arange(steps), len(saved.members)), np.zeros(len(taken), np.int64)

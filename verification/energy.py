@@ -58,6 +58,7 @@ def check_kinds(saved: Saved, findings: Findings) -> None:
     findings.rows(wrong, "kind", saved.row_name, "a storage, but load {} Wh", load)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of capacities that no battery has
 def check_batteries(saved: Saved, findings: Findings) -> None:
     """level(t) = level(t-1) + charge*eta - discharge/eta, within the permitted state of charge.
 

@@ -9,10 +9,6 @@ from verification.findings import show
 from verification.read import Reader, is_number
 
 
-def are_numbers(told: Any) -> bool:
-    return type(told) is list and bool(told) and all(map(is_number, told))
-
-
 class Fields:
     """The members of one JSON object, each asked for with what it has to be."""
 

@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from verification.energy import BUYER, P2P, SELLER
+from verification.energy import BUYER, LOCAL_MARKET, P2P, SELLER
 from verification.findings import BoolArray, Findings, IntArray, show
-from verification.folder import Saved, step_name
-from verification.orders import AUCTIONS, EVERY_RULE, SHARING
+from verification.folder import AGGREGATOR, Saved, step_name
+from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, own_limits
 from verification.tables import NO_LIMIT
+
+MOST_MARGIN = 0.8  # of the price gap, that a member keeps
 
 
 def check_market_rule(saved: Saved, findings: Findings) -> None:
@@ -28,6 +30,7 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     rows = np.flatnonzero(p2p & (saved.trades["buyer_id"] >= 0) & (saved.trades["seller_id"] >= 0))
     check_pairs(saved, rows, mechanism in AUCTIONS, findings)
     if mechanism in AUCTIONS:
+        check_queue_of_market(saved, findings)
         check_priority(saved, mechanism == "huang", findings)
     if mechanism == "huang":
         check_equal_cut(saved, findings)
@@ -47,6 +50,30 @@ def check_limits(saved: Saved, limits: bool, findings: Findings) -> None:
     has = o["limit_price_microeur_per_kwh"] != NO_LIMIT
     words = "order of {} Wh with" + ("out a" if limits else " a") + " limit price"
     findings.rows(orders & (has != limits), "limit price", saved.row_name, words, o["order_wh"])
+    if limits:
+        check_quotes(saved, findings)
+
+
+def check_quotes(saved: Saved, findings: Findings) -> None:
+    """No bid above, no ask below what its owner can accept; who needs it keeps MOST_MARGIN of the gap at most.
+
+    A battery's order may be further away: it looks at what the energy will be worth.
+    """
+    o, n = saved.trading, len(saved.members)
+    (buy, sell), (dearest, cheapest) = expected_prices(saved), own_limits(saved)
+    kept = np.ceil(MOST_MARGIN * np.maximum(buy - sell, 0)).astype(np.int64) + 1  # rounded
+    of_home, limit = saved.rest_wh + saved.market_wh > 0, o["limit_price_microeur_per_kwh"]
+    least, most = (np.maximum(price, 0) for price in (dearest - kept, cheapest + kept))
+    cheapest = np.maximum(cheapest, 0)
+    for role, low, high in ((BUYER, least, dearest), (SELLER, cheapest, most)):
+        low, high = np.repeat(low, n), np.repeat(high, n)
+        mine = (o["role"] == role) & (limit != NO_LIMIT)
+        beyond = limit > high if role == BUYER else limit < low
+        short = of_home & ((limit < low) if role == BUYER else (limit > high))
+        words = "limit price {}, between {} and {} micro-euro per kWh in this step"
+        findings.rows(
+            mine & (beyond | short), "limit price", saved.row_name, words, limit, low, high
+        )
 
 
 def check_priority(saved: Saved, one_pair_stays: bool, findings: Findings) -> None:
@@ -87,21 +114,45 @@ def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings
     step = saved.trades["timestep"][rows]
     again = np.zeros(len(rows), np.bool_)
     again[1:] = step[1:] == step[:-1]
+    buyer, seller = saved.trades["buyer_id"][rows], saved.trades["seller_id"][rows]
+    split = again.copy()
+    split[1:] &= (buyer[1:] == buyer[:-1]) & (seller[1:] == seller[:-1])
+    words = "buyer {} and seller {} have traded in this step before"
+    findings.rows(split, "pairs", partial(trade_of, saved, rows), words, buyer, seller)
     for side, sign in (("buyer", -1), ("seller", 1)):
         party = saved.trades[f"{side}_id"][rows]
         turns = np.ones(len(rows), np.bool_)
         turns[1:] = ~again[1:] | (party[1:] != party[:-1])
         _, first = np.unique(step * len(saved.members) + party, return_index=True)
         turns[first] = False
-        words = side + " {} was served before, and somebody else since"
-        place = partial(trade_of, saved, rows)
+        words, place = side + " {} was served before", partial(trade_of, saved, rows)
         findings.rows(turns, "pairs", place, words, party)
         if by_limit:
-            limit = own_limits(saved, rows, side)
+            limit = own_limits_of(saved, rows, side)
             before = np.concatenate([limit[:1], limit[:-1]])
             wrong = again & (sign * limit < sign * before)
             words = f"the {side} with a limit of {{}} comes after one with {{}}"
             findings.rows(wrong, "pairs", place, words, limit, before)
+
+
+def check_queue_of_market(saved: Saved, findings: Findings) -> None:
+    """In the local market buyers come first, the dearest bid of them, then sellers; each of them once."""
+    trades = saved.trades
+    rows = np.flatnonzero(saved.sound_trades & (trades["trade_type"] == LOCAL_MARKET))
+    step, sale = trades["timestep"][rows], (trades["buyer_id"][rows] == AGGREGATOR) * 1
+    party = np.where(sale == 1, trades["seller_id"][rows], trades["buyer_id"][rows])
+    limit = limits_of(saved, rows, np.maximum(party, 0))
+    again = np.zeros(len(rows), np.bool_)
+    again[1:] = step[1:] == step[:-1]
+    rank = np.where(sale == 1, limit, -limit)
+    before = np.zeros(len(rows), np.bool_)
+    before[1:] = (sale[1:] < sale[:-1]) | ((sale[1:] == sale[:-1]) & (rank[1:] < rank[:-1]))
+    place, words = partial(trade_of, saved, rows), "member {} comes after one whose turn is later"
+    findings.rows(again & before, "pairs", place, words, party)
+    _, first = np.unique(step * len(saved.members) + party, return_index=True)
+    repeated = np.ones(len(rows), np.bool_)
+    repeated[first] = False
+    findings.rows(repeated, "pairs", place, "member {} was served before", party)
 
 
 def trade_of(saved: Saved, rows: IntArray, k: int) -> str:
@@ -148,19 +199,25 @@ def check_equal_cut(saved: Saved, findings: Findings) -> None:
     findings.rows((cuts[0] > 0) & (cuts[1] > 0), "equal cut", step_name, words, *cuts)
 
 
-def own_limits(saved: Saved, rows: IntArray, side: str) -> IntArray:
-    """The limit of the buyer or seller of these trades (K)."""
-    party, step = saved.trades[f"{side}_id"][rows], saved.trades["timestep"][rows]
-    place = step * len(saved.members) + party
+def limits_of(saved: Saved, rows: IntArray, party: IntArray) -> IntArray:
+    """The limit prices (K) of these members in the steps of these trades."""
+    place = saved.trades["timestep"][rows] * len(saved.members) + party
     return np.asarray(saved.trading["limit_price_microeur_per_kwh"][place])
 
 
+def own_limits_of(saved: Saved, rows: IntArray, side: str) -> IntArray:
+    """The limit of the buyer or seller of these trades (K)."""
+    return limits_of(saved, rows, saved.trades[f"{side}_id"][rows])
+
+
 def midpoint(saved: Saved, rows: IntArray) -> IntArray:
-    return np.asarray((own_limits(saved, rows, "buyer") + own_limits(saved, rows, "seller")) // 2)
+    return np.asarray(
+        (own_limits_of(saved, rows, "buyer") + own_limits_of(saved, rows, "seller")) // 2
+    )
 
 
 def bid(saved: Saved, rows: IntArray) -> IntArray:
-    return own_limits(saved, rows, "buyer")
+    return own_limits_of(saved, rows, "buyer")
 
 
 def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
@@ -168,8 +225,8 @@ def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
     step = saved.trades["timestep"][rows]
     lowest = np.full(saved.steps, np.iinfo(np.int64).max)
     highest = np.full(saved.steps, -1)
-    np.minimum.at(lowest, step, own_limits(saved, rows, "buyer"))
-    np.maximum.at(highest, step, own_limits(saved, rows, "seller"))
+    np.minimum.at(lowest, step, own_limits_of(saved, rows, "buyer"))
+    np.maximum.at(highest, step, own_limits_of(saved, rows, "seller"))
     traded = np.unique(step)
     price = np.zeros(saved.steps, np.int64)
     price[traded] = (lowest[traded] + highest[traded]) // 2
@@ -182,7 +239,7 @@ def excluded_ask(saved: Saved, rows: IntArray) -> IntArray:
     n, limit = len(saved.members), saved.trading["limit_price_microeur_per_kwh"]
     left_out = (saved.trading["role"] == SELLER) & (saved.energy["p2p_sold_wh"] == 0)
     highest = np.full(saved.steps, -1)
-    np.maximum.at(highest, step, own_limits(saved, rows, "seller"))
+    np.maximum.at(highest, step, own_limits_of(saved, rows, "seller"))
     due = np.full(len(rows), -1)
     for t in np.unique(step).tolist():
         mine = slice(t * n, t * n + n)

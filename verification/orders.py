@@ -17,8 +17,14 @@ from verification.tables import NO_LIMIT
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 EVERY_RULE = (*AUCTIONS, *SHARING, "none")
-SELF_FIRST = ("maximize_renewable", "maximize_p2p")  # objectives that leave a battery to its home
-ROUNDED_WH = 1  # batteries move whole Wh
+SELF_FIRST = {
+    "battery_charge_wh": ("maximize_renewable", "maximize_p2p"),
+    "battery_discharge_wh": ("maximize_renewable", "maximize_p2p", "chaos"),
+}
+"""Objectives that leave what a battery can do to its home."""
+WIDENED = {"maximize_renewable": (0, 1), "maximize_profit": (0, 0), "maximize_p2p": (2, 2)}
+"""How often an objective goes half way to the whole, of OFFER_SHARE and of STORAGE_BID_SHARE."""
+ROUNDED_WH = 1  # what a level that is told with six decimals may hide
 
 
 def check_what_is_asked(saved: Saved, findings: Findings) -> None:
@@ -29,6 +35,7 @@ def check_what_is_asked(saved: Saved, findings: Findings) -> None:
     check_one_way(saved, findings)
     check_own_battery_first(saved, findings)
     check_size(saved, findings)
+    check_storage_orders(saved, findings)
     check_who_comes(saved, findings)
 
 
@@ -84,8 +91,9 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
 def check_own_battery_first(saved: Saved, findings: Findings) -> None:
     """Who has a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
     s, c_rate = saved.settings, saved.settings.number("BATTERY_C_RATE") or 0.0
-    if s.told.get("REGULATOR_OBJECTIVE") not in SELF_FIRST or s.took("members"):
-        return  # a members file gives batteries a power that no result tells
+    objective = s.told.get("REGULATOR_OBJECTIVE")
+    if s.took("members"):
+        return  # such a file gives batteries a power that no result tells
     e, name = saved.energy, saved.row_name
     capacity = np.array([member.capacity_kwh for member in saved.members])
     power = np.tile(np.floor(capacity * c_rate * s.step_seconds / 3.6), saved.steps) - ROUNDED_WH
@@ -95,6 +103,8 @@ def check_own_battery_first(saved: Saved, findings: Findings) -> None:
         ("battery_charge_wh", e["grid_export_wh"] + e["market_sold_wh"], room * s.efficiency**-1),
         ("battery_discharge_wh", e["grid_import_wh"] + e["market_bought_wh"], above * s.efficiency),
     ):
+        if objective not in SELF_FIRST[flow]:
+            continue
         idle = (rest > 0) & (capacity > 0) & (e[flow] < power) & (left > 1 + ROUNDED_WH)
         words = f"{flow} is {{}}, {{:.0f}} Wh from its limit, and {{}} Wh went another way"
         findings.rows(idle, "battery use", name, words, e[flow], left, rest)
@@ -120,9 +130,38 @@ def check_size(saved: Saved, findings: Findings) -> None:
     market = saved.market_wh
     due = np.minimum(saved.p2p_wh + market + rest, cap)
     owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
-    of_home = ~owns | (rest + market > 0) | (mechanism in SHARING)
+    e = saved.energy
+    battery = np.where(role == SELLER, e["battery_discharge_wh"], e["battery_charge_wh"])
+    of_home = ~owns | (rest + market > 0) | (mechanism in SHARING) | (battery < saved.p2p_wh)
     words = "order of {} Wh, surplus or deficit make it {} Wh"
     findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
+
+
+def check_storage_orders(saved: Saved, findings: Findings) -> None:
+    """A battery offers, and bids for, no more than the share of its content, or room, that the settings say.
+
+    Who sells and discharges sells from its battery, who buys and charges buys for it.
+    """
+    e, s, role = saved.energy, saved.settings, saved.trading["role"]
+    objective = str(s.told.get("REGULATOR_OBJECTIVE"))
+    if objective not in WIDENED:
+        return  # chaos draws its shares
+    charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
+    capacity = np.tile([member.capacity_kwh * 1000 for member in saved.members], saved.steps)
+    before = e["battery_level_milliwh"] / 1000 - charge * s.efficiency + discharge / s.efficiency
+    spare = (before - s.min_soc * capacity) * s.efficiency - discharge + saved.p2p_wh
+    room = (s.max_soc * capacity - before) / s.efficiency - charge + saved.p2p_wh
+    for setting, times, mine, all_of_it in (
+        ("OFFER_SHARE", WIDENED[objective][0], (role == SELLER) & (discharge > 0), spare),
+        ("STORAGE_BID_SHARE", WIDENED[objective][1], (role == BUYER) & (charge > 0), room),
+    ):
+        share = s.number(setting) or 0.0
+        for _ in range(times * (share > 0)):
+            share = (1 + share) / 2
+        most = (1 - (1 - share) ** (s.step_seconds / 3600)) * all_of_it + ROUNDED_WH
+        order = saved.trading["order_wh"]
+        words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
+        findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)
 
 
 # ------------------------------------------------------------------------------- the local market
@@ -156,3 +195,15 @@ def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
     seen = c["price_forecast_microeur_per_kwh"]
     return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
+
+
+def own_limits(saved: Saved) -> tuple[IntArray, IntArray]:
+    """(most a buyer, least a seller) can accept in each step (T) without loss against having no neighbour.
+
+    The least may be below 0, where a bonus is larger than the price; no limit price is.
+    """
+    (buy, sell), c = expected_prices(saved), saved.community
+    penalty, bonus = (c[f"{name}_microeur_per_kwh"] for name in ("market_penalty", "p2p_bonus"))
+    dearest = np.minimum(buy + penalty, c["grid_import_price_microeur_per_kwh"]) + bonus
+    cheapest = np.maximum(sell - penalty, c["grid_export_price_microeur_per_kwh"]) - bonus
+    return dearest, cheapest

@@ -8,14 +8,16 @@ from hashlib import sha256
 from typing import Any
 
 from verification.blocks import Rules
-from verification.fields import Fields, are_numbers
+from verification.fields import Fields
 from verification.read import Reader, is_number
 
 LARGEST_PARAMS = 2**20  # bytes
+LARGEST = 10**6  # of any setting that only our own runs have
 OUR_NUMBERS = (
     *("NUM_PROSUMERS", "NUM_CONSUMERS", "HAS_BATTERY", "SEASON_FACTOR", "PV_SYSTEM_EFFICIENCY"),
     *("CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION", "ORIENTATION_SHIFT"),
     *("LOAD_VARIATION", "MIN_LOAD"),
+    *("OFFER_SHARE", "STORAGE_BID_SHARE"),
     *("BATTERY_INITIAL_SOC", "BATTERY_C_RATE", "BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR"),
     *("RETAIL_PRICE", "FEED_IN_PRICE", "IMBALANCE_THRESHOLD", "LOCAL_MARKET_FEE"),
     *("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"),
@@ -25,6 +27,13 @@ OUR_NUMBERS = (
 OUR_LISTS = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY", "LOAD_PATTERN", "PRICE_PATTERN")
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
 """Settings beyond the contract to which a law of our own runs refers."""
+
+
+def are_numbers(told: Any) -> bool:
+    """Whether this is a list of numbers, none of them beyond LARGEST."""
+    if type(told) is not list or not told:
+        return False
+    return all(is_number(one) and abs(one) <= LARGEST for one in told)
 
 
 def microeur(euro: float) -> int:
@@ -120,8 +129,8 @@ def check_our_settings(ask: Fields) -> None:
         if name not in ask.raw and "MARKET_MECHANISM" not in ask.raw:
             continue
         if name in OUR_LISTS:
-            ask.ask(name, are_numbers, "a list of numbers", [])
+            ask.ask(name, are_numbers, f"a list of numbers from {-LARGEST} to {LARGEST}", [])
         elif name in OUR_WORDS:
             ask.ask(name, lambda told: type(told) is str, "a word", "")
         else:
-            ask.ask(name, is_number, "a number", 0.0)
+            ask.number(name, -LARGEST, LARGEST)

@@ -19,6 +19,7 @@ LEVERS = {
     "P2P_BONUS": "p2p_bonus",
     "PENALTY_FOR_MARKET": "market_penalty",
 }
+SECONDS_PER_DAY = 86_400
 OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 DOUBLED = {"maximize_p2p": ("p2p_bonus", "market_penalty")}
 """Money levers that an objective sets to twice their setting; chaos draws up to that."""
@@ -39,13 +40,12 @@ def check_synthetic_day(saved: Saved, findings: Findings) -> None:
     """PV and load of each home lie between what its roof, the sun and the day's pattern allow in a step."""
     if saved.settings.took("data"):
         return
-    hours = saved.settings.step_seconds / 3600
-    begin = hours * np.arange(saved.steps, dtype=np.float64)
-    check_sun(saved, begin % 24, hours, findings)
-    check_load(saved, (begin + 1e-9) % 24, hours, findings)
+    begin = saved.settings.step_seconds * np.arange(saved.steps) % SECONDS_PER_DAY
+    check_sun(saved, begin / 3600, findings)
+    check_load(saved, begin // 3600, findings)
 
 
-def check_sun(saved: Saved, begin: FloatArray, hours: float, findings: Findings) -> None:
+def check_sun(saved: Saved, begin: FloatArray, findings: Findings) -> None:
     """PV is that of a roof to the south, the east or the west: one and the same for all steps.
 
     Full power is a half sine from 6 to 18 h, earlier for the east and later for the west; clouds take
@@ -53,9 +53,10 @@ def check_sun(saved: Saved, begin: FloatArray, hours: float, findings: Findings)
     """
     names = ("PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION")
     told = saved.settings.all_numbers(*names, "ORIENTATION_SHIFT")
-    roofs = [member.told.get("pv_capacity_kw", 0.0) for member in saved.members]
+    roofs = [member.told.get("pv_capacity_kw") for member in saved.members]
     if not told or not all(map(is_number, roofs)):
-        return
+        return  # homes.py tells a roof that is missing
+    hours = saved.settings.step_seconds / 3600
     efficiency, season, clouds, roof, shift = told
     full = np.array(roofs, np.float64) * efficiency * season * 1000
     pv = saved.energy["pv_wh"].reshape(saved.steps, len(roofs))
@@ -78,8 +79,8 @@ def sun_hours(begin: FloatArray, hours: float) -> FloatArray:
     return np.asarray((np.cos(a) - np.cos(b)) * 12 / np.pi)
 
 
-def check_load(saved: Saved, hour: FloatArray, hours: float, findings: Findings) -> None:
-    """Load is that of the home's type at this hour, varied, and never below MIN_LOAD."""
+def check_load(saved: Saved, hour: IntArray, findings: Findings) -> None:
+    """Load is that of the home's type at this hour, varied, one for the hour, and never below MIN_LOAD."""
     told = saved.settings.all_numbers("LOAD_VARIATION", "MIN_LOAD")
     homes, pattern = (
         saved.settings.numbers("BASE_CONSUMPTION"),
@@ -90,10 +91,25 @@ def check_load(saved: Saved, hour: FloatArray, hours: float, findings: Findings)
     if not told or len(pattern) != 24 or not set(names) <= set(types):
         return  # homes.py tells a type that there is not
     variation, least = told
-    usual = np.array(pattern)[hour.astype(int)][:, None] * np.array([types[n] for n in names])
+    hours = saved.settings.step_seconds / 3600
+    usual = np.array(pattern)[hour][:, None] * np.array([types[n] for n in names])
     kwh = (np.maximum(usual * (1 + sign * variation), least) for sign in (-1, 1))
     low, high = rounded(*(part * hours * 1000 for part in kwh))
     tell_outside(saved, "load_wh", low, high, findings)
+    load = saved.energy["load_wh"].reshape(low.shape)
+    other = (load != before_in_the_hour(saved, load)).ravel()
+    words = "load_wh is {}, it was another in a step of this hour before"
+    findings.rows(other, "synthetic day", saved.row_name, words, load.ravel())
+
+
+def before_in_the_hour(saved: Saved, column: IntArray) -> IntArray:
+    """What a column (T, ...) held in the step before; itself where that is of another hour, or of two."""
+    seconds = saved.settings.step_seconds
+    before, hour = column.copy(), seconds * np.arange(len(column)) // 3600
+    if 3600 % seconds == 0:
+        same = np.flatnonzero(hour[1:] == hour[:-1]) + 1
+        before[same] = column[same - 1]
+    return before
 
 
 def rounded(least: FloatArray, most: FloatArray) -> tuple[IntArray, IntArray]:
@@ -172,6 +188,7 @@ def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
     price = saved.community[MARKET_PRICE]
     usual = base * 1e6 * np.array(pattern)[np.clip(saved.community["hour"], 0, 23)]
     wrong = (price < np.floor(usual * (1 - width))) | (price > np.ceil(usual * (1 + width)))
+    wrong |= price != before_in_the_hour(saved, price)
     words = "market price {}, usual at this hour {:.0f} micro-euro per kWh"
     findings.rows(wrong, "market price", step_name, words, price, usual)
 
