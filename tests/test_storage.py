@@ -388,7 +388,7 @@ def refusal(folder: Path) -> str:
 def test_a_folder_of_somebody_else_is_refused_and_untouched(tmp_path: Path) -> None:
     """`--output ~` does no harm."""
     (tmp_path / "thesis.tex").write_text("years of work")
-    told = "holds files but no results of this program; name an empty or new folder"
+    told = "holds files, but not what this command writes; name an empty or new folder"
     assert refusal(tmp_path) == told
     for params in ("{}", "[]", '{"SEED": 1}', "not JSON", "[" * 100_000):
         (tmp_path / "params.json").write_text(params)
@@ -423,7 +423,7 @@ def test_a_folder_with_nothing_of_anybody_s_in_it_counts_as_empty(
 @pytest.mark.parametrize("name", ["notes.new", ".bashrc", ".git"])
 def test_hidden_files_and_new_ones_of_somebody_else_count(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("")
-    assert refusal(tmp_path).startswith("holds files but no results")
+    assert refusal(tmp_path).startswith("holds files, but not what")
 
 
 def test_a_folder_with_results_of_ours_is_welcome(small: Path) -> None:

@@ -507,8 +507,15 @@ def test_a_ban_may_have_another_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [1e15, 1e99])
-def test_a_battery_may_be_as_strong_as_one_likes(rate: float, own_day: Path) -> None:
+def test_another_program_may_have_batteries_as_strong_as_it_likes(
+    rate: float, own_day: Path
+) -> None:
+    """Of one of our own runs, whose settings end at 10, that is no number to reckon with."""
     path = own_day / "params.json"
     params = json.loads(path.read_text(encoding="utf-8")) | {"BATTERY_C_RATE": rate}
+    path.write_text(json.dumps(params), encoding="utf-8")
+    with pytest.raises(Unreadable, match="BATTERY_C_RATE"):
+        verify(own_day)
+    del params["MARKET_MECHANISM"]
     path.write_text(json.dumps(params), encoding="utf-8")
     assert not any(finding.rule == "battery power" for finding in verify(own_day).findings)

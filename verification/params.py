@@ -123,14 +123,18 @@ def read_settings(reader: Reader) -> Settings:
 def check_our_settings(ask: Fields) -> None:
     """Problems for settings that are not what a run of this program writes: their laws would go unread.
 
-    Where MARKET_MECHANISM shows such a run all of them must be there, elsewhere those that are there.
+    Where MARKET_MECHANISM shows such a run all of them must be there and within reason; elsewhere those that
+    are there must be of the right type.
     """
+    ours = "MARKET_MECHANISM" in ask.raw
     for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
-        if name not in ask.raw and "MARKET_MECHANISM" not in ask.raw:
+        if name not in ask.raw and not ours:
             continue
         if name in OUR_LISTS:
             ask.ask(name, are_numbers, f"a list of numbers from {-LARGEST} to {LARGEST}", [])
         elif name in OUR_WORDS:
             ask.ask(name, lambda told: type(told) is str, "a word", "")
-        else:
+        elif ours:
             ask.number(name, -LARGEST, LARGEST)
+        else:
+            ask.ask(name, is_number, "a number", 0.0)

@@ -103,12 +103,10 @@ def check_load(saved: Saved, hour: IntArray, findings: Findings) -> None:
 
 
 def before_in_the_hour(saved: Saved, column: IntArray) -> IntArray:
-    """What a column (T, ...) held in the step before; itself where that is of another hour, or of two."""
-    seconds = saved.settings.step_seconds
-    before, hour = column.copy(), seconds * np.arange(len(column)) // 3600
-    if 3600 % seconds == 0:
-        same = np.flatnonzero(hour[1:] == hour[:-1]) + 1
-        before[same] = column[same - 1]
+    """What a column (T, ...) held in the step before; itself where an hour begins with the step."""
+    before, hour = column.copy(), saved.community["hour"]
+    same = np.flatnonzero(hour[1:] == hour[:-1]) + 1
+    before[same] = column[same - 1]
     return before
 
 
