@@ -22,7 +22,7 @@ def check_energy(saved: Saved, findings: Findings) -> None:
     check_kinds(saved, findings)
     check_batteries(saved, findings)
     check_trades(saved, findings)
-    check_prices(saved, findings)
+    check_limits_kept(saved, findings)
     check_heights(saved, findings)
     check_flows(saved, findings)
     check_hours(saved, findings)
@@ -131,7 +131,7 @@ def check_trades(saved: Saved, findings: Findings) -> None:
     findings.rows(wrong, "parties", saved.trade_name, "buyer {}, seller {}", buyer, seller)
 
 
-def check_prices(saved: Saved, findings: Findings) -> None:
+def check_limits_kept(saved: Saved, findings: Findings) -> None:
     """Neighbours trade within both limits, the local market at the price of the step."""
     trades, n = saved.trades, len(saved.members)
     price, sound = trades["price_microeur_per_kwh"], saved.sound_trades

@@ -15,7 +15,7 @@ KWH_TOLERANCE = 1e-6  # capacities are told with 6 decimals
 def check_homes(saved: Saved, findings: Findings) -> None:
     """All rules on who takes part and what each of them owns."""
     check_number_of_members(saved, findings)
-    check_batteries(saved, findings)
+    check_capacities(saved, findings)
     check_battery_power(saved, findings)
     check_home_types(saved, findings)
     check_synthetic_homes(saved, findings)
@@ -32,7 +32,7 @@ def check_number_of_members(saved: Saved, findings: Findings) -> None:
             )
 
 
-def check_batteries(saved: Saved, findings: Findings) -> None:
+def check_capacities(saved: Saved, findings: Findings) -> None:
     """Batteries are of a home type's size, begin as charged as all, and belong to no pure consumer."""
     start, sizes = (
         saved.settings.number("BATTERY_INITIAL_SOC"),

@@ -18,7 +18,8 @@ chain.py         hashes, work, stake, and every trade once
 money.py         transfers and accounts
 scenario.py      what settings promise: day, prices, levers
 orders.py        what members must ask for, and who goes to the local market
-market_rule.py   whom the rule between neighbours serves, at which price
+prices.py        the price that each rule makes between neighbours
+market_rule.py   who may quote what, and whom the rule serves first
 bans.py          how bans last, and the avoidable penalties that they follow from
 homes.py         who takes part, and what each owns
 steps.py         the clock, the log, and figures of single steps
