@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import time
@@ -519,3 +520,59 @@ def test_another_program_may_have_batteries_as_strong_as_it_likes(
     del params["MARKET_MECHANISM"]
     path.write_text(json.dumps(params), encoding="utf-8")
     assert not any(finding.rule == "battery power" for finding in verify(own_day).findings)
+
+
+def of_another_program(day: Path) -> Path:
+    """The day as one that promises what the contract demands, and no more."""
+    path = day / "params.json"
+    params = json.loads(path.read_text(encoding="utf-8"))
+    del params["MARKET_MECHANISM"]
+    path.write_text(json.dumps(params), encoding="utf-8")
+    return day
+
+
+def changed(day: Path, file: str, change: Callable[[list[dict[str, str]]], None]) -> set[str]:
+    """The rules broken after change(rows)."""
+    with open(day / file, newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    change(rows)
+    with open(day / file, "w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return set(verify(day).totals)
+
+
+@pytest.mark.parametrize(("lost_kwh", "wrong"), [(0.0, False), (1e-5, True)])
+def test_another_program_may_go_on_from_the_level_that_it_told(
+    lost_kwh: float, wrong: bool, own_day: Path
+) -> None:
+    """One that drops what the sixth decimal does not hold drifts in a day, by less than 1.1 in each step."""
+    eta, level = math.sqrt(0.95), math.nan
+
+    def change(rows: list[dict[str, str]]) -> None:
+        nonlocal level
+        level = start
+        for row in (row for row in rows if row["prosumer_id"] == "0"):
+            gained = float(row["battery_charge_kwh"]) * eta
+            level += gained - float(row["battery_discharge_kwh"]) / eta - lost_kwh
+            level = math.floor(level * 1e6) / 1e6
+            row["battery_level_kwh"] = f"{level:.6f}"
+
+    start = json.loads((own_day / "prosumers.json").read_text())[0]["initial_level_kwh"]
+    end = json.loads((own_day / "prosumers.json").read_text())[0]["final_level_kwh"]
+    rules = changed(of_another_program(own_day), "prosumer_energy.csv", change)
+    assert ("battery law" in rules) == wrong
+    assert end - level > 5e-6, "nothing has drifted, so this test says nothing"
+
+
+def test_bans_and_sun_of_another_program_keep_to_the_settings_it_has(own_day: Path) -> None:
+    def ban(rows: list[dict[str, str]]) -> None:
+        rows[-3] |= {"ban_steps_left": "500", "ban_reason": "too much"}
+
+    def sun(rows: list[dict[str, str]]) -> None:
+        rows[0]["pv_kwh"] = "7.000"  # of 6.776 kWh that the largest roof can make
+
+    other = of_another_program(own_day)
+    assert "ban length" in changed(other, "regulator_actions.csv", ban)
+    assert "synthetic day" in changed(other, "prosumer_energy.csv", sun)

@@ -14,7 +14,7 @@ from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.orders import own_limits
-from verification.tables import BAN_REASONS, WORDS
+from verification.tables import BAN_REASONS
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
 LIMIT_ROOM = 2**33  # more than any limit price; sorts orders by step before price
@@ -24,6 +24,7 @@ def check_bans(saved: Saved, findings: Findings) -> None:
     """All rules of bans: how they last, and how they follow from avoidable penalties."""
     check_countdown(saved, findings)
     if not saved.settings.ours:
+        check_lengths(saved, findings)
         return
     told, name = saved.actions["avoidable_penalty_nanoeur"], "avoidable penalty in nano-euro"
     due = avoidable_nanoeur(saved)
@@ -51,6 +52,23 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
     words = "reason '{}' while the ban for '{}' lasts"
     known = np.array(BAN_REASONS, object)
     findings.rows(wrong, "ban reason", name, words, known[reason], known[earlier])
+
+
+def check_lengths(saved: Saved, findings: Findings) -> None:
+    """Another program's ban begins with one of the two lengths in the settings, after a penalty in the step."""
+    hours = saved.settings.all_numbers("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS")
+    if not hours:
+        return
+    lengths = [steps_of(saved, length) for length in hours]
+    left, n, name = saved.actions["ban_steps_left"], len(saved.members), saved.row_name
+    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
+    begins = (before == 0) & (left > 0)
+    words = f"a ban of {{}} steps begins, expected {lengths[0]} or {lengths[1]}"
+    wrong = begins & (left != lengths[0]) & (left != lengths[1])
+    findings.rows(wrong, "ban length", name, words, left)
+    words = "a ban begins without a penalty in this step"
+    wrong = begins & (saved.actions["penalty_nanoeur"] == 0)
+    findings.rows(wrong, "ban without cause", name, words)
 
 
 # ---------------------------------------------------------------------------- avoidable penalties
@@ -162,12 +180,11 @@ def rested(begins: BoolArray, pause: int) -> BoolArray:
 
 
 def balances(saved: Saved) -> IntArray:
-    """What each member owned (T, N) after the payments of each step, those of shared bills left out."""
+    """What each member owned (T, N) after the payments of each step."""
     moves, n = saved.transfers, len(saved.members)
     change = np.zeros(saved.steps * n, np.int64)
-    step, reason, amount = moves["timestep"], moves["reason"], moves["amount_nanoeur"]
+    step, amount = moves["timestep"], moves["amount_nanoeur"]
     of_step = (step >= 0) & (step < saved.steps)
-    of_step &= reason != WORDS["reason"].index("bill_sharing")  # paid after the last ruling
     for party, sign in ((moves["payer_id"], -1), (moves["payee_id"], 1)):
         rows = of_step & (party >= 0) & (party < n)
         np.add.at(change, step[rows] * n + party[rows], sign * amount[rows])

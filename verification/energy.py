@@ -62,8 +62,8 @@ def check_kinds(saved: Saved, findings: Findings) -> None:
 def check_batteries(saved: Saved, findings: Findings) -> None:
     """level(t) = level(t-1) + charge*eta - discharge/eta, within the permitted state of charge.
 
-    Levels are rounded one by one, so the flows of all steps so far are added up, without what rounding
-    each level would add.
+    Our own runs round what they tell and not what they reckon with, so there the flows of all steps so far
+    make the level too: no step may drift by what rounding hides.
     """
     e, s, name = saved.energy, saved.settings, saved.row_name
     charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
@@ -76,15 +76,18 @@ def check_batteries(saved: Saved, findings: Findings) -> None:
     level = e["battery_level_milliwh"].astype(np.float64)
     check_bounds(saved, level, capacity, name, findings)
     change = charge * 1000.0 * s.efficiency - discharge * 1000.0 / s.efficiency
-    due = (initial + np.cumsum(change.reshape(saved.steps, -1), axis=0)).ravel()
-    wrong = np.abs(level - due) > LEVEL_TOLERANCE_MILLIWH * (capacity > 0) + 1e-12 * capacity
+    since_before = np.concatenate([initial, level])[: len(level)] + change
+    since_start = (initial + np.cumsum(change.reshape(saved.steps, -1), axis=0)).ravel()
+    room = LEVEL_TOLERANCE_MILLIWH * (capacity > 0) + 1e-12 * capacity
+    wrong, far = np.abs(level - since_before) > room, np.abs(level - since_start) > room
+    due = np.where(wrong, since_before, since_start)
+    wrong |= far & s.ours
     words = "level {:.6f} kWh, expected {:.6f}"
     findings.rows(wrong, "battery law", name, words, level / 1e6, due / 1e6)
     share = 1e4 * np.divide(level, capacity, out=np.zeros_like(level), where=capacity > 0)
     soc = e["battery_soc_e4"]
-    wrong = np.abs(soc - share) > np.divide(
-        5000, capacity, out=np.zeros_like(level), where=capacity > 0
-    ) + 0.5001 * (capacity > 0)
+    rounding = np.divide(5000, capacity, out=np.zeros_like(level), where=capacity > 0)
+    wrong = np.abs(soc - share) > rounding + 0.5001 * (capacity > 0)
     findings.rows(wrong, "battery_soc", name, "{} ten-thousandths, expected {:.1f}", soc, share)
 
 

@@ -24,7 +24,7 @@ SELF_FIRST = {
 """Objectives that leave what a battery can do to its home."""
 WIDENED = {"maximize_renewable": (0, 1), "maximize_profit": (0, 0), "maximize_p2p": (2, 2)}
 """How often an objective goes half way to the whole, of OFFER_SHARE and of STORAGE_BID_SHARE."""
-ROUNDED_WH = 1  # what a level that is told with six decimals may hide
+ROUNDED_WH = 1  # what levels and capacities that are told with six decimals may hide
 
 
 def check_what_is_asked(saved: Saved, findings: Findings) -> None:

@@ -37,12 +37,33 @@ def check_scenario(saved: Saved, findings: Findings) -> None:
 
 
 def check_synthetic_day(saved: Saved, findings: Findings) -> None:
-    """PV and load of each home lie between what its roof, the sun and the day's pattern allow in a step."""
+    """PV and load are what the settings allow: of our own runs those of each home at this hour of the day."""
     if saved.settings.took("data"):
+        return
+    if not saved.settings.ours:
+        check_largest(saved, findings)
         return
     begin = saved.settings.step_seconds * np.arange(saved.steps) % SECONDS_PER_DAY
     check_sun(saved, begin / 3600, findings)
     check_load(saved, begin // 3600, findings)
+
+
+def check_largest(saved: Saved, findings: Findings) -> None:
+    """Another program may let the sun rise when it likes, on no larger roof and home than the settings have."""
+    s = saved.settings
+    sun = s.all_numbers("PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "ROOF_VARIATION")
+    use = s.all_numbers("LOAD_VARIATION", "MIN_LOAD", "TIME_STEP_DURATION")
+    roofs, homes = s.numbers("PV_CAPACITY"), s.numbers("BASE_CONSUMPTION")
+    pattern = s.numbers("LOAD_PATTERN")
+    if not (sun and use and roofs and homes and pattern):
+        return
+    (efficiency, season, roof), (variation, least, hours) = sun, use
+    most_pv = max(roofs) * efficiency * season * (1 + roof)
+    most_load = max(max(homes) * max(pattern) * (1 + variation), least)
+    for flow, kwh in (("pv_wh", most_pv), ("load_wh", most_load)):
+        wh, most = saved.energy[flow], kwh * hours * 1000 + 1  # rounded
+        words = f"{flow} is {{}}, at most {most:.0f} with these settings"
+        findings.rows(wh > most, "synthetic day", saved.row_name, words, wh)
 
 
 def check_sun(saved: Saved, begin: FloatArray, findings: Findings) -> None:
