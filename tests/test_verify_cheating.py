@@ -79,6 +79,37 @@ def test_clouds_that_take_more_than_they_may(cheat: Cheat) -> None:
 QUARTERS = ("--set=TIME_STEP_DURATION=0.25", "--steps=96")
 
 
+@pytest.mark.parametrize("shift", [0, 1.5])
+def test_one_roof_under_a_sky_of_its_own(shift: float, cheat: Cheat) -> None:
+    """Between the thinnest and the densest clouds, and so by itself possible; its neighbours saw others."""
+
+    def sunshine(settings: Any, fleet: Any, clock: Any) -> Any:
+        pv = real(settings, fleet, clock)
+        pv[12, 0] *= 1.5 if pv[12, 0] < pv[12].mean() else 1 / 1.5
+        return pv
+
+    real = data_generation.sunshine
+    options = (
+        "--set=PV_CAPACITY=[5]",
+        "--set=BASE_CONSUMPTION=[0.4]",
+        "--set=BATTERY_CAPACITY=[5]",
+    )
+    sky = ("--set=CLOUD_MIN_TRANSMISSION=0.1", f"--set=ORIENTATION_SHIFT={shift}")
+    assert cheat(data_generation, "sunshine", sunshine, *options, *sky) == {"clouds"}
+
+
+def test_sun_that_changes_within_the_hour(cheat: Cheat) -> None:
+    """By two Wh in one quarter, on all roofs."""
+
+    def sunshine(settings: Any, fleet: Any, clock: Any) -> Any:
+        pv = real(settings, fleet, clock)
+        pv[48] += 2 * (pv[48] > 0)
+        return pv
+
+    real = data_generation.sunshine
+    assert cheat(data_generation, "sunshine", sunshine, *QUARTERS) == {"synthetic day"}
+
+
 def test_use_that_changes_within_the_hour(cheat: Cheat) -> None:
     """Each quarter by itself within what the settings allow."""
 
@@ -91,15 +122,20 @@ def test_use_that_changes_within_the_hour(cheat: Cheat) -> None:
     assert cheat(data_generation, "demand", demand, *QUARTERS) == {"synthetic day"}
 
 
-def test_a_price_that_changes_within_the_hour(cheat: Cheat) -> None:
-    def noise(settings: Any, purpose: str, clock: Any, width: float) -> Any:
-        drawn = real(settings, purpose, clock, width)
-        if purpose == "price":
+@pytest.mark.parametrize(
+    "purpose, broken", [("price", {"market price", "forecast"}), ("forecast", {"forecast"})]
+)
+def test_a_price_that_changes_within_the_hour(purpose: str, broken: set[str], cheat: Cheat) -> None:
+    """A forecast is the price with an error, which stays for the hour as well."""
+
+    def noise(settings: Any, drawn_for: str, clock: Any, width: float) -> Any:
+        drawn = real(settings, drawn_for, clock, width)
+        if drawn_for == purpose:
             drawn[1::4] = 1.0
         return drawn
 
     real = data_generation.hourly_noise
-    assert cheat(data_generation, "hourly_noise", noise, *QUARTERS) == {"market price"}
+    assert cheat(data_generation, "hourly_noise", noise, *QUARTERS) == broken
 
 
 # ---------------------------------------------------------------- batteries and orders

@@ -16,7 +16,8 @@ folder.py        the folder: its files, their columns, its members
 energy.py        meters, batteries, trades
 chain.py         hashes, work, stake, and every trade once
 money.py         transfers and accounts
-scenario.py      what settings promise: day, prices, levers
+day.py           what settings let sun, homes and market price do in each hour
+scenario.py      what settings promise beside: prices outside, levers, caps
 orders.py        what members must ask for, and who goes to the local market
 prices.py        the price that each rule makes between neighbours
 market_rule.py   who may quote what, and whom the rule serves first
@@ -46,6 +47,7 @@ import numpy as np
 
 from verification.bans import check_bans
 from verification.chain import check_chain
+from verification.day import check_day
 from verification.energy import check_energy
 from verification.extras import check_extras
 from verification.findings import Finding, Findings, Progress, Unreadable, show, silent
@@ -152,6 +154,7 @@ def check_saved(saved: Saved, texts: Texts, findings: Findings, race: bool, tell
     """All rules, from the meter to the totals."""
     tell("energy and trades", 0.0)
     check_energy(saved, findings)
+    check_day(saved, findings)
     check_scenario(saved, findings)
     check_what_is_asked(saved, findings)
     check_market_rule(saved, findings)
