@@ -6,7 +6,7 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -29,7 +29,7 @@ class Once(argparse.Action):
         given = vars(namespace).setdefault("given", {})
         if option and given.setdefault(self.dest, value) != value:
             told = f"{option}: given as both {given[self.dest]} and {value}; give it once"
-            raise InputError([told])
+            vars(namespace).setdefault("problems", []).append(told)
         setattr(namespace, self.dest, value)
 
 
@@ -40,11 +40,34 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**wishes)
         self.register("action", None, Once)
 
-    def error(self, message: str) -> NoReturn:
+    def read(self, arguments: Sequence[str] | None, problems: list[str]) -> argparse.Namespace:
+        """The options; unknown and contradicting ones become problems, so that others are looked at as well."""
+        options, unknown = self.parse_known_args(arguments)
+        problems += vars(options).pop("problems", [])
+        told: list[list[str]] = []
+        for word in unknown:  # an option with what follows it is one mistake
+            if word.startswith("-") or not told:
+                told.append([])
+            told[-1].append(word)
+        problems += [self.complaint(f"unrecognized arguments: {' '.join(words)}") for words in told]
+        return options
+
+    def parse_args(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
+        """The options of a command that has nothing else to complain about."""
+        problems: list[str] = []
+        options = self.read(arguments, problems)
+        if problems:
+            raise InputError(problems)
+        return options
+
+    def complaint(self, message: str) -> str:
         known = list(self._option_string_actions)
         near = [m for word in message.split() for m in difflib.get_close_matches(word, known, 1)]
         hint = f"did you mean {near[0]}?" if near and near[0] not in message else ""
-        raise InputError([f"{message}; {hint or f'see {self.prog} --help'}"])
+        return f"{message}; {hint or f'see {self.prog} --help'}"
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError([self.complaint(message)])
 
 
 def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:

@@ -88,9 +88,9 @@ def _lines(error: Exception) -> list[str]:
 
 def run_command(arguments: list[str]) -> int:
     """Simulates a community and leaves its results in a folder."""
-    options = run_parser().parse_args(arguments)
-    began = time.perf_counter()
     problems: list[str] = []
+    options = run_parser().read(arguments, problems)
+    began = time.perf_counter()
     gather(problems, lambda: storage.refuse_unless_ours(options.output))
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
     if not options.quiet:
@@ -118,7 +118,7 @@ def run_command(arguments: list[str]) -> int:
     return 0
 
 
-def run_parser() -> argparse.ArgumentParser:
+def run_parser() -> Parser:
     parser = Parser(
         prog="python main.py",
         description="Simulate a prosumer community: batteries, P2P trading, local market, regulator, ledger.",

@@ -32,8 +32,8 @@ MAIN = {
 
 def command(arguments: list[str], config: ModuleType) -> int:
     """Runs every combination on every seed; writes the tables and figures of a comparison."""
-    options = _parser().parse_args(arguments)
     problems: list[str] = []
+    options = _parser().read(arguments, problems)
     mechanisms = _chosen("--mechanisms", options.mechanisms, list(MECHANISMS), problems)
     objectives = _chosen("--objectives", options.objectives, list(STRATEGIES), problems)
     runs = _runs(options.runs, problems)

@@ -173,7 +173,6 @@ def test_every_command_explains_itself_with_an_example(
         (["--seed", "1", "--set", "SEED=2"], "SEED: set to both 2 and 1; set it once"),
         (["--steps", "1", "--set", "TIME_STEPS=2"], "TIME_STEPS: set to both 2 and 1; set it once"),
         (["--seed", "1", "--seed", "2"], "--seed: given as both 1 and 2; give it once"),
-        (["--data", "a", "--data", "b"], "--data: given as both a and b; give it once"),
         (["-o", "a", "--output", "b"], "--output: given as both a and b; give it once"),
         (["compare", "--runs", "1", "--runs", "2"], "--runs: given as both 1 and 2; give it once"),
         (["--members", "m.csv"], "--members: describes the homes of a data file; give it with --data"),
@@ -196,6 +195,23 @@ def test_bad_input_is_told_in_one_line_with_exit_code_2(
 
 def test_the_same_value_twice_is_no_contradiction(run: Callable[..., tuple[int, str, str]]) -> None:
     assert run(*SMALL, "--quiet", "--seed", "7", "--set", "SEED=7", "--seed", "7")[0] == 0
+
+
+@pytest.mark.parametrize("command", [[], ["compare"]])
+def test_an_unknown_option_does_not_hide_other_mistakes(
+    command: list[str], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    words = "--sed 7 --stps 4 --steps 1 --steps 2 --set NUM_PROSUMER=3 --data a --data b"
+    code, _, err = run(*command, *words.split())
+    assert code == 2
+    assert problems(err) == [
+        "--steps: given as both 1 and 2; give it once",
+        "--data: given as both a and b; give it once",
+        "unrecognized arguments: --sed 7; did you mean --seed?",
+        "unrecognized arguments: --stps 4; did you mean --steps?",
+        "NUM_PROSUMER: no such setting; did you mean NUM_PROSUMERS?",
+        "--data b: no such file",
+    ]
 
 
 def test_the_problems_of_all_options_come_together(

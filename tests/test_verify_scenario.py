@@ -241,6 +241,19 @@ def test_the_sun_of_any_step_length_is_the_same_for_both_readings(tmp_path: Path
     assert report.ok, report.summary()
 
 
+def test_a_state_of_charge_is_that_of_the_battery_not_of_its_rounded_figures(
+    tmp_path: Path,
+) -> None:
+    """Of 3.02797249 kWh 0.897649999 are 0.8976; what the files tell gives 2.718060 / 3.027972 = 0.89765028."""
+    battery = ["--set=BATTERY_CAPACITY=[3.02797249]", "--set=HAS_BATTERY=1"]
+    level = ["--set=BATTERY_INITIAL_SOC=0.897649999", "--set=BATTERY_MAX_SOC=1"]
+    idle = ["--set=PV_CAPACITY=[1]", "--set=BASE_CONSUMPTION=[0]", "--set=MIN_LOAD=0", "--steps=1"]
+    home = ["--set=NUM_PROSUMERS=1", "--set=NUM_CONSUMERS=0", "--set=CONSENSUS=none"]
+    folder = save_run(tmp_path / "results", *battery, *level, *idle, *home)
+    assert ",2.718060,0.8976," in (folder / "prosumer_energy.csv").read_text()
+    assert verify(folder).ok
+
+
 def test_a_battery_that_gains_a_thousandth_of_a_wh_in_each_step(
     forged: Callable[..., set[str]],
 ) -> None:

@@ -85,8 +85,8 @@ def check_batteries(saved: Saved, findings: Findings) -> None:
     words = "level {:.6f} kWh, expected {:.6f}"
     findings.rows(wrong, "battery law", name, words, level / 1e6, due / 1e6)
     share = 1e4 * np.divide(level, capacity, out=np.zeros_like(level), where=capacity > 0)
-    soc = e["battery_soc_e4"]
-    rounding = np.divide(5000, capacity, out=np.zeros_like(level), where=capacity > 0)
+    soc = e["battery_soc_e4"]  # of level and capacity before both were rounded to a milli-Wh
+    rounding = np.divide(5000 + share / 2, capacity, out=np.zeros_like(level), where=capacity > 0)
     wrong = np.abs(soc - share) > rounding + 0.5001 * (capacity > 0)
     findings.rows(wrong, "battery_soc", name, "{} ten-thousandths, expected {:.1f}", soc, share)
 
