@@ -107,22 +107,15 @@ def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings
 
     Those of an auction are ordered by limit: bids fall, asks rise.
     """
-    step = saved.trades["timestep"][rows]
-    again = np.zeros(len(rows), np.bool_)
-    again[1:] = step[1:] == step[:-1]
+    step, place = saved.trades["timestep"][rows], partial(trade_of, saved, rows)
+    again = follows(step)
     buyer, seller = saved.trades["buyer_id"][rows], saved.trades["seller_id"][rows]
-    split = again.copy()
-    split[1:] &= (buyer[1:] == buyer[:-1]) & (seller[1:] == seller[:-1])
+    split = follows(step, buyer, seller)
     words = "buyer {} and seller {} have traded in this step before"
-    findings.rows(split, "pairs", partial(trade_of, saved, rows), words, buyer, seller)
-    for side, sign in (("buyer", -1), ("seller", 1)):
-        party = saved.trades[f"{side}_id"][rows]
-        turns = np.ones(len(rows), np.bool_)
-        turns[1:] = ~again[1:] | (party[1:] != party[:-1])
-        _, first = np.unique(step * len(saved.members) + party, return_index=True)
-        turns[first] = False
-        words, place = side + " {} was served before", partial(trade_of, saved, rows)
-        findings.rows(turns, "pairs", place, words, party)
+    findings.rows(split, "pairs", place, words, buyer, seller)
+    for side, party, sign in (("buyer", buyer, -1), ("seller", seller, 1)):
+        returns = repeated(step, party) & ~follows(step, party)
+        findings.rows(returns, "pairs", place, side + " {} was served before", party)
         if by_limit:
             limit = own_limits_of(saved, rows, side)
             before = np.concatenate([limit[:1], limit[:-1]])
@@ -138,17 +131,27 @@ def check_queue_of_market(saved: Saved, findings: Findings) -> None:
     step, sale = trades["timestep"][rows], (trades["buyer_id"][rows] == AGGREGATOR) * 1
     party = np.where(sale == 1, trades["seller_id"][rows], trades["buyer_id"][rows])
     limit = limits_of(saved, rows, np.maximum(party, 0))
-    again = np.zeros(len(rows), np.bool_)
-    again[1:] = step[1:] == step[:-1]
     rank = np.where(sale == 1, limit, -limit)
     before = np.zeros(len(rows), np.bool_)
     before[1:] = (sale[1:] < sale[:-1]) | ((sale[1:] == sale[:-1]) & (rank[1:] < rank[:-1]))
     place, words = partial(trade_of, saved, rows), "member {} comes after one whose turn is later"
-    findings.rows(again & before, "pairs", place, words, party)
-    _, first = np.unique(step * len(saved.members) + party, return_index=True)
-    repeated = np.ones(len(rows), np.bool_)
-    repeated[first] = False
-    findings.rows(repeated, "pairs", place, "member {} was served before", party)
+    findings.rows(follows(step) & before, "pairs", place, words, party)
+    findings.rows(repeated(step, party), "pairs", place, "member {} was served before", party)
+
+
+def follows(*columns: IntArray) -> BoolArray:
+    """Which rows say in all these columns what the row before them says."""
+    same = np.zeros(len(columns[0]), np.bool_)
+    same[1:] = np.all([column[1:] == column[:-1] for column in columns], axis=0)
+    return same
+
+
+def repeated(step: IntArray, party: IntArray) -> BoolArray:
+    """Which rows name a party that stood in an earlier row of the same step."""
+    again = np.ones(len(step), np.bool_)
+    _, first = np.unique(2**32 * step + party, return_index=True)
+    again[first] = False
+    return again
 
 
 def trade_of(saved: Saved, rows: IntArray, k: int) -> str:
