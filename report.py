@@ -76,7 +76,7 @@ class History:
 
 
 def step_rows(history: History) -> list[dict[str, Any]]:
-    """One row of community figures for each step: energy in Wh, prices in micro-euro per kWh."""
+    """One row of community figures for each step; a name says the unit, without one it counts."""
     rows = []
     profiles = history.run.scenario.profiles
     for t, result in enumerate(history.run.steps):
@@ -86,7 +86,7 @@ def step_rows(history: History) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "timestep": t,
             "hour": int(profiles.hour[t]),
-            "price_forecast": result.prices.forecast,
+            "price_forecast_microeur_per_kwh": result.prices.forecast,
             "pv_wh": flows["pv_wh"],
             "load_wh": flows["load_wh"],
             "surplus_wh": int(np.maximum(result.residual_wh, 0).sum()),
@@ -101,15 +101,17 @@ def step_rows(history: History) -> list[dict[str, Any]]:
             "active_sellers": int(result.orders.is_sale.sum()),
             "banned_prosumers": int(result.was_banned.sum()),
             "blocks_mined": len(result.blocks),
-            "market_buy_price": result.prices.market_buy,
-            "market_sell_price": result.prices.market_sell,
-            "grid_import_price": result.prices.grid_import,
-            "grid_export_price": result.prices.grid_export,
-            "renewable_bonus": result.levers.renewable_bonus,
-            "p2p_bonus": result.levers.p2p_bonus,
-            "market_penalty": result.levers.market_penalty,
-            "market_price": result.prices.market,
-            "p2p_price": p2p_amount // flows["p2p_bought_wh"] if flows["p2p_bought_wh"] else None,
+            "market_buy_price_microeur_per_kwh": result.prices.market_buy,
+            "market_sell_price_microeur_per_kwh": result.prices.market_sell,
+            "grid_import_price_microeur_per_kwh": result.prices.grid_import,
+            "grid_export_price_microeur_per_kwh": result.prices.grid_export,
+            "renewable_bonus_microeur_per_kwh": result.levers.renewable_bonus,
+            "p2p_bonus_microeur_per_kwh": result.levers.p2p_bonus,
+            "market_penalty_microeur_per_kwh": result.levers.market_penalty,
+            "market_price_microeur_per_kwh": result.prices.market,
+            "p2p_price_microeur_per_kwh": p2p_amount // flows["p2p_bought_wh"]
+            if flows["p2p_bought_wh"]
+            else None,
             "net_wh": int(history.net_wh[t]),
             "stored_wh": float(result.state.stored_wh.sum()),
             "timestamp": profiles.timestamp[t] if profiles.timestamp else None,

@@ -33,6 +33,9 @@ from results_folder import replacing as replacing
 from settings import nanoeur
 from simulator import Run
 
+UNITS = {"_microeur_per_kwh": ("_eur_per_kwh", 6), "_nanoeur": ("_eur", 9), "_wh": ("_kwh", 3)}
+"""How a name ends that has a unit: what it becomes for the reader, and by how many decimals."""
+
 # ---------------------------------------------------------------- files
 
 
@@ -171,18 +174,13 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
     """The rows of report.step_rows as texts: the promised columns, then ours to the right."""
     columns: dict[str, Sequence[str]] = {}
     for name in steps[0]:
-        values = [row[name] for row in steps]
-        if name.endswith("_wh"):
-            if isinstance(values[0], float):
-                columns[name.replace("_wh", "_kwh")] = fixed(
-                    np.rint(np.array(values) * 1000).astype(np.int64), 6
-                )
-            else:
-                columns[name.replace("_wh", "_kwh")] = _kwh(np.array(values))
-        elif _is_price(name):
-            columns[name + "_eur_per_kwh"] = ["" if v is None else _decimal(v, 6) for v in values]
+        values, (told, decimals) = [row[name] for row in steps], unit_of_reader(name)
+        if isinstance(values[0], float):
+            columns[told] = fixed(np.rint(np.array(values) * 1000).astype(np.int64), decimals + 3)
+        elif decimals:
+            columns[told] = ["" if v is None else _decimal(v, decimals) for v in values]
         elif any(value is not None for value in values):
-            columns[name] = [str(value) for value in values]
+            columns[told] = [str(value) for value in values]
     return columns
 
 
@@ -317,22 +315,23 @@ def _member_steps(history: report.History) -> dict[str, Sequence[str]]:
     }
 
 
-def _is_price(name: str) -> bool:
-    return name.endswith(("_price", "_bonus", "_penalty")) or name == "price_forecast"
+def unit_of_reader(name: str) -> tuple[str, int]:
+    """A figure's name in kWh, EUR or EUR/kWh, and the decimals that this takes: "pv_wh" is ("pv_kwh", 3)."""
+    for suffix, (unit, decimals) in UNITS.items():
+        if name.endswith(suffix):
+            return name.removesuffix(suffix) + unit, decimals
+    return name, 0
 
 
 def _plain_units(row: dict[str, Any]) -> dict[str, Any]:
-    """The same figures in the units of a reader: kWh, EUR, EUR/kWh; absent ones left out."""
+    """The same figures in the units of a reader; absent ones left out."""
     plain: dict[str, Any] = {}
     for name, value in row.items():
-        if value is None:
-            continue
-        if name.endswith("_wh"):
-            plain[name.replace("_wh", "_kwh")] = round(float(value) / 1000, 6)
-        elif name.endswith("_nanoeur"):
-            plain[name.replace("_nanoeur", "_eur")] = int(value) / 1e9
-        elif _is_price(name):
-            plain[name + "_eur_per_kwh"] = value / 1e6
-        else:
-            plain[name] = value if isinstance(value, str) else int(value)
+        told, decimals = unit_of_reader(name)
+        if isinstance(value, float):
+            plain[told] = round(float(value) / 10**decimals, decimals + 3)
+        elif isinstance(value, str):
+            plain[told] = value
+        elif value is not None:
+            plain[told] = int(value) / 10**decimals if decimals else int(value)
     return plain

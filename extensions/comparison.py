@@ -109,7 +109,7 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
         optima[final_wh] = community_optimum(scenario, final_wh).cost_eur
     savings = net_savings_eur(history, members)
     steps = report.step_rows(history)
-    price = np.array([np.nan if r["p2p_price"] is None else r["p2p_price"] / 1e6 for r in steps])
+    price = np.array([row["p2p_price_microeur_per_kwh"] for row in steps], float) / 1e6
     energy = float(history.totals["load_wh"].sum() + history.totals["pv_wh"].sum())
     net = np.abs(history.net_wh).astype(float)
     best = optima[final_wh] - figures["stored_change_value_eur"]

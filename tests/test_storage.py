@@ -428,3 +428,31 @@ def test_hidden_files_and_new_ones_of_somebody_else_count(tmp_path: Path, name: 
 
 def test_a_folder_with_results_of_ours_is_welcome(small: Path) -> None:
     refuse_unless_ours(small)
+
+
+def test_a_figure_is_told_in_the_unit_that_its_name_says() -> None:
+    """Whatever it is called: a lever or share that somebody adds is no raw micro-euro and no 0."""
+    row = {
+        "grid_fee_microeur_per_kwh": 10_000,
+        "margin": 0.35,
+        "shifted_wh": 1_234,
+        "stored_wh": 1_234.5678,
+        "earned_nanoeur": -5,
+        "active": 3,
+    }
+    assert storage.community_table([row]) == {
+        "grid_fee_eur_per_kwh": ["0.010000"],
+        "margin": ["0.350"],
+        "shifted_kwh": ["1.234"],
+        "stored_kwh": ["1.234568"],
+        "earned_eur": ["-0.000000005"],
+        "active": ["3"],
+    }
+    assert storage._plain_units(row) == {
+        "grid_fee_eur_per_kwh": 0.01,
+        "margin": 0.35,
+        "shifted_kwh": 1.234,
+        "stored_kwh": 1.234568,
+        "earned_eur": -5e-9,
+        "active": 3,
+    }
