@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from itertools import accumulate, count
+from itertools import accumulate
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -36,10 +37,16 @@ RECORD = np.dtype(
     ]
 )
 NOTHING_BEFORE = bytes(32)
+MOST_NONCES = 2**62
+ATTEMPTS_AT_ONCE = 64
+"""So many rounds of few attempts are strung together that the loop over them costs little."""
+RANGE_PAYS = 8
+"""Nonces of a miner in a round from which on a range of them costs less than counting each for itself."""
 
 
 # (headers of all miners, who begins, difficulty, hash power) -> (winner, nonce, attempts of all miners)
 Race = Callable[[list[bytes], int, int, Sequence[int]], tuple[int, int, int]]
+Copy = Callable[[], Any]  # of a hash that has read the fixed part of a miner's header
 
 
 class Chain:
@@ -54,8 +61,8 @@ class Chain:
         self.version = VERSIONS[settings.CONSENSUS]
         self.race = race or race_of_miners
         self.blocks = [genesis(self.version, params)]
-        self.turn = sha256(self.tip).digest()
-        self.trades = 0
+        self.turn = sha256(self.tip).digest()  # seed of the next validator; work has none
+        self.trades_sealed = 0
         self.mining_seconds = 0.0
 
     @property
@@ -66,14 +73,14 @@ class Chain:
         """Seals the trades of one step in as many blocks as they need and returns these."""
         began = perf_counter()
         new, most = [], self.settings.MAX_TRANSACTIONS_PER_BLOCK
-        records = pack_records(timestep, self.trades, trades)
+        records = pack_records(timestep, self.trades_sealed, trades)
         for start in range(0, len(records), most):
             part = tuple(records[start : start + most])
             draft = Draft(self.version, len(self.blocks), timestep, self.tip, part)
             block = self.mine(draft) if self.version == PROOF_OF_WORK else self.forge(draft)
             self.blocks.append(block)
             new.append(block)
-        self.trades += len(records)
+        self.trades_sealed += len(records)
         self.mining_seconds += perf_counter() - began
         return tuple(new)
 
@@ -199,42 +206,65 @@ def race_of_miners(
 
     In round k a miner with hash power w tries the nonces k w to k w + w - 1; `first` begins, the others
     follow by id, wrapping around. The state after a header's 88 fixed bytes is kept and copied, so an
-    attempt hashes the nonce only.
+    attempt hashes the nonce only. The three ways to write the loop try the same nonces in the same
+    order; each is as fast as hashing where the others are not.
     """
-    if set(power) != {1}:
-        return _race_of_unequal_miners(headers, first, difficulty, power)
     miners = len(headers)
-    copies = [sha256(headers[(first + turn) % miners]).copy for turn in range(miners)]
-    goal, pack = target(difficulty), NONCE.pack
-    for nonce in count():
+    order = [(first + turn) % miners for turn in range(miners)]
+    copies, goal = [sha256(headers[miner]).copy for miner in order], target(difficulty)
+    powers = [power[miner] for miner in order]
+    if miners > 1 and set(power) == {1}:
+        turn, nonce = _one_nonce_each(copies, goal)
+    elif sum(powers) < RANGE_PAYS * miners:
+        turn, nonce = _in_turns(copies, goal, powers)
+    else:
+        turn, nonce = _range_by_range(copies, goal, powers)
+    rounds, within = divmod(nonce, powers[turn])
+    return order[turn], nonce, rounds * sum(powers) + sum(powers[:turn]) + within + 1
+
+
+def _one_nonce_each(copies: list[Copy], goal: bytes) -> tuple[int, int]:
+    """(turn, nonce) of the winner; a nonce is packed once for all."""
+    pack = NONCE.pack
+    for nonce in range(MOST_NONCES):
         tail = pack(nonce)
         for copy in copies:
             attempt = copy()
             attempt.update(tail)
             if attempt.digest() < goal:
-                turn = copies.index(copy)
-                return (first + turn) % miners, nonce, nonce * miners + turn + 1
-    raise AssertionError("unreachable: the count of nonces has no end")
+                return copies.index(copy), nonce
+    raise AssertionError("unreachable: nobody tries so many nonces")
 
 
-def _race_of_unequal_miners(
-    headers: list[bytes], first: int, difficulty: int, power: Sequence[int]
-) -> tuple[int, int, int]:
-    miners = len(headers)
-    order = [(first + turn) % miners for turn in range(miners)]
-    runners = [(m, sha256(headers[m]).copy, power[m]) for m in order]
-    goal, pack = target(difficulty), NONCE.pack
-    for done in count():
-        before = 0
-        for miner, copy, weight in runners:
-            for nonce in range(done * weight, (done + 1) * weight):
+def _in_turns(copies: list[Copy], goal: bytes, powers: list[int]) -> tuple[int, int]:
+    """(turn, nonce) of the winner; each attempt of a round counts its own nonces on, short rounds are strung together."""
+    rounds, pack = max(1, ATTEMPTS_AT_ONCE // sum(powers)), NONCE.pack
+    hashers, nonces = list[Copy](), list[range]()
+    for k in range(rounds):
+        for copy, weight in zip(copies, powers, strict=True):
+            hashers += [copy] * weight
+            begins = range(k * weight, (k + 1) * weight)
+            nonces += [range(begin, MOST_NONCES, rounds * weight) for begin in begins]
+    for turn in zip(*nonces, strict=False):
+        for copy, nonce in zip(hashers, turn, strict=True):
+            attempt = copy()
+            attempt.update(pack(nonce))
+            if attempt.digest() < goal:
+                return copies.index(copy), nonce
+    raise AssertionError("unreachable: nobody tries so many nonces")
+
+
+def _range_by_range(copies: list[Copy], goal: bytes, powers: list[int]) -> tuple[int, int]:
+    """(turn, nonce) of the winner; each miner's nonces of a round are a range."""
+    pack = NONCE.pack
+    for k in range(MOST_NONCES):
+        for copy, weight in zip(copies, powers, strict=True):
+            for nonce in range(k * weight, (k + 1) * weight):
                 attempt = copy()
                 attempt.update(pack(nonce))
                 if attempt.digest() < goal:
-                    tried = done * sum(power) + before + nonce - done * weight + 1
-                    return miner, nonce, tried
-            before += weight
-    raise AssertionError("unreachable: the count of rounds has no end")
+                    return copies.index(copy), nonce
+    raise AssertionError("unreachable: nobody tries so many nonces")
 
 
 def entitled(turn: bytes, stakes: Sequence[int]) -> int:

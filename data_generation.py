@@ -41,14 +41,14 @@ def make_profiles(settings: Settings, fleet: Fleet) -> Profiles:
     """The synthetic days: PV and load (T, N) in whole Wh, prices (T)."""
     clock = make_clock(settings, settings.TIME_STEPS)
     return Profiles(
-        pv_wh=sunshine(settings, fleet, clock),
+        pv_wh=pv_generation(settings, fleet, clock),
         load_wh=demand(settings, fleet, clock),
         prices=market_prices(settings, clock),
         hour=clock.hour,
     )
 
 
-def sunshine(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
+def pv_generation(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
     """PV of each roof (T, N): clear-sky half sine of its orientation, times losses, clouds and roof."""
     shift = settings.stream("orientation").integers(-1, 2, fleet.size)
     clear = np.stack(

@@ -142,9 +142,9 @@ def find_mechanism(name: str) -> Mechanism:
     """The rule that MARKET_MECHANISM names; the default needs no extension."""
     if name == MIDPOINT.name:
         return MIDPOINT
-    from extensions.mechanisms import MECHANISMS
+    from extensions.mechanisms import mechanism_called
 
-    return MECHANISMS[name]
+    return mechanism_called(name)
 
 
 def _find_race(settings: Settings, use_gpu: bool, quiet: bool) -> Race:

@@ -12,6 +12,7 @@ from records import (
     CONSUMER,
     HIGHEST_PRICE,
     PROSUMER,
+    BanReason,
     BatteryPlan,
     Fleet,
     Levers,
@@ -27,6 +28,11 @@ from records import (
 )
 from settings import Settings, microeur, nanoeur
 
+TEMPER, MOOD = 0.7, 0.3
+"""Parts of QUOTE_VARIATION by which members differ for good, and in each step: most of it is character."""
+PATIENCE, HASTE, CROWD, MOST_MARGIN = 1.25, 0.5, 0.1, 0.8
+"""Margin of an order that can wait, as multiple of QUOTE_MARGIN; what a large order takes off it; what being on
+the side with more energy takes off; and the most that is kept. Chosen so that most pairs cross; no source."""
 DUST_WH = 1e-6
 """What products of floats may miss: 4.02 kWh at half a kW per kWh are 2010 W, not 2009.9999999999995."""
 
@@ -95,7 +101,7 @@ def initial_state(settings: Settings, fleet: Fleet) -> State:
         balance_nanoeur=balance,
         ban_steps_left=np.zeros(n, np.int64),
         ban_reason=np.zeros(n, np.int8),
-        cooldown_steps=np.zeros((2, n), np.int64),
+        cooldown_steps=np.zeros((len(BanReason) - 1, n), np.int64),
         bonus_24h_nanoeur=np.zeros(n, np.int64),
         avoidable_24h_nanoeur=np.zeros(n, np.int64),
         period=Period(*np.zeros((4, n), np.int64)),
@@ -123,6 +129,11 @@ def plan_battery(
             np.minimum(need, power), above_reserve_wh(fleet, stored_wh, levers)
         ),
     )
+
+
+def residual_after(pv_wh: Wh, load_wh: Wh, plan: BatteryPlan) -> Wh:
+    """What self-balancing leaves of each home (N), in Wh: + surplus, - deficit."""
+    return pv_wh - load_wh - plan.charge_wh + plan.discharge_wh
 
 
 def room_wh(fleet: Fleet, stored_wh: Real) -> Wh:
@@ -222,16 +233,16 @@ def trade_cap_wh(settings: Settings) -> int:
     return int(settings.MAX_TRADE_CAP * settings.step_hours * 1000 + DUST_WH)
 
 
-def fallback(prices: StepPrices, levers: Levers) -> tuple[int, int]:
-    """(B, S): what a kWh costs and earns a member who finds no neighbour, penalty inside."""
+def outside_option(prices: StepPrices, levers: Levers) -> tuple[int, int]:
+    """(B, S): what a kWh costs and earns a member without a neighbour, penalty included, micro-euro per kWh."""
     buy = min(prices.expected_buy + levers.market_penalty, prices.grid_import)
     sell = max(prices.expected_sell - levers.market_penalty, prices.grid_export)
     return buy, sell
 
 
-def own_limits(prices: StepPrices, levers: Levers) -> tuple[int, int]:
-    """(most a buyer, least a seller) can accept without loss against the fallback, bonus inside."""
-    buy, sell = fallback(prices, levers)
+def reservation_prices(prices: StepPrices, levers: Levers) -> tuple[int, int]:
+    """(most a buyer, least a seller) can accept without loss against the outside option, bonus included."""
+    buy, sell = outside_option(prices, levers)
     return buy + levers.p2p_bonus, max(sell - levers.p2p_bonus, 0)
 
 
@@ -260,7 +271,7 @@ def quote(
     from bid to ask as fast as it moves both limits, and would change no trade. A battery bids at most what
     the energy will be worth after its losses, and asks at least what refilling will cost.
     """
-    buy, sell = fallback(prices, levers)
+    buy, sell = outside_option(prices, levers)
     gap = price_gap(prices)
     margin = margins(settings, fleet, member, is_sale, energy_wh, levers, timestep)
     bonus = levers.p2p_bonus
@@ -295,9 +306,9 @@ def margins(
     usual_wh = np.maximum(fleet.base_load_kwh[member] * settings.step_hours * 1000, 1.0)
     haste = energy_wh / (energy_wh + usual_wh)
     crowded = is_sale == (levers.expected_surplus_wh > 0)
-    character = settings.QUOTE_VARIATION * (0.7 * temper + 0.3 * mood)
-    margin = levers.margin * (1.25 - 0.5 * haste) - 0.1 * crowded + character
-    return np.clip(margin, 0.0, 0.8)
+    character = settings.QUOTE_VARIATION * (TEMPER * temper + MOOD * mood)
+    margin = levers.margin * (PATIENCE - HASTE * haste) - CROWD * crowded + character
+    return np.clip(margin, 0.0, MOST_MARGIN)
 
 
 def accepts_market(prices: StepPrices, levers: Levers) -> tuple[bool, bool]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Wh = NDArray[np.int64]
-Money = NDArray[np.int64]
-Price = NDArray[np.int64]
+Money = NDArray[np.int64]  # nano-euro
+Price = NDArray[np.int64]  # micro-euro per kWh
 Ids = NDArray[np.int32]
 Truth = NDArray[np.bool_]
 Real = NDArray[np.float64]
@@ -27,7 +27,7 @@ AGGREGATOR, UTILITY, REGULATOR, MINT = -1, -2, -3, -4
 FIRST_MINER = -100
 
 HIGHEST_PRICE = 2 * 10**9
-"""Limit price in micro-euro per kWh that nobody bids, and above which no ask needs to stand."""
+"""Cap of limit prices, micro-euro per kWh, far above any real price; where a rule asks nobody for a price, buyers have it."""
 
 PROSUMER, CONSUMER = "prosumer", "consumer"
 
@@ -305,7 +305,7 @@ class Ruling(Record):
     bonus_nanoeur: Money
     penalty_nanoeur: Money
     avoidable_nanoeur: Money
-    """The part of the penalty that met offers of the other side would have spared."""
+    """The part of the penalty that trading with neighbours within reach would have avoided."""
     new_ban_steps: NDArray[np.int64]
     new_ban_reason: NDArray[np.int8]
     transfers: Transfers

@@ -30,6 +30,13 @@ from records import (
 )
 from settings import Settings, microeur, nanoeur
 
+PRECIOUS, WANTED, CHEAP = 1.25, 1.1, 0.6
+"""What a regulator calls a stored kWh worth, as multiple of the day-ahead mean: where neighbours come first, where it
+has only to outbid the local market, and in the evening. Chosen so that each objective leads on its own metric over 30
+seeds (README, tests/test_regulator.py); no source."""
+CLOSE_TO_NEIGHBOURS = 0.25
+"""Part of QUOTE_MARGIN that members keep where neighbours come first."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -71,7 +78,7 @@ def maximize_renewable(settings: Settings, outlook: Outlook) -> Levers:
     return replace(
         default_levers(settings, outlook),
         storage_bid_share=widened(settings.STORAGE_BID_SHARE),
-        stored_value=1.1 if surplus else 0.6,
+        stored_value=WANTED if surplus else CHEAP,
     )
 
 
@@ -96,8 +103,8 @@ def maximize_p2p(settings: Settings, outlook: Outlook) -> Levers:
         market_penalty=2 * base.market_penalty,
         offer_share=widened(widened(settings.OFFER_SHARE)),
         storage_bid_share=widened(widened(settings.STORAGE_BID_SHARE)),
-        margin=0.25 * settings.QUOTE_MARGIN,
-        stored_value=1.25 if outlook.expected_surplus_wh > 0 else 0.6,
+        margin=CLOSE_TO_NEIGHBOURS * settings.QUOTE_MARGIN,
+        stored_value=PRECIOUS if outlook.expected_surplus_wh > 0 else CHEAP,
     )
 
 
@@ -139,18 +146,20 @@ def set_levers(settings: Settings, outlook: Outlook) -> Levers:
 # ---------------------------------------------------------------- what could have been traded
 
 
-def avoidable_wh(orders: Orders, left_wh: Wh, flows: Flows, own_limits: tuple[int, int]) -> Wh:
+def avoidable_wh(
+    orders: Orders, left_wh: Wh, flows: Flows, reservation_prices: tuple[int, int]
+) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
-    own_limits: the most a buyer, and the least a seller, can accept without loss. A buyer could have
+    reservation_prices: the most a buyer, and the least a seller, can accept without loss. A buyer could have
     bought what sellers left at asks above his bid but within his own limit; a seller could have sold
     to bids below his ask but within his. That energy is shared over the side in proportion to what
-    each took to the market, and nobody is charged with more than he took. Who had nothing within
-    reach, or was refused by the rule of the market and not by his own quote, had no choice.
+    each took to the market, and nobody is charged with more than that. A member with nothing within
+    reach, or refused by the rule of the market and not because of its own quote, had no choice.
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
     market_wh = flows.market_bought_wh + flows.market_sold_wh
-    dearest_bid, cheapest_ask = own_limits
+    dearest_bid, cheapest_ask = reservation_prices
     part = np.zeros(len(market_wh), np.int64)
     sides: tuple[tuple[Truth, Truth, Literal["left", "right"], int], ...] = (
         (sale, ~sale, "left", cheapest_ask),
@@ -235,8 +244,8 @@ def bans(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(steps, BanReason) of the bans that begin after this step (N each).
 
-    Only who let neighbours' offers pass in this very step (`again`) can be banned, so never one who had
-    no choice, and never twice for the same deed. Of two bans the longer one begins.
+    Only members that passed over neighbours' offers in this very step (`again`) can be banned, so never one
+    without a choice, and never twice for the same deed. Of two bans the longer one begins.
     """
     may = ~state.is_banned & again
     cool_market, cool_balance = state.cooldown_steps == 0

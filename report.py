@@ -1,6 +1,6 @@
 """What a run says in figures: columns of members, rows of steps, totals of members, the summary.
 
-Pure functions from a Run to numbers; storage.py writes them, main.py prints them. Definitions:
+Pure functions from a Run to numbers; storage.py writes them, terminal.py prints them. Definitions:
 docs/models.md, "Figures of a run".
 """
 
@@ -40,7 +40,7 @@ class History:
         return np.stack([getattr(result.flows, name) for result in self.run.steps])
 
     def state(self, name: str) -> np.ndarray:
-        """One column of the state after every step (T, N)."""
+        """One column of the state after every step: (T, N), of balance_nanoeur (T, A)."""
         return np.stack([getattr(result.state, name) for result in self.run.steps])
 
     def ruling(self, name: str) -> np.ndarray:

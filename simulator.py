@@ -182,7 +182,7 @@ def step(
 
     levers = regulator.set_levers(settings, outlook(scenario, state, timestep))
     plan = prosumer.plan_battery(fleet, state.stored_wh, pv - load, levers)
-    residual = pv - load - plan.charge_wh + plan.discharge_wh
+    residual = prosumer.residual_after(pv, load, plan)
     orders = scenario.mechanism.admit(
         prosumer.make_orders(settings, fleet, state, plan, residual, prices, levers, timestep)
     )
@@ -192,14 +192,16 @@ def step(
         prosumer.accepts_market(prices, levers) if scenario.mechanism.market_follows else NOBODY
     )
     market = trading.local_market(orders, left, prices, *who_comes)
-    flows = trading.settle(pv, load, plan, orders, cleared.trades, market)
+    flows = trading.metered_flows(pv, load, plan, orders, cleared.trades, market)
     trades = joined([cleared.trades, market])
 
     period = trading.period_after(state.period, flows, prices)
     shared = closing_transfers(scenario, period, timestep)
     bills = joined([trading.bill(cleared, market, flows, prices), shared])
     balance = state.balance_nanoeur + account_changes(bills, len(state.balance_nanoeur))
-    avoidable = regulator.avoidable_wh(orders, left, flows, prosumer.own_limits(prices, levers))
+    avoidable = regulator.avoidable_wh(
+        orders, left, flows, prosumer.reservation_prices(prices, levers)
+    )
     ruling = regulator.review(settings, levers, state, flows, avoidable, balance[: fleet.size])
     blocks = chain.append(timestep, trades) if chain else ()
     rewards = blockchain.rewards(settings, blocks)
@@ -255,7 +257,7 @@ def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outloo
     plan = prosumer.plan_battery(scenario.fleet, state.stored_wh, pv - load)
     return regulator.Outlook(
         timestep=timestep,
-        expected_surplus_wh=int((pv - load - plan.charge_wh + plan.discharge_wh).sum()),
+        expected_surplus_wh=int(prosumer.residual_after(pv, load, plan).sum()),
         expected_buy=prices.expected_buy,
         expected_sell=prices.expected_sell,
         day_ahead=prices.day_ahead,
@@ -277,9 +279,9 @@ def alone(scenario: Scenario) -> tuple[Money, Real]:
     fleet, profiles = scenario.fleet, scenario.profiles
     stored, cash = fleet.initial_stored_wh, np.zeros(fleet.size, np.int64)
     for t in range(profiles.steps):
-        balance = profiles.pv_wh[t] - profiles.load_wh[t]
-        plan = prosumer.plan_battery(fleet, stored, balance)
-        rest = balance - plan.charge_wh + plan.discharge_wh
+        pv, load, _ = profiles.at(t)
+        plan = prosumer.plan_battery(fleet, stored, pv - load)
+        rest = prosumer.residual_after(pv, load, plan)
         price = np.where(rest < 0, profiles.prices.grid_import[t], profiles.prices.grid_export[t])
         cash += rest * price
         stored = prosumer.stored_after(fleet, stored, plan.charge_wh, plan.discharge_wh)

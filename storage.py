@@ -1,7 +1,7 @@
 """Write the files of a run into a folder.
 
 The files, to the byte, are the contract between the simulation and everything that reads it:
-docs/models.md says what each figure means, README.md which file holds what. Whole or not at all:
+docs/models.md says what each figure means, docs/results.md what each column holds. Whole or not at all:
 results_folder.replacing.
 """
 

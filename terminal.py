@@ -98,7 +98,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
             "batteries",
-            f"{f['stored_change_kwh']:+,.1f} kWh stored, worth {f['stored_change_value_eur']:+,.2f} EUR",
+            f"content {f['stored_change_kwh']:+,.1f} kWh, worth {f['stored_change_value_eur']:+,.2f} EUR",
         ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
@@ -107,12 +107,13 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
             f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh",
         ),
         (
-            "from outside",
-            f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh",
+            "community",
+            f"import {f['community_import_kwh']:,.1f} kWh, export {f['community_export_kwh']:,.1f} kWh "
+            "as a whole",
         ),
         (
             "prices",
-            f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
+            f"P2P {format(p2p_price, '.4f') if p2p_price else '-'}, "
             f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
         ),
         (
@@ -140,5 +141,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
         rate = timing.get("hashes_per_second", 0)
         work = f", {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s" if f["hashes"] else ""
         lines.append(("ledger", f"{f['blocks']:,} blocks with genesis{work}"))
-    lines.append(("time", f"{timing['total_seconds']:.2f} s, {timing['peak_memory_mb']} MB"))
+    memory = timing.get("peak_memory_mb")
+    told = f", {memory} MB" if memory else ""  # Windows does not tell
+    lines.append(("time", f"{timing['total_seconds']:.2f} s{told}"))
     return lines

@@ -1,7 +1,7 @@
 """Orders into trades, the rest into the local market and to the utility, and the bills for all of it.
 
 match: neighbours, sorted double auction; local_market: what is left, through the aggregator;
-settle: every member's flows; bill: who pays whom. Equations: docs/models.md, "Matching and the rest".
+metered_flows: every member's flows; bill: who pays whom. Equations: docs/models.md, "Matching and the rest".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Mechanism:
     name: str
     clear: Callable[[Orders, StepPrices], Clearing]
     admit: Callable[[Orders], Orders] = lambda orders: orders
-    """Which orders the rule takes."""
+    """Drops or rewrites orders before they are cleared: rules without limit prices leave batteries out."""
     has_limits: bool = True
     """Whether members quote; a rule that shares by quantity asks nobody for a price."""
     market_follows: bool = True
@@ -141,7 +141,10 @@ def leftovers(orders: Orders, p2p: Trades, members: int) -> Wh:
 def local_market(
     orders: Orders, left_wh: Wh, prices: StepPrices, buyers_come: bool, sellers_come: bool
 ) -> Trades:
-    """Trades of the remaining residuals with the aggregator (M), ranked by price; batteries stay out."""
+    """Trades of the remaining residuals with the aggregator (M), in the order of the queue; batteries stay out.
+
+    It takes and gives any quantity at one price per side, so that nobody is left over.
+    """
     comes = (
         (left_wh > 0) & ~orders.from_storage & np.where(orders.is_sale, sellers_come, buyers_come)
     )
@@ -162,7 +165,7 @@ def local_market(
 # ---------------------------------------------------------------- flows
 
 
-def settle(
+def metered_flows(
     pv_wh: Wh,
     load_wh: Wh,
     plan: BatteryPlan,

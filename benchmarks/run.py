@@ -54,21 +54,26 @@ from hashlib import sha256
 import blockchain
 def bare(attempts):
     copy, goal, pack = sha256(bytes(88)).copy, bytes(32), blockchain.NONCE.pack
-    began = time.perf_counter()
+    began = time.process_time()
     for nonce in range(attempts):
         attempt = copy()
         attempt.update(pack(nonce))
         if attempt.digest() < goal:
             break
-    return attempts / (time.perf_counter() - began)
-def ours(attempts):
+    return attempts / (time.process_time() - began)
+def ours(power):
     headers = [bytes([m]) * 88 for m in range(15)]
-    began = time.perf_counter()
-    tried = blockchain.race_of_miners(headers, 0, 5, [1] * 15)[2]
-    return tried / (time.perf_counter() - began)
-rates = [(bare(400_000), ours(0)) for _ in range(3)]
-best = sorted(o for b, o in rates)[1]
-print(json.dumps(dict(rate=best, ratio=sorted(o / b for b, o in rates)[1])))
+    began = time.process_time()
+    tried = blockchain.race_of_miners(headers, 0, 5, power)[2]
+    return tried / (time.process_time() - began)
+rates = [(bare(400_000), ours([1] * 15), ours([3] + [1] * 14)) for _ in range(3)]
+def middle(values):
+    return sorted(values)[1]
+print(json.dumps(dict(
+    rate=middle(equal for _, equal, _ in rates),
+    ratio=middle(equal / bare for bare, equal, _ in rates),
+    ratio_unequal=middle(unequal / bare for bare, _, unequal in rates),
+)))
 """
 
 
@@ -150,8 +155,8 @@ FIGURES = [
     ),
     Figure(
         "mining",
-        "hashes per second, and their ratio to a bare hashlib loop",
-        "> 2,000,000/s, ratio > 0.9",
+        "hashes per CPU second, and their ratio to a bare hashlib loop",
+        "> 2,000,000/s, ratios > 0.9 with equal and with unequal hash power",
         MINING.format(repository=str(REPOSITORY)),
     ),
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from extensions.comparison import Case, compare, interval, table_of, write
-from extensions.mechanisms import MECHANISMS
+from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
 from options import add_output_option, add_scenario_options, read_scenario, unit_hints
 from regulator import STRATEGIES
@@ -38,7 +38,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     objectives = _chosen("--objectives", options.objectives, list(STRATEGIES), problems)
     runs = _runs(options.runs, problems)
     gather(problems, lambda: refuse_unless_ours(options.output, _is_a_comparison))
-    first = read_scenario(options, config, MECHANISMS.__getitem__, problems)
+    first = read_scenario(options, config, mechanism_called, problems)
     if not options.quiet:
         print_warnings(unit_hints(first, options))
     default = first.settings.MARKET_MECHANISM, first.settings.REGULATOR_OBJECTIVE
@@ -51,7 +51,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     ):
         total = runs * len(mechanisms) * len(objectives)
         cases = compare(
-            lambda seed: read_scenario(options, config, MECHANISMS.__getitem__, SEED=seed),
+            lambda seed: read_scenario(options, config, mechanism_called, SEED=seed),
             mechanisms,
             objectives,
             seeds,

@@ -25,6 +25,7 @@ from records import (
     joined,
     transfers,
 )
+from settings import InputError
 from trading import (
     MIDPOINT,
     Clearing,
@@ -219,3 +220,11 @@ MECHANISMS: dict[str, Mechanism] = {
         Mechanism("none", clear_midpoint, admit=nobody, has_limits=False, market_follows=False),
     )
 }
+
+
+def mechanism_called(name: str) -> Mechanism:
+    """The rule of this name; InputError where a setting names one that is not in the list."""
+    if name not in MECHANISMS:
+        told = f"MARKET_MECHANISM = {name!r}: extensions/mechanisms.py has {', '.join(MECHANISMS)}"
+        raise InputError([told])
+    return MECHANISMS[name]

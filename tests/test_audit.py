@@ -408,8 +408,8 @@ def with_a_spread(clear: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("module", "name", "change", "law"),
     [
-        (trading, "settle", less_served, "load was not served"),
-        (trading, "settle", sun_made_up, "PV was changed"),
+        (trading, "metered_flows", less_served, "load was not served"),
+        (trading, "metered_flows", sun_made_up, "PV was changed"),
         (prosumer, "make_orders", larger, "an order above the cap"),
     ],
 )

@@ -323,11 +323,11 @@ def test_who_comes_to_the_market_decides_by_what_it_expects_there() -> None:
 def test_own_limits_hold_penalty_and_bonus() -> None:
     """Buying 0.18 + 0.02 + 0.01, selling 0.12 - 0.02 - 0.01; never past the utility, never below nothing."""
     levers = replace(config_levers(quick_settings()), market_penalty=20_000, p2p_bonus=10_000)
-    assert prosumer.own_limits(flat_prices(), levers) == (210_000, 90_000)
+    assert prosumer.reservation_prices(flat_prices(), levers) == (210_000, 90_000)
     dear = replace(levers, market_penalty=900_000)
-    assert prosumer.own_limits(flat_prices(), dear) == (330_000, 20_000)
+    assert prosumer.reservation_prices(flat_prices(), dear) == (330_000, 20_000)
     kind = replace(levers, p2p_bonus=500_000)
-    assert prosumer.own_limits(flat_prices(), kind)[1] == 0
+    assert prosumer.reservation_prices(flat_prices(), kind)[1] == 0
 
 
 price = st.integers(0, 400_000)

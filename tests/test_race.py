@@ -6,8 +6,11 @@ limits are far outside what chance allows (probability below one in a thousand).
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from itertools import accumulate
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import accumulate, count
 
 import numpy as np
 import pytest
@@ -70,12 +73,31 @@ def test_hash_power_shifts_the_shares_as_it_should() -> None:
     assert stats.chisquare([wins[m] for m in range(5)], expected).pvalue > LEAST_PROBABILITY, wins
 
 
-def test_attempts_are_counted_the_same_with_equal_power_of_any_size() -> None:
-    """Power 1 and the general rule agree on winner and nonce where both apply."""
-    for height in range(1, 60):
-        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 2) for m in range(4)]
-        miner, nonce, tried = race_of_miners(headers, height % 4, 2, [1] * 4)
-        assert tried == nonce * 4 + (miner - height) % 4 + 1
+def attempts(first: int, power: list[int]) -> Iterator[tuple[int, int]]:
+    """(miner, nonce) as the format orders them: round, miner from the first on, nonces of its power."""
+    for k in count():
+        for miner in (*range(first, len(power)), *range(first)):
+            for nonce in range(k * power[miner], (k + 1) * power[miner]):
+                yield miner, nonce
+
+
+@pytest.mark.parametrize(
+    "power",
+    [[1], [1, 1], [1] * 4, [2] * 4, [1, 2, 3], [3, *[1] * 14], [7, 9], [8, 8], [40, 1, 2], [1000]],
+    ids=str,
+)
+def test_the_first_valid_attempt_wins_whatever_the_power(power: list[int]) -> None:
+    for height in range(1, 25):
+        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 2) for m in range(len(power))]
+        first = height % len(power)
+        tried, winner = next(
+            (number, (miner, nonce))
+            for number, (miner, nonce) in enumerate(attempts(first, power), 1)
+            if sha256(headers[miner] + struct.pack("<Q", nonce)).hexdigest().startswith("00")
+        )
+        assert race_of_miners(headers, first, 2, power) == (*winner, tried)
+        if set(power) == {1}:
+            assert tried == winner[1] * len(power) + (winner[0] - height) % len(power) + 1
 
 
 def test_a_validators_turn_comes_in_proportion_to_its_stake() -> None:

@@ -83,31 +83,31 @@ QUARTERS = ("--set=TIME_STEP_DURATION=0.25", "--steps=96")
 def test_one_roof_under_a_sky_of_its_own(shift: float, cheat: Cheat) -> None:
     """Between the thinnest and the densest clouds, and so by itself possible; its neighbours saw others."""
 
-    def sunshine(settings: Any, fleet: Any, clock: Any) -> Any:
+    def pv_generation(settings: Any, fleet: Any, clock: Any) -> Any:
         pv = real(settings, fleet, clock)
         pv[12, 0] *= 1.5 if pv[12, 0] < pv[12].mean() else 1 / 1.5
         return pv
 
-    real = data_generation.sunshine
+    real = data_generation.pv_generation
     options = (
         "--set=PV_CAPACITY=[5]",
         "--set=BASE_CONSUMPTION=[0.4]",
         "--set=BATTERY_CAPACITY=[5]",
     )
     sky = ("--set=CLOUD_MIN_TRANSMISSION=0.1", f"--set=ORIENTATION_SHIFT={shift}")
-    assert cheat(data_generation, "sunshine", sunshine, *options, *sky) == {"clouds"}
+    assert cheat(data_generation, "pv_generation", pv_generation, *options, *sky) == {"clouds"}
 
 
 def test_sun_that_changes_within_the_hour(cheat: Cheat) -> None:
     """By two Wh in one quarter, on all roofs."""
 
-    def sunshine(settings: Any, fleet: Any, clock: Any) -> Any:
+    def pv_generation(settings: Any, fleet: Any, clock: Any) -> Any:
         pv = real(settings, fleet, clock)
         pv[48] += 2 * (pv[48] > 0)
         return pv
 
-    real = data_generation.sunshine
-    assert cheat(data_generation, "sunshine", sunshine, *QUARTERS) == {"synthetic day"}
+    real = data_generation.pv_generation
+    assert cheat(data_generation, "pv_generation", pv_generation, *QUARTERS) == {"synthetic day"}
 
 
 def test_use_that_changes_within_the_hour(cheat: Cheat) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
-from verification.orders import own_limits
+from verification.orders import reservation_prices
 from verification.tables import BAN_REASONS
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
@@ -76,7 +76,7 @@ def check_lengths(saved: Saved, findings: Findings) -> None:
 
 def avoidable_nanoeur(saved: Saved) -> IntArray:
     """The avoidable part of each penalty (T N): for what neighbours left within reach of own limits."""
-    (dearest, cheapest), steps = own_limits(saved), saved.steps
+    (dearest, cheapest), steps = reservation_prices(saved), saved.steps
     lever = saved.community["market_penalty_microeur_per_kwh"]
     limit, role = saved.trading["limit_price_microeur_per_kwh"], saved.trading["role"]
     left, taken = saved.trading["order_wh"] - saved.p2p_wh, saved.market_wh
@@ -133,7 +133,7 @@ def dues(
 ) -> tuple[IntArray, IntArray]:
     """Steps of the bans due after each step (T, N) for market use and for a low balance, 0 for none.
 
-    Only who is `free` and had an avoidable penalty in the step can be banned, and not again for a reason
+    Only members that are `free` and had an avoidable penalty in the step can be banned, and not again for a reason
     for which a ban began within BAN_COOLDOWN_HOURS.
     """
     a, s = saved.actions, saved.settings

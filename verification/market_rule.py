@@ -9,8 +9,8 @@ import numpy as np
 from verification.energy import BUYER, LOCAL_MARKET, P2P, SELLER
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
-from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, own_limits
-from verification.prices import check_prices, limits_of, own_limits_of
+from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, reservation_prices
+from verification.prices import check_prices, limits_of, limits_of_side
 from verification.tables import NO_LIMIT
 
 MOST_MARGIN = 0.8  # of the price gap, that a member keeps
@@ -51,12 +51,12 @@ def check_limits(saved: Saved, limits: bool, findings: Findings) -> None:
 
 
 def check_quotes(saved: Saved, findings: Findings) -> None:
-    """No bid above, no ask below what its owner can accept; who needs it keeps MOST_MARGIN of the gap at most.
+    """No bid above, no ask below what its owner can accept; a home with a rest keeps MOST_MARGIN of the gap at most.
 
     A battery's order may be further away: it looks at what the energy will be worth.
     """
     o, n = saved.trading, len(saved.members)
-    (buy, sell), (dearest, cheapest) = expected_prices(saved), own_limits(saved)
+    (buy, sell), (dearest, cheapest) = expected_prices(saved), reservation_prices(saved)
     kept = np.ceil(MOST_MARGIN * np.maximum(buy - sell, 0)).astype(np.int64) + 1  # rounded
     of_home, limit = saved.rest_wh + saved.market_wh > 0, o["limit_price_microeur_per_kwh"]
     least, most = (np.maximum(price, 0) for price in (dearest - kept, cheapest + kept))
@@ -117,7 +117,7 @@ def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings
         returns = repeated(step, party) & ~follows(step, party)
         findings.rows(returns, "pairs", place, side + " {} was served before", party)
         if by_limit:
-            limit = own_limits_of(saved, rows, side)
+            limit = limits_of_side(saved, rows, side)
             before = np.concatenate([limit[:1], limit[:-1]])
             wrong = again & (sign * limit < sign * before)
             words = f"the {side} with a limit of {{}} comes after one with {{}}"
@@ -175,7 +175,7 @@ def check_pro_rata(saved: Saved, findings: Findings) -> None:
 
 
 def check_equal_cut(saved: Saved, findings: Findings) -> None:
-    """Who trades under huang trades its order, on the longer side less the same amount, to the Wh."""
+    """Under huang a member that trades trades its order, on the longer side less the same amount, to the Wh."""
     o, e, beyond = saved.trading, saved.energy, np.iinfo(np.int64).max
     limit, n, cuts = o["limit_price_microeur_per_kwh"], len(saved.members), []
     for role, way, sign in ((BUYER, "bought", 1), (SELLER, "sold", -1)):

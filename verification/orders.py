@@ -89,7 +89,7 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
 
 
 def check_own_battery_first(saved: Saved, findings: Findings) -> None:
-    """Who has a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
+    """A home with a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
     s, c_rate = saved.settings, saved.settings.number("BATTERY_C_RATE") or 0.0
     objective = s.told.get("REGULATOR_OBJECTIVE")
     if s.took("members"):
@@ -140,7 +140,7 @@ def check_size(saved: Saved, findings: Findings) -> None:
 def check_storage_orders(saved: Saved, findings: Findings) -> None:
     """A battery offers, and bids for, no more than the share of its content, or room, that the settings say.
 
-    Who sells and discharges sells from its battery, who buys and charges buys for it.
+    A member that sells and discharges sells from its battery, one that buys and charges buys for it.
     """
     e, s, role = saved.energy, saved.settings, saved.trading["role"]
     objective = str(s.told.get("REGULATOR_OBJECTIVE"))
@@ -197,7 +197,7 @@ def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
 
 
-def own_limits(saved: Saved) -> tuple[IntArray, IntArray]:
+def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     """(most a buyer, least a seller) can accept in each step (T) without loss against having no neighbour.
 
     The least may be below 0, where a bonus is larger than the price; no limit price is.

@@ -27,19 +27,19 @@ def limits_of(saved: Saved, rows: IntArray, party: IntArray) -> IntArray:
     return np.asarray(saved.trading["limit_price_microeur_per_kwh"][place])
 
 
-def own_limits_of(saved: Saved, rows: IntArray, side: str) -> IntArray:
+def limits_of_side(saved: Saved, rows: IntArray, side: str) -> IntArray:
     """The limit of the buyer or seller of these trades (K)."""
     return limits_of(saved, rows, saved.trades[f"{side}_id"][rows])
 
 
 def midpoint(saved: Saved, rows: IntArray) -> IntArray:
     return np.asarray(
-        (own_limits_of(saved, rows, "buyer") + own_limits_of(saved, rows, "seller")) // 2
+        (limits_of_side(saved, rows, "buyer") + limits_of_side(saved, rows, "seller")) // 2
     )
 
 
 def bid(saved: Saved, rows: IntArray) -> IntArray:
-    return own_limits_of(saved, rows, "buyer")
+    return limits_of_side(saved, rows, "buyer")
 
 
 def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
@@ -47,8 +47,8 @@ def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
     step = saved.trades["timestep"][rows]
     lowest = np.full(saved.steps, np.iinfo(np.int64).max)
     highest = np.full(saved.steps, -1)
-    np.minimum.at(lowest, step, own_limits_of(saved, rows, "buyer"))
-    np.maximum.at(highest, step, own_limits_of(saved, rows, "seller"))
+    np.minimum.at(lowest, step, limits_of_side(saved, rows, "buyer"))
+    np.maximum.at(highest, step, limits_of_side(saved, rows, "seller"))
     traded = np.unique(step)
     price = np.zeros(saved.steps, np.int64)
     price[traded] = (lowest[traded] + highest[traded]) // 2
@@ -61,7 +61,7 @@ def excluded_ask(saved: Saved, rows: IntArray) -> IntArray:
     n, limit = len(saved.members), saved.trading["limit_price_microeur_per_kwh"]
     left_out = (saved.trading["role"] == SELLER) & (saved.energy["p2p_sold_wh"] == 0)
     highest = np.full(saved.steps, -1)
-    np.maximum.at(highest, step, own_limits_of(saved, rows, "seller"))
+    np.maximum.at(highest, step, limits_of_side(saved, rows, "seller"))
     due = np.full(len(rows), -1)
     for t in np.unique(step).tolist():
         mine = slice(t * n, t * n + n)
