@@ -40,8 +40,8 @@ NOTHING_BEFORE = bytes(32)
 MOST_NONCES = 2**62
 ATTEMPTS_AT_ONCE = 64
 """So many rounds of few attempts are strung together that the loop over them costs little."""
-RANGE_PAYS = 8
-"""Nonces of a miner in a round from which on a range of them costs less than counting each for itself."""
+GROUP_PAYS = 8
+"""Attempts of miners of equal power in a round from which on a loop for them costs less than counting each."""
 
 
 # (headers of all miners, who begins, difficulty, hash power) -> (winner, nonce, attempts of all miners)
@@ -206,38 +206,61 @@ def race_of_miners(
 
     In round k a miner with hash power w tries the nonces k w to k w + w - 1; `first` begins, the others
     follow by id, wrapping around. The state after a header's 88 fixed bytes is kept and copied, so an
-    attempt hashes the nonce only. The three ways to write the loop try the same nonces in the same
-    order; each is as fast as hashing where the others are not.
+    attempt hashes the nonce only. Two loops try the same nonces in the same order; each is as fast as
+    hashing where the other is not.
     """
     miners = len(headers)
     order = [(first + turn) % miners for turn in range(miners)]
-    copies, goal = [sha256(headers[miner]).copy for miner in order], target(difficulty)
-    powers = [power[miner] for miner in order]
-    if miners > 1 and set(power) == {1}:
-        turn, nonce = _one_nonce_each(copies, goal)
-    elif sum(powers) < RANGE_PAYS * miners:
-        turn, nonce = _in_turns(copies, goal, powers)
-    else:
-        turn, nonce = _range_by_range(copies, goal, powers)
+    goal, powers = target(difficulty), [power[miner] for miner in order]
+    copies = [sha256(headers[miner]).copy for miner in order]
+    groups = _neighbours_of_equal_power(copies, powers)
+    long_ones = sum(powers) >= GROUP_PAYS * len(groups)
+    copy, nonce = _by_groups(groups, goal) if long_ones else _one_by_one(copies, powers, goal)
+    turn = copies.index(copy)
     rounds, within = divmod(nonce, powers[turn])
     return order[turn], nonce, rounds * sum(powers) + sum(powers[:turn]) + within + 1
 
 
-def _one_nonce_each(copies: list[Copy], goal: bytes) -> tuple[int, int]:
-    """(turn, nonce) of the winner; a nonce is packed once for all."""
+def _neighbours_of_equal_power(
+    copies: list[Copy], powers: list[int]
+) -> list[tuple[int, list[Copy]]]:
+    """(power, miners) of each run of miners of one power in the order of a round."""
+    groups = list[tuple[int, list[Copy]]]()
+    for copy, weight in zip(copies, powers, strict=True):
+        if not groups or groups[-1][0] != weight:
+            groups.append((weight, []))
+        groups[-1][1].append(copy)
+    return groups
+
+
+def _by_groups(groups: list[tuple[int, list[Copy]]], goal: bytes) -> tuple[Copy, int]:
+    """(miner, nonce) of the first valid hash; what several miners try is packed once."""
     pack = NONCE.pack
-    for nonce in range(MOST_NONCES):
-        tail = pack(nonce)
-        for copy in copies:
-            attempt = copy()
-            attempt.update(tail)
-            if attempt.digest() < goal:
-                return copies.index(copy), nonce
+    for k in range(MOST_NONCES):
+        for weight, copies in groups:
+            if weight == 1:
+                tail = pack(k)
+                for copy in copies:
+                    attempt = copy()
+                    attempt.update(tail)
+                    if attempt.digest() < goal:
+                        return copy, k
+                continue
+            tails = list(map(pack, range(k * weight, (k + 1) * weight)))
+            for copy in copies:
+                for tail in tails:
+                    attempt = copy()
+                    attempt.update(tail)
+                    if attempt.digest() < goal:
+                        return copy, NONCE.unpack(tail)[0]
     raise AssertionError("unreachable: nobody tries so many nonces")
 
 
-def _in_turns(copies: list[Copy], goal: bytes, powers: list[int]) -> tuple[int, int]:
-    """(turn, nonce) of the winner; each attempt of a round counts its own nonces on, short rounds are strung together."""
+def _one_by_one(copies: list[Copy], powers: list[int], goal: bytes) -> tuple[Copy, int]:
+    """The same, where groups are so small that a loop for each costs more than the hashing.
+
+    Every attempt of a round counts nonces of its own; short rounds are strung together.
+    """
     rounds, pack = max(1, ATTEMPTS_AT_ONCE // sum(powers)), NONCE.pack
     hashers, nonces = list[Copy](), list[range]()
     for k in range(rounds):
@@ -250,20 +273,7 @@ def _in_turns(copies: list[Copy], goal: bytes, powers: list[int]) -> tuple[int, 
             attempt = copy()
             attempt.update(pack(nonce))
             if attempt.digest() < goal:
-                return copies.index(copy), nonce
-    raise AssertionError("unreachable: nobody tries so many nonces")
-
-
-def _range_by_range(copies: list[Copy], goal: bytes, powers: list[int]) -> tuple[int, int]:
-    """(turn, nonce) of the winner; each miner's nonces of a round are a range."""
-    pack = NONCE.pack
-    for k in range(MOST_NONCES):
-        for copy, weight in zip(copies, powers, strict=True):
-            for nonce in range(k * weight, (k + 1) * weight):
-                attempt = copy()
-                attempt.update(pack(nonce))
-                if attempt.digest() < goal:
-                    return copies.index(copy), nonce
+                return copy, nonce
     raise AssertionError("unreachable: nobody tries so many nonces")
 
 
