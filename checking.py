@@ -34,7 +34,9 @@ def verify_command(arguments: list[str]) -> int:
         "--tip", metavar="HASH", help="demand that the chain ends with this block hash"
     )
     parser.add_argument(
-        "--race", action="store_true", help="mine again to show that each winner was first"
+        "--race",
+        action="store_true",
+        help="mine a long chain again too, to show that each winner was first",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
     options = parser.parse_args(arguments)
@@ -51,6 +53,9 @@ def verify_command(arguments: list[str]) -> int:
             )
     except verification.Unreadable as error:
         raise InputError(list(error.problems)) from None
+    except MemoryError:
+        told = "not enough memory to read it; is every file what it should be?"
+        raise InputError([f"{options.folder}: {told}"]) from None
     for finding in outcome.findings:
         print(f"BROKEN {finding.where}: {finding.rule}: {finding.detail}")
     if not options.quiet:
@@ -99,7 +104,10 @@ def proof_command(arguments: list[str]) -> int:
             else:
                 made = proof.make_proof(options.folder, options.trade, tip, tell)
     except proof.Refuted as error:
-        print(f"REFUTED at {error.step}: {error.detail}")
+        told = f"REFUTED at {error.step}: {error.detail}"
+        print(
+            told, file=None if options.check else sys.stderr
+        )  # else it would stand in the proof's place
         return EXIT_WRONG
     except Unreadable as error:
         raise InputError(list(error.problems)) from None

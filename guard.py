@@ -14,6 +14,8 @@ from settings import InputError
 from stopping import EXIT_STOPPED, stop_no_more, stoppable
 
 EXIT_WRONG, EXIT_INPUT = 1, 2
+EXIT_UNREAD = 141
+"""Whoever read the output has gone: what a shell tells of a program that ended so, and not that something is wrong."""
 
 
 class Once(argparse.Action):
@@ -71,7 +73,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
-    """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
+    """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped, 141 unread."""
     _demand_little_of_the_terminal()
     with stoppable():
         try:
@@ -98,8 +100,9 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
             OSError
         ) as error:  # results are InputErrors; this is what prints: a full disk, `| head`
             _print_no_more()
-            if not isinstance(error, BrokenPipeError):
-                print(f"error: {error}", file=sys.stderr)
+            if isinstance(error, BrokenPipeError):
+                return EXIT_UNREAD
+            print(f"error: {error}", file=sys.stderr)
             return EXIT_WRONG
 
 

@@ -24,7 +24,7 @@ from day_by_hand import (
     told_by,
 )
 
-from verification import verify
+from verification import chain, verify
 
 Change = Callable[[Folder], None]
 ATTACKS: dict[str, tuple[Change, str, str, bool, Row]] = {}
@@ -123,12 +123,6 @@ def negative_energy_in_a_trade(run: Folder) -> None:
 def negative_amount_of_a_transfer(run: Folder) -> None:
     run.transfers[0]["amount_nanoeur"] *= -1
     run.settle()
-
-
-@attack("p2p_bonus due", "step 1, member 0", checker=False)
-def transfer_of_nothing_for_nothing(run: Folder) -> None:
-    run.transfers.append(run.transfers[-1] | {"timestep": 1, "payer_id": REGULATOR, "payee_id": 0,
-                                              "amount_nanoeur": 0, "reason": "p2p_bonus"})  # fmt: skip
 
 
 @attack("trade once", "block 1, trade 1")
@@ -740,7 +734,10 @@ def test_a_tip_is_demanded_in_vain_where_there_is_no_ledger(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("weights", [None, [3, 1, 2]], ids=["equal", "unequal"])
-def test_only_the_race_tells_that_a_winner_was_not_the_first(weights: Any, tmp_path: Path) -> None:
+def test_the_race_tells_that_a_winner_was_not_the_first(
+    weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short chain is mined again in any case; of a long one verify says that it was not, unless asked to."""
     run = Folder(MINER_HASH_POWER=weights)
     run.seal(run.chain["blocks"][2], skip=1)
     run.seal_again(3)
@@ -748,7 +745,12 @@ def test_only_the_race_tells_that_a_winner_was_not_the_first(weights: Any, tmp_p
     run.settle()
     run.sum_up()
     folder = run.write(tmp_path)
-    assert verify(folder).ok
+    assert [(f.where, f.rule) for f in verify(folder).findings] == [("block 2", "race")]
+    if weights is None:  # with unequal power the independent checker does not mine again
+        assert checker_says(folder) == 1
+    monkeypatch.setattr(chain, "RACED_ANYWAY", 0)
+    report = verify(folder)
+    assert report.ok and report.summary().endswith("all right, the race not run again (--race)")
     report = verify(folder, race=True)
     assert [(f.where, f.rule) for f in report.findings] == [("block 2", "race")]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from day_by_hand import Folder, Row, checker_says, has, told_by
+from day_by_hand import REGULATOR, Folder, Row, checker_says, has, number, told, told_by
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +33,10 @@ RIGHT = {
     "without reward": {"BLOCK_REWARD": 0.0},
     "without wallet": {"INITIAL_WALLET": 0.0},
     "without TIME_STEPS": {"TIME_STEPS": 0},
+    "with stakes beyond 64 bits": {"CONSENSUS": "pos", "VALIDATOR_STAKES": [32 * 10**18, 0, 2**70]},
+    "with a setting of ours": {"MARKET_MECHANISM": "midpoint"},
+    "with homes of ours": {"PV_CAPACITY": [4.0, 9.0], "BATTERY_CAPACITY": [10.0, 12.0]},
+    "with bans of our length": {"BAN_MARKET_HOURS": 1.0, "BAN_BALANCE_HOURS": 1.0},
 }
 
 
@@ -520,6 +524,75 @@ def test_another_program_may_have_batteries_as_strong_as_it_likes(
     del params["MARKET_MECHANISM"]
     path.write_text(json.dumps(params), encoding="utf-8")
     assert not any(finding.rule == "battery power" for finding in verify(own_day).findings)
+
+
+def nothing_was_due(run: Folder) -> None:
+    run.transfers.append({"timestep": 1, "payer_id": REGULATOR, "payee_id": 0,
+                          "amount_nanoeur": 0, "reason": "p2p_bonus"})  # fmt: skip
+
+
+def bans_as_they_are_after_the_step(run: Folder) -> None:
+    for row in run.actions:
+        row["is_banned"] = row["ban_steps_left"] > 0
+
+
+def columns_of_its_own(run: Folder) -> None:
+    """Of names that mean something else in our own runs."""
+    for row in run.community:
+        row |= {"timestamp": "20240601", "stored_kwh": "4.000", "p2p_price_eur_per_kwh": "0.1"}
+
+
+def a_log_without_clock(run: Folder) -> None:
+    rows = [told(row) for row in run.community]
+    for row in rows:
+        del row["hour"], row["timestep"]
+    log = [{name: number(text) for name, text in row.items()} for row in rows]
+    run.extra_files["simulation_log.json"] = json.dumps(log).encode()
+
+
+def a_ban_for_a_low_balance(run: Folder) -> None:
+    """Of a member without penalty in any step."""
+    assert not any(row["penalty_nanoeur"] for row in run.actions[1::3])
+    run.actions[-2] |= {"ban_steps_left": 1, "ban_reason": "low_balance"}
+    run.summary["banned_ever"] = 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        nothing_was_due,
+        bans_as_they_are_after_the_step,
+        columns_of_its_own,
+        a_log_without_clock,
+        a_ban_for_a_low_balance,
+    ],
+)
+def test_another_program_may_do_what_the_contract_leaves_open(
+    change: Callable[[Folder], None], tmp_path: Path
+) -> None:
+    run = Folder(BAN_MARKET_HOURS=1.0, BAN_BALANCE_HOURS=1.0)
+    change(run)
+    folder = run.write(tmp_path)
+    report = verify(folder)
+    assert report.ok, told_by(report)
+    assert checker_says(folder) == 0
+
+
+def test_a_ban_for_market_use_needs_a_penalty_within_a_day(tmp_path: Path) -> None:
+    run = Folder(BAN_MARKET_HOURS=1.0, BAN_BALANCE_HOURS=1.0)
+    a_ban_for_a_low_balance(run)
+    run.actions[-2]["ban_reason"] = "excessive_market_use"
+    assert has(verify(run.write(tmp_path)), "ban without cause", "step 2, member 1")
+
+
+@pytest.mark.parametrize("kind", ["prosumer", "storage"])
+def test_a_central_battery_is_of_no_home_type(kind: str, tmp_path: Path) -> None:
+    """Neither in size nor in power; a home's battery is."""
+    run = Folder(BATTERY_CAPACITY=[7.0], BATTERY_C_RATE=0.05, BATTERY_INITIAL_SOC=0.6)
+    run.members[0]["kind"] = kind
+    found = verify(run.write(tmp_path)).totals
+    assert ("equipment" in found) == ("battery power" in found) == (kind == "prosumer")
+    assert "home" not in found
 
 
 def of_another_program(day: Path) -> Path:

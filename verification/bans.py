@@ -37,12 +37,14 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
     a, n, name = saved.actions, len(saved.members), saved.row_name
     left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
     before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
-    findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
+    after = not saved.settings.ours and np.array_equal(banned, (left > 0) * 1)
+    if not after:  # another program may tell in regulator_actions.csv what holds after the step
+        findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
     told = saved.trading["is_banned"]
-    findings.compare("ban in force", name, "prosumer_trading is_banned", told, banned)
+    findings.compare("ban in force", name, "prosumer_trading is_banned", told, (before > 0) * 1)
     wrong = (left < 0) | ((before > 0) & (left != before - 1))
     findings.rows(wrong, "ban countdown", name, "{} steps left, {} before", left, before)
-    wrong = np.where(reason != 0, (left == 0) & (banned == 0), left > 0)
+    wrong = np.where(reason != 0, (left == 0) & (before == 0), left > 0)
     words = "{} steps left, reason given: {}"
     findings.rows(wrong, "ban reason", name, words, left, reason != 0)
     words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
@@ -55,7 +57,10 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
 
 
 def check_lengths(saved: Saved, findings: Findings) -> None:
-    """Another program's ban begins with one of the two lengths in the settings, after a penalty in the step."""
+    """Another program's ban begins with one of the two lengths in the settings.
+
+    One for market use has its penalties in the last 24 hours; one for a low balance needs none.
+    """
     hours = saved.settings.all_numbers("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS")
     if not hours:
         return
@@ -66,8 +71,9 @@ def check_lengths(saved: Saved, findings: Findings) -> None:
     words = f"a ban of {{}} steps begins, expected {lengths[0]} or {lengths[1]}"
     wrong = begins & (left != lengths[0]) & (left != lengths[1])
     findings.rows(wrong, "ban length", name, words, left)
-    words = "a ban begins without a penalty in this step"
-    wrong = begins & (saved.actions["penalty_nanoeur"] == 0)
+    words = "a ban for market use begins, without a penalty in the last 24 hours"
+    penalties = last_day(saved, saved.actions["penalty_nanoeur"].reshape(-1, n)).ravel()
+    wrong = begins & (saved.actions["ban_reason"] == EXCESSIVE_MARKET_USE) & (penalties == 0)
     findings.rows(wrong, "ban without cause", name, words)
 
 

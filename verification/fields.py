@@ -41,15 +41,18 @@ class Fields:
         should = f"one of {', '.join(words)}"
         return str(self.ask(name, lambda v: type(v) is str and v in words, should, words[0]))
 
-    def wholes(self, name: str, low: int, usual: int, length: int | None = None) -> tuple[int, ...]:
+    def wholes(
+        self, name: str, low: int, beyond: int, usual: int, length: int | None = None
+    ) -> tuple[int, ...]:
         """A list of whole numbers; where it is missing or empty, as many ones as is usual."""
         if self.raw.get(name) is None or self.raw[name] == []:
             return (1,) * usual
         size = "" if length is None else f"{length} "
-        should = f"a list of {size}whole numbers from {low} on, not all 0"
+        bits = beyond.bit_length() - 1
+        should = f"a list of {size}whole numbers from {low} on, below 2^{bits}, not all 0"
 
         def holds(value: Any) -> bool:
             right = type(value) is list and length in (None, len(value))
-            return right and all(type(v) is int and low <= v < 2**63 for v in value) and any(value)
+            return right and all(type(v) is int and low <= v < beyond for v in value) and any(value)
 
         return tuple(self.ask(name, holds, should, (1,) * usual))

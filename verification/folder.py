@@ -30,6 +30,7 @@ SLACK_BYTES = 2**20  # what a file may have whatever the size of the others
 SLACK_TABLE = 2**24  # the same of a table, which is read in pieces
 LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
 ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
+SLACK_MEMBERS = 10_000  # the same of members
 SLACK_ROWS = 250_000  # what a table may have too many and still be judged row by row
 
 FILES = (
@@ -190,7 +191,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         return read_table(reader, name, header, largest, most_rows, home_types, of_one_member)
 
     settings = read_settings(reader)
-    members = read_members(reader, SLACK_BYTES + 16 * size)
+    most_members = SLACK_MEMBERS + size // (LEAST_ROW_BYTES * max(settings.time_steps, 1))
+    members = read_members(reader, SLACK_BYTES + 16 * size, most_members)
     homes = (member.told.get("home_type") for member in members)
     home_types = tuple(dict.fromkeys(home for home in homes if type(home) is str))
     steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
@@ -272,11 +274,15 @@ def check_sizes(
         reader.problem("transfers.csv", f"moves more than {MOST_NANOEUR // 10**9:,} EUR")
 
 
-def read_members(reader: Reader, largest_bytes: int) -> list[Member]:
+def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
     """Who takes part; where the list is unusable one stand-in, so that reading can go on."""
     members, known = [], reader.counts["prosumers.json"]
     for i, told in enumerate(reader.elements("prosumers.json", largest_bytes)):
         if reader.is_hopeless("prosumers.json"):
+            break
+        if i == most:
+            words = f"has more than {most:,} members, so many cannot belong here"
+            reader.problem("prosumers.json", words)
             break
         if type(told) is not dict:
             reader.problem("prosumers.json", f"member {i} is {show(told)}, should be an object")

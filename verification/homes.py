@@ -33,13 +33,18 @@ def check_number_of_members(saved: Saved, findings: Findings) -> None:
 
 
 def check_capacities(saved: Saved, findings: Findings) -> None:
-    """Batteries are of a home type's size, begin as charged as all, and belong to no pure consumer."""
+    """Batteries are of a home type's size, begin as charged as all, and belong to no pure consumer.
+
+    A central battery is no home: it may be of any size.
+    """
     start, sizes = (
         saved.settings.number("BATTERY_INITIAL_SOC"),
         saved.settings.numbers("BATTERY_CAPACITY"),
     )
     for i, member in enumerate(saved.members):
         where, capacity = f"member {i}", member.capacity_kwh
+        if member.kind == "storage":
+            continue
         if member.kind == "consumer" and capacity:
             findings.add(where, "equipment", f"a consumer with a battery of {capacity} kWh")
         if start is not None and abs(member.initial_kwh - start * capacity) > 1e-6 * (1 + capacity):
@@ -51,12 +56,13 @@ def check_capacities(saved: Saved, findings: Findings) -> None:
 
 
 def check_battery_power(saved: Saved, findings: Findings) -> None:
-    """No battery charges or discharges faster than BATTERY_C_RATE allows; a members file may say else."""
+    """No home's battery works faster than BATTERY_C_RATE allows; a members file may say else."""
     told = saved.settings.all_numbers("BATTERY_C_RATE", "TIME_STEP_DURATION")
     if not told or saved.settings.took("members"):
         return
     c_rate, hours = told
     most = np.array([member.capacity_kwh * c_rate * hours * 1000 for member in saved.members])
+    most[[member.kind == "storage" for member in saved.members]] = LARGEST
     most = np.tile(np.minimum(np.ceil(most - 1e-6), LARGEST).astype(np.int64), saved.steps)
     for flow in ("battery_charge_wh", "battery_discharge_wh"):
         wh, words = saved.energy[flow], f"{flow} is {{}}, at most {{}} at BATTERY_C_RATE"
@@ -64,7 +70,9 @@ def check_battery_power(saved: Saved, findings: Findings) -> None:
 
 
 def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
-    """A home of the synthetic day has the PV and the battery of its type, or no battery."""
+    """A home of our synthetic day has the PV and the battery of its type, or no battery."""
+    if not saved.settings.ours:
+        return  # another program may name its homes and divide its roofs as it likes
     pv, battery = saved.settings.numbers("PV_CAPACITY"), saved.settings.numbers("BATTERY_CAPACITY")
     types = {f"type {k}": sizes for k, sizes in enumerate(zip(pv, battery, strict=False), 1)}
     synthetic = bool(types) and not saved.settings.took("data")

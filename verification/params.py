@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -36,6 +37,11 @@ def are_numbers(told: Any) -> bool:
     return all(is_number(one) and abs(one) <= LARGEST for one in told)
 
 
+def are_ours(told: Mapping[str, Any]) -> bool:
+    """Whether params.json has all the settings of this program; another one may know some of the names."""
+    return all(name in told for name in (*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS))
+
+
 def microeur(euro: float) -> int:
     return round(euro * 10**6)
 
@@ -60,7 +66,7 @@ class Settings:
     @property
     def ours(self) -> bool:
         """Whether a run of this program wrote them: then it promises more than the contract does."""
-        return "MARKET_MECHANISM" in self.told
+        return are_ours(self.told)
 
     def took(self, file: str) -> bool:
         """Whether the run was given this file: data, members or prices."""
@@ -99,8 +105,8 @@ def read_settings(reader: Reader) -> Settings:
         difficulty=0 if consensus == "pos" else difficulty,
         reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
         block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
-        weights=ask.wholes("MINER_HASH_POWER", low=1, usual=miners, length=miners),
-        stakes=ask.wholes("VALIDATOR_STAKES", low=0, usual=miners) if consensus == "pos" else (),
+        weights=ask.wholes("MINER_HASH_POWER", 1, 2**63, miners, length=miners),
+        stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256, miners) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
     )
     check_our_settings(ask)
@@ -123,10 +129,9 @@ def read_settings(reader: Reader) -> Settings:
 def check_our_settings(ask: Fields) -> None:
     """Problems for settings that are not what a run of this program writes: their laws would go unread.
 
-    Where MARKET_MECHANISM shows such a run all of them must be there and within reason; elsewhere those that
-    are there must be of the right type.
+    Those of our own runs must be within reason; of another program's those that are there, of the right type.
     """
-    ours = "MARKET_MECHANISM" in ask.raw
+    ours = are_ours(ask.raw)
     for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
         if name not in ask.raw and not ours:
             continue
