@@ -65,10 +65,9 @@ def print_summary(
     settings: Settings, figures: dict[str, Any], timing: dict[str, Any], folder: Path, plots: bool
 ) -> None:
     """The table of the day, where the results are, and the chain tip."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = plain_console()
     if settings.VERBOSE:
         table = Table(
             title=_title(figures), show_header=False, title_justify="left", pad_edge=False
@@ -79,6 +78,17 @@ def print_summary(
     print(f"results in {folder}" + (f", figures in {folder / 'plots'}" if plots else ""))
     if figures["chain_tip"]:
         print(f"chain tip to note down: {figures['chain_tip']}")
+
+
+def plain_console() -> Any:
+    """A rich console for tables; a reader that has gone is left to guard.py, where rich would tell of an error."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Plain(highlight=False)
 
 
 def _title(f: dict[str, Any]) -> str:

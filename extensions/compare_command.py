@@ -18,7 +18,7 @@ from options import add_output_option, add_scenario_options, read_scenario, unit
 from regulator import STRATEGIES
 from results_folder import pictures, refuse_unless_ours, replacing
 from settings import gather
-from terminal import print_warnings, progress
+from terminal import plain_console, print_warnings, progress
 
 DEFAULT_RUNS, MOST_RUNS = 30, 10_000
 MAIN = {
@@ -124,7 +124,6 @@ def _runs(text: str, problems: list[str]) -> int:
 def print_means(table: pd.DataFrame) -> None:
     """The main figures of each rule and regulator, narrow enough for a terminal of 80 columns."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     varied = [name for name in ("mechanism", "objective") if table[name].nunique() > 1]
@@ -136,7 +135,7 @@ def print_means(table: pd.DataFrame) -> None:
     for group, rows in table.groupby(varied, sort=False):
         name = ", ".join(group).replace("maximize_", "")
         shown.add_row(name, *(_mean(rows[name], "%" in head) for name, head in MAIN.items()))
-    Console(highlight=False).print(shown)
+    plain_console().print(shown)
     runs = table["seed"].nunique()
     print(f"mean and 95 % interval over {runs} seeds" if runs > 1 else "one seed: no intervals")
 

@@ -5,6 +5,7 @@ Each command runs in a program of its own that may take 4 GB of addresses and 60
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -226,6 +227,21 @@ def test_a_folder_without_any_results_is_called_so_once(tmp_path: Path) -> None:
     assert [text.split(": ")[1] for text in error.value.problems] == [
         "holds no results; none of their files is there"
     ]
+
+
+def test_more_members_than_the_rows_can_belong_to_are_not_read(
+    default_day: Path, tmp_path: Path
+) -> None:
+    """24 steps in 250,000 bytes are of 115 members at most; some more are judged, but not as many as a file can hold."""
+    folder = Path(shutil.copytree(default_day, tmp_path / "results"))
+    member = {"kind": "consumer", "battery_capacity_kwh": 0, "initial_level_kwh": 0}
+    many = [{"prosumer_id": i} | member for i in range(12_000)]
+    (folder / "prosumers.json").write_text(json.dumps(many))
+    with pytest.raises(Unreadable) as error:
+        verify(folder)
+    rows = (folder / "prosumer_energy.csv").stat().st_size // (24 * 90)
+    told = f"prosumers.json: has more than {10_000 + rows:,} members, so many cannot belong here"
+    assert told in error.value.problems
 
 
 def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_called_so(

@@ -625,7 +625,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("$RUN | true; exit ${PIPESTATUS[0]}", {0, 1}),
+        ("$RUN | true; exit ${PIPESTATUS[0]}", {0, 141}),
         ("$RUN > /dev/full", {1}),
         ("$RUN >&-", {0}),
         ("$RUN 2>&-", {0}),
@@ -645,6 +645,14 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
         assert ended.stderr.strip().endswith(b"No space left on device")
     (folder,) = tmp_path.iterdir()
     assert (folder / "summary.json").is_file()
+
+
+@posix
+def test_a_sound_folder_is_not_called_broken_because_nobody_reads_on(default_day: Path) -> None:
+    """Exit code 1 says that something is wrong; the shell's own word for a reader that has gone is 141."""
+    verify = f"{sys.executable} {REPOSITORY / 'main.py'} verify {default_day}"
+    line = f"( sleep 0.2; {verify}; echo $? >&2 ) | true"
+    assert shell(line, default_day).stderr.strip() == b"141"
 
 
 @posix
