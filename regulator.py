@@ -46,7 +46,7 @@ class Outlook:
     expected_surplus_wh: int
     """Community residual after self-balancing: + surplus, - deficit."""
     expected_buy: int
-    """What a member expects to pay in the local market."""
+    """What a member expects to pay beyond its neighbours."""
     expected_sell: int
     day_ahead: int
     """Mean of the price forecast over the next 24 hours."""

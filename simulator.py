@@ -251,15 +251,17 @@ def step(
 def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outlook:
     """What the regulator knows before a step: the price forecast, and what self-balancing will leave.
 
-    Its forecast of energy is right: sun and load of the step itself, with the default use of batteries.
+    Its forecast of energy is right: sun and load of the step itself, with the default use of batteries. Prices
+    are those that members can reach: without a local market the utility's.
     """
     pv, load, prices = scenario.profiles.at(timestep)
+    market = scenario.mechanism.market_follows
     plan = prosumer.plan_battery(scenario.fleet, state.stored_wh, pv - load)
     return regulator.Outlook(
         timestep=timestep,
         expected_surplus_wh=int(prosumer.residual_after(pv, load, plan).sum()),
-        expected_buy=prices.expected_buy,
-        expected_sell=prices.expected_sell,
+        expected_buy=prices.expected_buy if market else prices.grid_import,
+        expected_sell=prices.expected_sell if market else prices.grid_export,
         day_ahead=prices.day_ahead,
     )
 

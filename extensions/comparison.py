@@ -107,7 +107,8 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
     final_wh = float(run.end.stored_wh.sum())
     if final_wh not in optima:
         optima[final_wh] = community_optimum(scenario, final_wh).cost_eur
-    savings = net_savings_eur(history, members)
+    here, without = net_costs_eur(history, members)
+    savings = without - here
     steps = report.step_rows(history)
     price = np.array([row["p2p_price_microeur_per_kwh"] for row in steps], float) / 1e6
     energy = float(history.totals["load_wh"].sum() + history.totals["pv_wh"].sum())
@@ -122,7 +123,7 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
             figures["net_cost_eur"], figures["net_cost_alone_eur"], best
         ),
         "participation": float(np.mean(savings > 1e-9)),
-        "equality": equality(savings_to_income(savings)),
+        "equality": equality(here.max() - here),
         "energy_balance": 1 - net.sum() / energy if energy else None,
         "power_flatness": None,
         "gini_savings": gini(savings),
@@ -150,12 +151,12 @@ def _with_flatness(cases: list[Case]) -> list[Case]:
 # ---------------------------------------------------------------- indices
 
 
-def net_savings_eur(history: report.History, members: dict[str, np.ndarray]) -> Real:
-    """Net cost alone minus net cost here of each member (N); stored energy at the mean market price."""
+def net_costs_eur(history: report.History, members: dict[str, np.ndarray]) -> tuple[Real, Real]:
+    """Net cost of each member (N) here and alone; stored energy is worth the mean market price."""
     price = float(history.price("market").mean())
     here = members["outside_nanoeur"] + members["p2p_nanoeur"] - members["stored_change_wh"] * price
     alone = members["alone_nanoeur"] - members["stored_change_alone_wh"] * price
-    return (alone - here) / 1e9
+    return here / 1e9, alone / 1e9
 
 
 def value_tapping(net_cost: float, net_cost_alone: float, net_cost_optimum: float) -> float | None:
@@ -165,17 +166,20 @@ def value_tapping(net_cost: float, net_cost_alone: float, net_cost_optimum: floa
 
 
 def p2p_share(figures: dict[str, Any]) -> float | None:
+    """P2P / (P2P + local market + utility import): how the community's trading divides, in kWh.
+
+    Between rules with and without a local market it compares two things: what an auction sells there counts,
+    what a sharing rule sends to the utility does not.
+    """
     traded = figures["p2p_kwh"] + figures["market_kwh"] + figures["grid_import_kwh"]
     return figures["p2p_kwh"] / traded if traded else None
 
 
-def savings_to_income(savings_eur: Real) -> Real:
-    """Incomes shifted so that the smallest is zero, as equality needs them."""
-    return savings_eur - savings_eur.min()
-
-
 def equality(income: Real) -> float:
-    """1 - sum sum |I_n - I_m| / (2 N sum I) (Zhou et al. 2018); 1 where all are equal."""
+    """1 - sum sum |I_n - I_m| / (2 N sum I) (Zhou et al. 2018); 1 where all are equal.
+
+    An income is what the member with the highest net cost pays more: costs, turned and shifted to be positive.
+    """
     total = float(income.sum())
     return 1 - absolute_differences(income) / (2 * len(income) * total) if total > 0 else 1.0
 

@@ -93,14 +93,14 @@ def test_the_indices_of_a_run_follow_from_its_files(cases: list[c.Case], tmp_pat
         here = [m["outside_eur"] + m["p2p_eur"] - worth * m["stored_change_kwh"] for m in members]
         alone = [m["alone_eur"] - worth * m["stored_change_alone_kwh"] for m in members]
         saved = [before - now for before, now in zip(alone, here, strict=True)]
-        net, income = [abs(step["net_kwh"]) for step in steps], [s - min(saved) for s in saved]
-        apart = sum(abs(a - b) for a in saved for b in saved)
+        net, income = [abs(step["net_kwh"]) for step in steps], [max(here) - cost for cost in here]
+        apart, spread = (sum(abs(a - b) for a in x for b in x) for x in (saved, income))
         bought = [
             sum(step[f"{name}_kwh"] for step in steps) for name in ("p2p", "market", "grid_import")
         ]
         due = {
             "participation": sum(s > 1e-9 for s in saved) / len(saved),
-            "equality": 1 - apart / (2 * len(saved) * sum(income)) if sum(income) > 1e-6 else 1,
+            "equality": 1 - spread / (2 * len(saved) * sum(income)),
             "gini_savings": apart / (2 * len(saved) * sum(saved)) if sum(saved) > 1e-6 else None,
             "energy_balance": 1 - sum(net) / sum(s["pv_kwh"] + s["load_kwh"] for s in steps),
             "p2p_share": bought[0] / sum(bought),

@@ -201,13 +201,13 @@ def test_a_changed_total_of_a_member_is_found(name: str, files: Files) -> None:
     assert [(f.rule, f.detail.split(" is ")[0]) for f in found] == [("prosumers.json", name)]
 
 
-@pytest.mark.parametrize("name", PROMISED_OF_THE_SUMMARY)
+@pytest.mark.parametrize("name", sorted({*PROMISED_OF_THE_SUMMARY, *SUMMARY, "mechanism"}))
 def test_a_missing_figure_of_the_summary_is_found(name: str, files: Files) -> None:
     files.json("summary.json", lambda summary: summary.pop(name))
     assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
 
 
-@pytest.mark.parametrize("name", PROMISED_OF_A_MEMBER)
+@pytest.mark.parametrize("name", sorted({*PROMISED_OF_A_MEMBER, *MEMBER}))
 def test_a_missing_figure_of_a_member_is_found(name: str, files: Files) -> None:
     files.json("prosumers.json", lambda members: members[3].pop(name))
     assert has(verify(files.folder), "prosumers.json", "member 3", f"{name} is missing")
@@ -363,6 +363,17 @@ def test_the_log_tells_no_price_where_nobody_traded(tmp_path: Path) -> None:
     assert verify(files.folder).ok
     files.json("simulation_log.json", lambda log: log[1].update(p2p_price_eur_per_kwh=0.1))
     assert has(verify(files.folder), "simulation_log", "step 1", "p2p_price_eur_per_kwh is 0.1")
+
+
+@pytest.mark.parametrize("column", ["p2p_price_eur_per_kwh", "stored_kwh"])
+def test_a_figure_of_all_steps_that_is_missing_is_found(column: str, files: Files) -> None:
+    def change(rows: list[dict[str, str]]) -> None:
+        for row in rows:
+            row["renamed_" + column] = row.pop(column)
+
+    files.table("community_summary.csv", change)
+    rule, where = "community_summary", "community_summary.csv"
+    assert has(verify(files.folder), rule, where, f"{column} is missing")
 
 
 # ----------------------------------------------------------------------------------- the clock

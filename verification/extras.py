@@ -1,4 +1,4 @@
-"""Figures beyond the contract that settings and tables determine, checked wherever they are told."""
+"""Figures beyond the contract that settings and tables determine: our own runs tell every one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verification.findings import Findings, IntArray
 from verification.folder import AGGREGATOR, MARKET_PRICE, MINT, UTILITY, Saved
 from verification.read import is_number
 from verification.tables import WORDS
-from verification.told import SUMMARY, Nanoeur, check_figure, shown
+from verification.told import Nanoeur, check_figure, shown
 
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
 ALONE = ("alone_eur", "stored_change_alone_kwh")  # what our own runs tell of each member
@@ -20,13 +20,12 @@ TOLERANCE = {"_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
 
 
 def check_extras(saved: Saved, findings: Findings) -> None:
-    """summary.json and prosumers.json of our own runs, key by key, where they tell more than they must."""
+    """summary.json and prosumers.json of our own runs, key by key."""
     if not saved.settings.ours:
         return
     told, where, rule = saved.summary, "summary.json", "summary"
     for name, due in summary_extras(saved).items():
-        if name in told:
-            check_figure(findings, where, rule, told, name, due, tolerance_of(name))
+        check_figure(findings, where, rule, told, name, due, tolerance_of(name))
     for part in ALONE:
         for i, member in enumerate(saved.members):
             if not is_number(member.told.get(part)):
@@ -34,14 +33,12 @@ def check_extras(saved: Saved, findings: Findings) -> None:
                 findings.add(f"member {i}", "prosumers.json", words)
     without = alone(saved)
     for name, (value, tolerance) in comparisons(saved, without).items():
-        if name in told or name in SUMMARY:
-            check_figure(findings, where, rule, told, name, value, tolerance)
+        check_figure(findings, where, rule, told, name, value, tolerance)
     for name, column in (member_extras(saved) | members_alone(without)).items():
         values = list(map(Nanoeur, column)) if name.endswith("_eur") else column.tolist()
         for i, member in enumerate(saved.members):
-            if name in member.told:
-                where, rule, told = f"member {i}", "prosumers.json", member.told
-                check_figure(findings, where, rule, told, name, values[i], tolerance_of(name))
+            where, rule, told = f"member {i}", "prosumers.json", member.told
+            check_figure(findings, where, rule, told, name, values[i], tolerance_of(name))
 
 
 def tolerance_of(name: str) -> float:

@@ -155,6 +155,9 @@ def check_market_price(saved: Saved, findings: Findings) -> None:
 def check_told_columns(saved: Saved, texts: Texts, findings: Findings) -> None:
     """stored_kwh and the mean price between neighbours, where community_summary.csv tells them."""
     n, rule = len(saved.members), "community_summary"
+    for name in ("stored_kwh", P2P_PRICE):
+        if name not in texts and saved.settings.ours:
+            findings.add("community_summary.csv", rule, f"{name} is missing")
     if "stored_kwh" in texts:
         try:
             stored = whole_units(texts["stored_kwh"], 6)

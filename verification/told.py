@@ -19,13 +19,6 @@ class Nanoeur(int):
     """An amount that is due to the nano-euro."""
 
 
-PROMISED_TOTALS = (
-    *("pv_kwh", "load_kwh", "p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh"),
-    *("market_sold_kwh", "grid_import_kwh", "grid_export_kwh", "curtailed_kwh"),
-)
-"""What prosumers.json tells of every member; what it tells beyond is checked where it is told."""
-
-
 @dataclass(frozen=True)
 class Kind:
     """What a value has to be: a test, and its words."""
