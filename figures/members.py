@@ -227,6 +227,17 @@ def correlation(x: pd.Series, y: pd.Series) -> float:
     return float(x.corr(y)) if len(x) >= FEWEST and vary else math.nan
 
 
+def what_the_best_needs(table: pd.DataFrame, per: str) -> str:
+    """How self-sufficient the one is who saves most: all that can be said of a few members."""
+    if not len(table):
+        return "Self-sufficiency and saving of each member"
+    best = table.loc[table["saving"].idxmax()]
+    saved, own = amount(float(best["saving"]), "EUR"), share(float(best["sufficiency"]), 100)
+    if len(table) == 1:
+        return f"The one member saves {saved} {per} and is {own} self-sufficient"
+    return f"Who saves most, {saved} {per}, is {own} self-sufficient"
+
+
 def in_words(table: pd.DataFrame, per: str) -> str:
     """What self-sufficiency (%) says about saving (EUR) among members of the same group.
 
@@ -247,7 +258,7 @@ def in_words(table: pd.DataFrame, per: str) -> str:
             f"All members are {all_of_them} self-sufficient: their savings differ for other reasons"
         )
     if not np.isfinite(related):
-        return "Self-sufficiency and saving of each member"
+        return what_the_best_needs(table, per)
     number = minus(f"{related:+.2f}")
     homes = "Among homes that own alike, " if table["group"].nunique() > 1 else ""
     more = "more" if related > 0 else "less"

@@ -57,9 +57,9 @@ def offers_with_limits(data: Results) -> list[pd.DataFrame]:
 def telling_step(data: Results, asks: pd.DataFrame, bids: pd.DataFrame) -> tuple[int, str]:
     """(the step whose offers tell most, why it was chosen, in words).
 
-    It is the step with the most P2P energy among those in which the price decides who trades: neither all
-    asks nor all bids are equal, and the dearest ask lies above the lowest bid. Where a run has none, among
-    those in which neither side is all equal; where it has none of these, among all with both sides.
+    It is the step with the most P2P energy among those in which the offers are most unlike: neither all asks
+    nor all bids are equal, and the lowest bid lies below the dearest ask. Where a run has none, among those
+    in which neither side is all equal; where it has none of these, among all with both sides.
     """
     steps = range(data.shape[0])
     ask, bid = (
@@ -70,10 +70,10 @@ def telling_step(data: Results, asks: pd.DataFrame, bids: pd.DataFrame) -> tuple
     if not both.any():
         raise NothingToShow("In no step did a seller and a buyer offer at a limit price at once.")
     differ = ((ask["min"] < ask["max"]) & (bid["min"] < bid["max"])).to_numpy()
-    decides = differ & (bid["min"] < ask["max"]).to_numpy()
+    unlike = differ & (bid["min"] < ask["max"]).to_numpy()
     choices = {
-        "Of the steps where the price decides who trades, the one with most P2P energy": decides,
-        "Of the steps where asks differ and bids differ, the one with most P2P energy": differ,
+        "Of the steps in which some bid lies below some ask, the one with most P2P energy": unlike,
+        "Of the steps in which asks differ and bids differ, the one with most P2P energy": differ,
         "The step with the most P2P energy": both,
     }
     why, among = next((why, among) for why, among in choices.items() if among.any())

@@ -157,8 +157,10 @@ def draw_histogram(
 ) -> None:
     """How a column of the trades is distributed, kind upon kind; each trade counts once or by `weight`."""
     values = pd.concat([trades[column] for _, _, trades in kinds])
-    low = float(values.min()) if low is None else low
-    edges = np.linspace(low, max(float(values.max()), low + 0.001), 31)
+    low, high = float(values.min()) if low is None else low, float(values.max())
+    if high - low < 0.001:  # all alike: one bar, amid as much room as other bars would have had
+        low, high = (low + high) / 2 - 0.0155, (low + high) / 2 + 0.0155
+    edges = np.linspace(low, high, 32)
     layers = [
         (name, colour, np.histogram(t[column], edges, weights=t[weight] if weight else None)[0])
         for name, colour, t in kinds

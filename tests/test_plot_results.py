@@ -678,15 +678,15 @@ def sides(*prices_of_step: tuple[list[float], list[float]]) -> list[pd.DataFrame
     ]
 
 
-def test_the_merit_order_shows_the_step_in_which_the_price_decides():
+def test_the_merit_order_shows_a_step_whose_offers_differ():
     """All bids equal; both differ, but each bid meets each ask; a bid that some ask does not meet."""
-    flat, differ, decides = ([1.0, 2], [3.0, 3]), ([1.0, 2], [3.0, 4]), ([1.0, 3], [2.0, 4])
-    for steps, told in (((flat, differ, decides), 2), ((flat, differ, flat), 1), ((flat, flat), 0)):
+    flat, differ, unlike = ([1.0, 2], [3.0, 3]), ([1.0, 2], [3.0, 4]), ([1.0, 3], [2.0, 4])
+    for steps, told in (((flat, differ, unlike), 2), ((flat, differ, flat), 1), ((flat, flat), 0)):
         traded = pd.DataFrame({"p2p_kwh": [9.0, 5, 1][: len(steps)]})
         run: Any = SimpleNamespace(shape=(len(steps), 2), community=traded)
         assert offers.telling_step(run, *sides(*steps))[0] == told
     run = SimpleNamespace(shape=(2, 2), community=pd.DataFrame({"p2p_kwh": [1.0, 5]}))
-    assert offers.telling_step(run, *sides(decides, decides))[0] == 1
+    assert offers.telling_step(run, *sides(unlike, unlike))[0] == 1
 
 
 def test_the_bids_and_asks_of_the_merit_order_of_the_day_differ(day: Results):
@@ -743,6 +743,19 @@ def test_trades_that_are_settled_at_the_end_have_no_price_in_any_figure(variant:
     fig = laid_out("trade_volume_analysis", data)
     (ax,) = fig.axes
     assert "Price" not in ax.get_xlabel() and "has no price" in fig.texts[1].get_text()
+
+
+def test_one_price_of_all_trades_is_a_bar_in_the_middle_of_its_axis(copy: Path):
+    path = copy / "all_trades.csv"
+    table = pd.read_csv(path)
+    table["price_eur_per_kwh"] = 0.175
+    table.to_csv(path, index=False)
+    ax = laid_out("trade_volume_analysis", Results(copy)).axes[1]
+    low, high = ax.get_xlim()
+    assert (low + high) / 2 == pytest.approx(0.175) and high - low > 0.02
+    values, edges, _ = ax.patches[0].get_data()
+    (bar,) = np.flatnonzero(values)
+    assert edges[bar] < 0.175 < edges[bar + 1]
 
 
 def test_no_figure_mixes_units_of_price(drawn: dict[str, Figure]):
@@ -1043,7 +1056,13 @@ def test_self_sufficiency_that_does_not_vary_explains_nothing():
     assert told == "All members save the same: 0 EUR in 5 hours"
     told = performance_in_words(TEN, TEN)
     assert told == "The more self-sufficient save more (correlation +1.00)"
-    assert performance_in_words(TEN[:9], TEN[:9]) == "Self-sufficiency and saving of each member"
+    assert performance_in_words(TEN[:3], [8.0, 9, 5]) == (
+        "Who saves most, 9.00 EUR in 5 hours, is 20 % self-sufficient"
+    )
+    assert performance_in_words([40.0], [-1.0]) == (
+        "The one member saves \u22121.00 EUR in 5 hours and is 40 % self-sufficient"
+    )
+    assert performance_in_words([], []) == "Self-sufficiency and saving of each member"
 
 
 TEN = [float(x) for x in range(10, 110, 10)]
