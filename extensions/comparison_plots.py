@@ -362,15 +362,28 @@ def hourly_price(data: Comparison, group: Group) -> np.ndarray:
     return table.mean(axis=1).where(often).to_numpy()
 
 
-def cheapest_and_dearest(means: Sequence[tuple[str, float]]) -> str:
-    """The title of the prices, from names and averages of the hours in which each traded, EUR/kWh."""
+def mean_prices(prices: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean of each over the hours in which all have a price; empty where there is no such hour.
+
+    Who trades at noon only is not cheaper for that.
+    """
+    shared = np.isfinite(list(prices.values())).all(axis=0) if prices else np.array(False)
+    return (
+        {name: float(price[shared].mean()) for name, price in prices.items()}
+        if shared.any()
+        else {}
+    )
+
+
+def cheapest_and_dearest(means: dict[str, float], noun: str) -> str:
+    """The title of the prices, from the averages of the hours in which all trade, EUR/kWh."""
     if not means:
-        return "Hardly anything was traded at a price"
-    (low, cheap), (high, dear) = (pick(means, key=lambda m: m[1]) for pick in (min, max))
+        return f"In no hour do neighbours trade at a price under every {noun}"
+    (low, cheap), (high, dear) = (pick(means.items(), key=lambda m: m[1]) for pick in (min, max))
     if minus(f"{cheap:.3f}") == minus(f"{dear:.3f}"):
         return f"Neighbours trade at {minus(f'{dear:.3f}')} EUR/kWh on average"
     return (
-        f"Average price between neighbours: from {minus(f'{cheap:.3f}')} ({low}) "
+        f"Average price where all trade: from {minus(f'{cheap:.3f}')} ({low}) "
         f"to {minus(f'{dear:.3f}')} EUR/kWh ({high})"
     )
 
@@ -379,9 +392,10 @@ def price_by_hour(data: Comparison) -> Figure:
     """What does a kWh cost between neighbours, hour by hour, under each rule?"""
     prices = {group: hourly_price(data, group) for group in data.groups[:MOST]}
     prices = {group: price for group, price in prices.items() if np.isfinite(price).any()}
+    means = mean_prices({data.name(group): price for group, price in prices.items()})
     free = any(settles_at_the_end(rule) for rule in data.rules)
     fig, (ax,) = canvas(
-        cheapest_and_dearest([(data.name(g), float(np.nanmean(p))) for g, p in prices.items()]),
+        cheapest_and_dearest(means, data.noun),
         "What sellers get, where at least half of the seeds traded in an hour."
         + " Bill sharing settles at the end: its trades have no price." * free
         + some_of(data),
@@ -391,15 +405,16 @@ def price_by_hour(data: Comparison) -> Figure:
     for group, price in prices.items():
         style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
         ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, **style)
-        told = minus(f"{np.nanmean(price):.3f}")
-        handles.append(stroke(f"{data.name(group)}: {told}", **_key_style(style)))
+        name = data.name(group)
+        told = f"{name}: " + minus(f"{means[name]:.3f}") if name in means else name
+        handles.append(stroke(told, **_key_style(style)))
     ax.set_xlim(0, 24)
     ax.set_ylim(0, None)
     ax.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
     ax.set_xlabel("Hour of the day")
     ax.set_ylabel("Price (EUR/kWh)")
     ax.grid(axis="y")
-    key(ax, handles, "average of the hours shown")
+    key(ax, handles, "average of the hours\nin which all trade" if means else "")
     if not handles:
         ax.text(12, 0.5, "Hardly anything was traded", ha="center", fontsize=24, color=MUTED)
     return fig

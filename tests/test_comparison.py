@@ -326,11 +326,22 @@ def test_who_leads_in_most_indices() -> None:
 
 
 def test_prices_in_words() -> None:
-    assert p.cheapest_and_dearest([]) == "Hardly anything was traded at a price"
-    assert p.cheapest_and_dearest([("a", 0.15)]) == "Neighbours trade at 0.150 EUR/kWh on average"
-    assert p.cheapest_and_dearest([("a", 0.2), ("b", 0.1), ("c", 0.15)]) == (
-        "Average price between neighbours: from 0.100 (b) to 0.200 EUR/kWh (a)"
+    never = "In no hour do neighbours trade at a price under every rule"
+    assert p.cheapest_and_dearest({}, "rule") == never
+    assert p.cheapest_and_dearest({"a": 0.15}, "rule") == (
+        "Neighbours trade at 0.150 EUR/kWh on average"
     )
+    assert p.cheapest_and_dearest({"a": 0.2, "b": 0.1, "c": 0.15}, "rule") == (
+        "Average price where all trade: from 0.100 (b) to 0.200 EUR/kWh (a)"
+    )
+
+
+def test_prices_are_compared_in_the_hours_that_all_share() -> None:
+    """The second trades in a dear hour more, and is no dearer for that."""
+    means = p.mean_prices({"a": np.array([0.2, math.nan, 0.1]), "b": np.array([0.1, 0.9, 0.1])})
+    assert means == pytest.approx({"a": 0.15, "b": 0.1})
+    assert p.mean_prices({"a": np.array([0.2, math.nan]), "b": np.array([math.nan, 0.9])}) == {}
+    assert p.mean_prices({}) == {}
 
 
 def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> None:
