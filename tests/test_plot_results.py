@@ -457,6 +457,13 @@ def test_a_key_names_only_what_is_drawn(name: str, variant: Any):
             assert set(key_colours(fig).values()) <= drawn_colours(fig), figure
 
 
+def test_the_key_of_the_best_names_what_they_own(drawn: dict[str, Figure]):
+    """The ten best of the day own PV only; batteries are in the key of other figures."""
+    assert set(key_colours(drawn["top_prosumers"]).values()) <= drawn_colours(
+        drawn["top_prosumers"]
+    )
+
+
 def test_a_bonus_that_nobody_got_is_not_in_the_key(copy: Path):
     path = copy / "transfers.csv"
     lines = [line for line in path.read_text().splitlines() if "p2p_bonus" not in line]
