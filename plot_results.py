@@ -5,10 +5,10 @@ Every figure answers one question; its title states the answer, the line below s
 projector. The docstring of a figure is its question.
 
 One short function draws one figure. They stand in rooms by subject: `figures/energy.py`, `prices.py`,
-`trades.py`, `offers.py`, `members.py`, `money.py`, `regulator.py`, `ledger.py`. What they share: `figures/data.py` reads the
-folder (`Results`), `timeline.py` is the x axis, `style.py` holds colours and small drawing tools. What a figure
-shows is computed by a function of its own that returns plain numbers. A new figure is such a function with
-`@figure` above it, and its name in `results_folder.FIGURES`.
+`trades.py`, `offers.py`, `members.py`, `money.py`, `regulator.py`, `ledger.py`. What they share:
+`figures/data.py` reads the folder (`Results`), `timeline.py` is the x axis, `style.py` holds colours and
+small drawing tools. What a figure shows is computed by a function of its own that returns plain numbers.
+A new figure is such a function with `@figure` above it, and its name in `results_folder.FIGURES`.
 
 Conventions
 - One colour per concept in every figure (`COLOUR`, after Okabe and Ito: safe for colour-blind readers).
