@@ -5,10 +5,10 @@ Every figure answers one question; its title states the answer, the line below s
 projector. The docstring of a figure is its question.
 
 One short function draws one figure. They stand in rooms by subject: `figures/energy.py`, `prices.py`,
-`trades.py`, `members.py`, `money.py`, `regulator.py`, `ledger.py`. What they share: `figures/data.py` reads the
-folder (`Results`), `timeline.py` is the x axis, `style.py` holds colours and small drawing tools. What a figure
-shows is computed by a function of its own that returns plain numbers. A new figure is such a function with
-`@figure` above it, and its name in `results_folder.FIGURES`.
+`trades.py`, `offers.py`, `members.py`, `money.py`, `regulator.py`, `ledger.py`. What they share:
+`figures/data.py` reads the folder (`Results`), `timeline.py` is the x axis, `style.py` holds colours and
+small drawing tools. What a figure shows is computed by a function of its own that returns plain numbers.
+A new figure is such a function with `@figure` above it, and its name in `results_folder.FIGURES`.
 
 Conventions
 - One colour per concept in every figure (`COLOUR`, after Okabe and Ito: safe for colour-blind readers).
@@ -46,7 +46,16 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import results_folder
-from figures import energy, ledger, members, money, prices, regulator, trades  # noqa: F401 - importing enters them
+from figures import (  # noqa: F401 - importing enters them
+    energy,
+    ledger,
+    members,
+    money,
+    offers,
+    prices,
+    regulator,
+    trades,
+)
 from figures.data import Results
 from figures.registry import DRAWN
 from figures.style import STYLE, many

@@ -62,7 +62,7 @@ class Case:
     savings_eur: Real
     """(N) Net cost alone minus net cost here, without bonuses and penalties."""
     price_eur_per_kwh: Real
-    """(T) Average price between neighbours; NaN where nothing was traded."""
+    """(T) Average price that sellers get from neighbours; NaN where nothing was traded at a price."""
     hour: Real
     peak_ratio: float | None
     """max|net| / mean|net| over the steps."""
@@ -111,6 +111,8 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
     savings = without - here
     steps = report.step_rows(history)
     price = np.array([row["p2p_price_microeur_per_kwh"] for row in steps], float) / 1e6
+    if settles_at_the_end(scenario.settings.MARKET_MECHANISM):
+        price[:] = np.nan
     energy = float(history.totals["load_wh"].sum() + history.totals["pv_wh"].sum())
     net = np.abs(history.net_wh).astype(float)
     best = optima[final_wh] - figures["stored_change_value_eur"]
@@ -135,6 +137,11 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
     }
     ratio = float(net.max() / net.mean()) if net.any() else None
     return Case(row, savings, price, np.asarray(scenario.profiles.hour), ratio)
+
+
+def settles_at_the_end(mechanism: str) -> bool:
+    """Whether a rule's trades carry no price, because bills are shared after the last step."""
+    return MECHANISMS[mechanism].settle_period is not None
 
 
 def _with_flatness(cases: list[Case]) -> list[Case]:

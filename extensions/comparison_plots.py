@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from extensions.comparison import INDICES, SHOWN, Case, interval, table_of
+from extensions.comparison import (
+    INDICES,
+    SHOWN,
+    Case,
+    interval,
+    settles_at_the_end,
+    table_of,
+)
 from figures.money import lorenz
 from figures.style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
 
@@ -21,9 +28,17 @@ MOST = 16
 """Groups that one figure can show on a projector."""
 
 COLOURS = ["#0072B2", "#56B4E9", "#332288", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#8A8A8A"]
-"""One colour per market rule, in the order of the comparison; grey comes last, for nobody trading."""
+"""One colour per market rule, in the order of the comparison; grey comes last, for nobody trading.
+
+Eight rules need eight colours that colour-blind readers tell apart. Beside those of the concepts of a run
+none are left, so here, and only here, they stand for rules; each figure names them.
+"""
+OBJECTIVES = ["#0B3C5D", "#56B4E9", "#4C7FA6", "#8A8A8A"]
+"""One colour per regulator's objective under one rule: shades of the regulator's blue, which mean no energy."""
 LINES = ["-", "--", "-.", ":"]
 """One kind of line per regulator's objective."""
+ALIKE = 0.005
+"""Means that differ by less than this part of the best are equal in practice, whatever a test says."""
 
 
 class Comparison:
@@ -69,13 +84,22 @@ class Comparison:
         goal = group[1].removeprefix("maximize_")
         return goal if len(self.rules) == 1 else f"{rule}, {goal}"
 
+    def names(self, groups: Sequence[Group]) -> str:
+        """Groups in a sentence, as many as there is room for."""
+        both = self.noun == "rule and objective"
+        return listed([self.name(g).replace(", ", " with ") for g in groups], 1 if both else 3)
+
     def colour(self, group: Group) -> str:
         if len(self.rules) == 1:
-            return COLOURS[self.objectives.index(group[1]) % len(COLOURS)]
+            return OBJECTIVES[self.objectives.index(group[1]) % len(OBJECTIVES)]
         return COLOURS[self.rules.index(group[0]) % len(COLOURS)]
 
     def line(self, group: Group) -> str:
-        return "-" if len(self.rules) == 1 else LINES[self.objectives.index(group[1]) % len(LINES)]
+        return LINES[self.objectives.index(group[1]) % len(LINES)]
+
+    def means_over(self) -> str:
+        """What the means of a figure are taken over."""
+        return f"Means over {self.runs} seeds" if self.runs > 1 else "One seed, another may differ"
 
 
 def plot_all(
@@ -101,10 +125,14 @@ def plot_all(
 def winners(data: Comparison) -> Figure:
     """Which rule and regulator is best at what, and is the difference more than noise?"""
     names = ("savings_eur", "self_sufficiency", "p2p_share")
-    order = sorted(data.groups, key=lambda g: data.values(g, "savings_eur").mean())
+    places = {group: place for place, group in enumerate(data.groups)}
+    order = sorted(
+        places, key=lambda g: (round(data.values(g, "savings_eur").mean(), 1), -places[g])
+    )
+    interval_told = " with 95 % interval" * (data.runs > 1)
     fig, axes = canvas(
-        winning_sentence(data, order),
-        f"Mean over {data.runs} seeds with 95 % interval. The same homes, weather and prices for all."
+        winning_sentence(data),
+        f"{data.means_over()}{interval_told}. The same homes, weather and prices for all."
         + some_of(data),
         widths=(1, 1, 1),
         left=data.left,
@@ -118,7 +146,7 @@ def winners(data: Comparison) -> Figure:
         ax.errorbar(
             means,
             range(len(order)),
-            xerr=np.nan_to_num(halves),
+            xerr=halves,
             fmt="none",
             ecolor="black",
             capsize=4,
@@ -138,29 +166,49 @@ def some_of(data: Comparison, most: int = MOST) -> str:
     return f" {most} of {len(data.groups)} shown." if len(data.groups) > most else ""
 
 
-def winning_sentence(data: Comparison, order: Sequence[Group]) -> str:
-    """Who saves most, and whose paired difference to the best is no more than noise."""
-    best = data.values(order[-1], "savings_eur")
-    mean = best.mean()
-    near = []
-    for group in order[::-1]:
-        difference, half = interval(best - data.values(group, "savings_eur"))
-        if abs(difference) <= np.nan_to_num(half) + 1e-9:
-            near.append(data.name(group))
-    winner, others = near[0].capitalize(), near[1:]
-    if not others:
-        return f"{winner} saves most: {mean:.0f} EUR against being alone"
-    names = ", ".join(others[:2]) + (f" and {len(others) - 2} more" if len(others) > 2 else "")
-    return f"{winner} saves most, {mean:.0f} EUR, but not provably more than {names}"
+def winning_sentence(data: Comparison) -> str:
+    """Who saves most, who as much in practice, and who no less beyond noise: paired, 95 %.
+
+    A price rule moves money between members, so rules with the same trades save the same but for rounding;
+    over many seeds a test could prove even that difference. One seed proves nothing.
+    """
+    means = {group: float(data.values(group, "savings_eur").mean()) for group in data.groups}
+    best = max(means, key=means.__getitem__)
+    first = [g for g in means if means[best] - means[g] <= max(ALIKE * abs(means[best]), 0.005)]
+    near = [g for g in means if g not in first and not provably_less(data, g, best)]
+    saved = f"{minus(f'{means[best]:,.0f}')} EUR"
+    if len(first) == len(means) > 1:
+        plural = "rules and objectives" if " and " in data.noun else f"{data.noun}s"
+        return f"All {plural} save alike: {saved} against being alone"
+    who = data.names(first)
+    who = f"{who[0].upper()}{who[1:]} {'saves most' if len(first) == 1 else 'save most, all alike'}"
+    if data.runs == 1:
+        return f"{who}: {saved} in this one seed"
+    if not near:
+        return f"{who}: {saved} against being alone"
+    return f"{who}: {saved}, but not provably more than {data.names(near)}"
+
+
+def provably_less(data: Comparison, group: Group, best: Group) -> bool:
+    """Whether the paired 95 % interval of what a group saves less than the best leaves out zero."""
+    less = data.values(best, "savings_eur") - data.values(group, "savings_eur")
+    difference, half = interval(less)
+    return bool(difference > half + 1e-9)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """'a', 'a and b', 'a, b and c', 'a, b, c and 4 more'."""
+    shown = [*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
 def radar(data: Comparison) -> Figure:
     """How do the six indices of each rule or objective compare with the default's?"""
     shown = data.groups[:8]
     fig, axes = canvas(
-        f"Six indices of each {data.noun}, from 0 (centre) to 1 (rim)",
-        f"Filled: the {data.noun}. Grey line: {data.name(data.default)}. "
-        f"Means over {data.runs} seeds." + some_of(data, 8),
+        leading_sentence(data),
+        f"From 0 (centre) to 1 (rim). Filled: the {data.noun}. Grey line: {data.name(data.default)}. "
+        f"{data.means_over()}." + some_of(data, 8),
     )
     axes[0].remove()
     angles = np.linspace(0, 2 * math.pi, len(INDICES), endpoint=False)
@@ -183,9 +231,27 @@ def radar(data: Comparison) -> Figure:
         ax.set_xticks(angles, [str(number + 1) for number in range(len(angles))], fontsize=14)
         ax.tick_params(pad=0)
         ax.set_title(data.name(group), fontsize=15, loc="center", pad=10, fontweight="bold")
-    words = [f"{k + 1} {name.replace('_', ' ')}" for k, name in enumerate(INDICES)]
+    notes = {"power_flatness": " (0: highest peak)"}
+    words = [
+        f"{place} {SHOWN[name][0]}{notes.get(name, '')}" for place, name in enumerate(INDICES, 1)
+    ]
     headline(fig, "    ".join(words), 0.045, fontsize=15)
     return fig
+
+
+def leading_sentence(data: Comparison) -> str:
+    """Who has the highest mean in most of the indices; two that differ by less than 0.01 share a lead."""
+    values = {group: _indices(data, group) for group in data.groups}
+    highest = np.max(list(values.values()), axis=0)
+    leads = {group: int((highest - found < 0.01).sum()) for group, found in values.items()}
+    most = max(leads.values())
+    first = data.names([group for group, number in leads.items() if number == most])
+    if len(leads) == 1:
+        return f"Six indices of {first}"
+    if most == len(INDICES):
+        return f"{first[0].upper()}{first[1:]} has the best of all six indices"
+    verb = "leads" if list(leads.values()).count(most) == 1 else "each lead"
+    return f"No {data.noun} is best in all six indices; {first} {verb} in {most}"
 
 
 def _indices(data: Comparison, group: Group) -> np.ndarray:
@@ -246,7 +312,7 @@ def lorenz_curves(data: Comparison) -> Figure:
     order = sorted((g for g in data.groups if np.isfinite(ginis[g])), key=lambda g: ginis[g])
     fig, (ax,) = canvas(
         evenness([(data.name(group), ginis[group]) for group in order]),
-        f"Lorenz curves and Gini, means over {data.runs} seeds; below zero: members that lose. "
+        f"Lorenz curves and Gini. {data.means_over()}. Below zero: members that lose. "
         "Straight: all save the same." + some_of(data),
         right=0.9 - data.left,
     )
@@ -296,31 +362,59 @@ def hourly_price(data: Comparison, group: Group) -> np.ndarray:
     return table.mean(axis=1).where(often).to_numpy()
 
 
+def mean_prices(prices: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean of each over the hours in which all have a price; empty where there is no such hour.
+
+    Who trades at noon only is not cheaper for that.
+    """
+    shared = np.isfinite(list(prices.values())).all(axis=0) if prices else np.array(False)
+    return (
+        {name: float(price[shared].mean()) for name, price in prices.items()}
+        if shared.any()
+        else {}
+    )
+
+
+def cheapest_and_dearest(means: dict[str, float], noun: str) -> str:
+    """The title of the prices, from the averages of the hours in which all trade, EUR/kWh."""
+    if not means:
+        return f"In no hour do neighbours trade at a price under every {noun}"
+    (low, cheap), (high, dear) = (pick(means.items(), key=lambda m: m[1]) for pick in (min, max))
+    if minus(f"{cheap:.3f}") == minus(f"{dear:.3f}"):
+        return f"Neighbours trade at {minus(f'{dear:.3f}')} EUR/kWh on average"
+    return (
+        f"Average price where all trade: from {minus(f'{cheap:.3f}')} ({low}) "
+        f"to {minus(f'{dear:.3f}')} EUR/kWh ({high})"
+    )
+
+
 def price_by_hour(data: Comparison) -> Figure:
     """What does a kWh cost between neighbours, hour by hour, under each rule?"""
+    prices = {group: hourly_price(data, group) for group in data.groups[:MOST]}
+    prices = {group: price for group, price in prices.items() if np.isfinite(price).any()}
+    means = mean_prices({data.name(group): price for group, price in prices.items()})
+    free = any(settles_at_the_end(rule) for rule in data.rules)
     fig, (ax,) = canvas(
-        "What a kWh costs between neighbours",
-        f"Mean of the seeds that traded in an hour, at least half of {data.runs}."
-        + " Bill sharing settles at the end, so its price is 0." * ("bill_sharing" in data.rules)
+        cheapest_and_dearest(means, data.noun),
+        "What sellers get, where at least half of the seeds traded in an hour."
+        + " Bill sharing settles at the end: its trades have no price." * free
         + some_of(data),
         right=0.9 - data.left,
     )
     handles = []
-    for group in data.groups[:MOST]:
-        price = hourly_price(data, group)
-        if np.isnan(price).all():
-            continue
+    for group, price in prices.items():
         style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
         ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, **style)
-        told = minus(f"{np.nanmean(price):.3f}")
-        handles.append(stroke(f"{data.name(group)}: {told}", **_key_style(style)))
+        name = data.name(group)
+        told = f"{name}: " + minus(f"{means[name]:.3f}") if name in means else name
+        handles.append(stroke(told, **_key_style(style)))
     ax.set_xlim(0, 24)
     ax.set_ylim(0, None)
     ax.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
     ax.set_xlabel("Hour of the day")
     ax.set_ylabel("Price (EUR/kWh)")
     ax.grid(axis="y")
-    key(ax, handles, "average of the hours shown")
+    key(ax, handles, "average of the hours\nin which all trade" if means else "")
     if not handles:
         ax.text(12, 0.5, "Hardly anything was traded", ha="center", fontsize=24, color=MUTED)
     return fig

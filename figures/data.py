@@ -273,6 +273,19 @@ class Results:
         """The trades between members."""
         return self.trades[self.trades["trade_type"] == "p2p"]
 
+    @cached_property
+    def bills_are_shared(self) -> bool:
+        """Whether neighbours settle at the end, so that their trades carry no price."""
+        return bool((self.transfers["reason"] == "bill_sharing").any())
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """What buyers pay for a kWh beyond what its seller gets (T), EUR/kWh: the aggregator keeps it."""
+        kept = self.transfers[self.transfers["reason"] == "auction_spread"]
+        kept_eur = np.bincount(kept["timestep"], kept["amount_eur"], self.shape[0])
+        traded_kwh = self.community["p2p_kwh"].to_numpy()
+        return np.divide(kept_eur, traded_kwh, out=np.zeros(len(kept_eur)), where=traded_kwh > 0)
+
     def flow(self, name: str) -> np.ndarray:
         """One column of prosumer_energy.csv as (T, N)."""
         if name not in self._flows:

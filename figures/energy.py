@@ -18,6 +18,7 @@ from figures.style import (
     COLOUR,
     DASHED,
     MAP_RIGHT,
+    MOST_NAMED,
     MUTED,
     PALE,
     RIGHT,
@@ -31,6 +32,7 @@ from figures.style import (
     line,
     many,
     patches,
+    row_names,
     share,
     stack,
     stroke,
@@ -96,12 +98,12 @@ def energy_balance(data: Results) -> Figure:
     into = {
         "PV": ("pv", pv),
         "from batteries": ("battery", data.total("battery_discharge_kwh")),
-        "from outside": ("utility", taken),
+        "from outside": ("outside", taken),
     }
     out = {
         "load": ("load", load),
         "into batteries": ("battery", data.total("battery_charge_kwh")),
-        "to outside": ("utility", given),
+        "to outside": ("outside", given),
         "curtailed": ("curtailed", data.total("curtailed_kwh")),
     }
     return two_sided(
@@ -254,13 +256,18 @@ def draw_content(ax: Axes, timeline: Timeline, stored: np.ndarray) -> None:
     line(ax, timeline.edges, timeline.mean(stored[1:]), COLOUR["battery"])
 
 
+def fullest_first(data: Results) -> np.ndarray:
+    """The battery owners (B), from the highest mean state of charge on."""
+    owners = np.flatnonzero(data.members["battery_capacity_kwh"] > 0)
+    mean = data.flow("battery_soc")[:, owners].mean(axis=0)
+    return owners[np.argsort(-mean, kind="stable")]
+
+
 def soc_rows(data: Results, most: int = 240) -> tuple[np.ndarray, int]:
     """(state of charge of the battery owners (R, P), fullest first, 0 to 1; members per row)."""
-    owners = np.flatnonzero(data.members["battery_capacity_kwh"] > 0)
-    timeline = data.timeline
+    owners, timeline = fullest_first(data), data.timeline
     steps = np.diff(np.append(timeline.firsts, timeline.steps))
     soc = timeline.total(data.flow("battery_soc")[:, owners]).T / steps
-    soc = soc[np.argsort(-soc.mean(axis=1), kind="stable")]
     per_row = math.ceil(len(soc) / most)
     firsts = np.arange(0, len(soc), per_row)
     sizes = np.diff(np.append(firsts, len(soc)))
@@ -290,15 +297,26 @@ def soc_heatmap(data: Results) -> Figure:
         together = stored[1:] / capacity.sum()
         day_map(ax, scale, timeline, together, "State of charge", "cividis", (0, 1))
     else:
-        extent = (timeline.start, timeline.end, owners, 0)
+        extent = (timeline.start, timeline.end, owners + 0.5, 0.5)
         look: Any = {"aspect": "auto", "interpolation": "nearest", "cmap": "cividis"}
         fig.colorbar(ax.imshow(soc, vmin=0, vmax=1, extent=extent, **look), cax=scale)
-        whole_numbers(ax.yaxis)
         scale.set_ylabel("State of charge")
-    time_axes([ax], timeline, ["Hour of the day" if long else "Batteries, fullest first"])
+        name_batteries(ax, data)
+    time_axes([ax], timeline, ["Hour of the day" if long else ax.get_ylabel()])
     ax.grid(False)
     scale.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     return fig
+
+
+def name_batteries(ax: Axes, data: Results) -> None:
+    """Names the rows of a map, 1 on top, by their homes; where those are too many, by their rank."""
+    homes = [data.home[member] for member in fullest_first(data)]
+    if len(homes) > MOST_NAMED:
+        ax.set_ylabel("Batteries, fullest first")
+        whole_numbers(ax.yaxis)
+    else:
+        ax.set_ylabel("Home, fullest battery first")
+        row_names(ax, homes, first=1)
 
 
 @figure

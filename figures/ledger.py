@@ -98,7 +98,7 @@ def mining_race(data: Results) -> Figure:
     fig, (ax,) = canvas(
         f"{out:,} of {many(len(won), noun)} won outside the 95 % range of chance",
         f"{many(blocks, 'block')}. A fair {noun} is inside in at least 95 % of all runs, "
-        f"so up to {0.05 * len(won):.1f} of {len(won):,} are outside by luck.",
+        f"so on average at most {0.05 * len(won):g} of {len(won):,} fall outside by chance.",
         right=WIDE_KEY,
     )
     edges = np.arange(len(won) + 1) - 0.5

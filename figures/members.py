@@ -36,12 +36,15 @@ from figures.style import (
 )
 
 GROUPS = {
-    "PV and battery": "battery",
-    "PV only": "pv",
-    "battery only": "market",
-    "no PV, no battery": "load",
+    "PV and battery": "owns both",
+    "PV only": "owns PV",
+    "battery only": "owns battery",
+    "no PV, no battery": "owns neither",
 }
 "What a member owns, and the colour that stands for it."
+
+FEWEST = 10
+"""Members of whom something can be said in general; what fewer have in common may be chance."""
 
 
 def groups(data: Results) -> np.ndarray:
@@ -55,10 +58,12 @@ def group_colours(data: Results) -> np.ndarray:
     return np.array([COLOUR[GROUPS[name]] for name in groups(data)])
 
 
-def group_key(data: Results, make: Callable[[str, str], Any] = dot) -> list[Any]:
-    """Entries of a key for the groups that this community has, with their sizes."""
+def group_key(
+    data: Results, make: Callable[[str, str], Any] = dot, shown: Any = slice(None)
+) -> list[Any]:
+    """Entries of a key for the groups of the members `shown`, with their sizes in the community."""
     found = pd.Series(groups(data)).value_counts()
-    names = [name for name in GROUPS if name in found]
+    names = [name for name in GROUPS if name in groups(data)[shown]]
     return [make(f"{name} ({found[name]:,})", COLOUR[GROUPS[name]]) for name in names]
 
 
@@ -98,9 +103,9 @@ def explained(values: pd.Series, kinds: Any) -> float:
 
 
 def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, per: str) -> str:
-    """Whether its type or what it owns tells what a home saves; with too few homes, the median."""
+    """Whether its type or what it owns tells what a home saves; of a few homes, the median."""
     parts = explained(saving, kind), explained(saving, owned)
-    if kind.nunique() < 2 or not np.isfinite(parts).all():
+    if len(saving) < FEWEST or kind.nunique() < 2 or not np.isfinite(parts).all():
         home = "median home" if len(saving) > 1 else "home"
         return f"The {home} saves {amount(float(saving.median()), 'EUR')} {per}"
     by_type, by_owned = (share(part, 1) for part in parts)
@@ -134,9 +139,8 @@ def home_type_analysis(data: Results) -> Figure:
     right.set(ylim=left.get_ylim(), ylabel="", xlabel=f"Saving (EUR {per})", yticks=[])
     for ax in (left, right):
         ax.grid(axis="x")
-    key_above(
-        left, [Patch(fc=COLOUR[c], label=n) for n, c in (("PV", "pv"), ("load", "load"))], "left"
-    )
+    drawn = [name for name in ("PV", "load") if mean[name].any()]
+    key_above(left, [Patch(fc=COLOUR[name.lower()], label=name) for name in drawn], "left")
     return fig
 
 
@@ -160,6 +164,23 @@ def draw_savings(ax: Axes, data: Results, table: pd.DataFrame, order: list[str])
         key_above(ax, group_key(data), "right")
 
 
+def what_the_best_save(saving: pd.Series, best: str) -> str:
+    """What the ten best members save, beside all; of a few members, what the best one, a home, saves.
+
+    Where members lose, the best can save more than all together, so their part of it is not told.
+    """
+    ten, whole = saving.nlargest(10).sum(), saving.sum()
+    if len(saving) <= 10:
+        most = "most: " if len(saving) > 1 else ""
+        return f"Home {best} saves {most}{amount(saving.max(), 'EUR')}"
+    if (saving < -ALMOST_NOTHING_EUR).any():
+        return f"The ten best save {amount(ten, 'EUR')}, all together {amount(whole, 'EUR')}"
+    return (
+        f"The ten best make {share(ten, whole)} of all savings: "
+        f"{amount(ten, 'EUR')} of {amount(whole, 'EUR')}"
+    )
+
+
 @figure
 def top_prosumers(data: Results) -> Figure:
     """Who saves most, and what do they own?"""
@@ -169,16 +190,14 @@ def top_prosumers(data: Results) -> Figure:
     table, rows = saving.nlargest(10), np.arange(min(10, len(saving)))
     names = [f"home {data.home[member]}: {data.describe(member)}" for member in table.index]
     fig, (ax,) = canvas(
-        f"The ten best make {share(table.sum(), saving.sum())} of all savings: "
-        f"{amount(table.sum(), 'EUR')} of {amount(saving.sum(), 'EUR')}"
-        if len(saving) > 10 and saving.sum() > 0
-        else f"Home {data.home[table.index[0]]} saves {'most: ' if len(saving) > 1 else ''}"
-        + amount(table.iloc[0], "EUR"),
+        what_the_best_save(saving, data.home[table.index[0]]),
         f"Saving of {data.timeline.span} against being alone with the utility.",
         top=0.79,
     )
     ax.barh(rows, table, color=group_colours(data)[table.index], height=0.72)
-    key_above(ax, group_key(data, lambda name, colour: Patch(fc=colour, label=name)), "left")
+    key_above(
+        ax, group_key(data, lambda name, colour: Patch(fc=colour, label=name), table.index), "left"
+    )
     row_names(ax, names)
     reach = (max(table.max(), 0) - min(table.min(), 0)) or 1.0
     for row, value in enumerate(table):
@@ -203,8 +222,20 @@ def performance(data: Results) -> pd.DataFrame:
 
 
 def correlation(x: pd.Series, y: pd.Series) -> float:
-    """Pearson's correlation; NaN for fewer than ten values or where one does not vary."""
-    return float(x.corr(y)) if len(x) >= 10 and np.ptp(x) > 1e-9 and np.ptp(y) > 1e-9 else math.nan
+    """Pearson's correlation; NaN for fewer than FEWEST values or where one does not vary."""
+    vary = np.ptp(x) > 1e-9 and np.ptp(y) > 1e-9
+    return float(x.corr(y)) if len(x) >= FEWEST and vary else math.nan
+
+
+def what_the_best_needs(table: pd.DataFrame, per: str) -> str:
+    """How self-sufficient the one is who saves most: all that can be said of a few members."""
+    if not len(table):
+        return "Self-sufficiency and saving of each member"
+    best = table.loc[table["saving"].idxmax()]
+    saved, own = amount(float(best["saving"]), "EUR"), share(float(best["sufficiency"]), 100)
+    if len(table) == 1:
+        return f"The one member saves {saved} {per} and is {own} self-sufficient"
+    return f"Who saves most, {saved} {per}, is {own} self-sufficient"
 
 
 def in_words(table: pd.DataFrame, per: str) -> str:
@@ -227,7 +258,7 @@ def in_words(table: pd.DataFrame, per: str) -> str:
             f"All members are {all_of_them} self-sufficient: their savings differ for other reasons"
         )
     if not np.isfinite(related):
-        return "Self-sufficiency and saving of each member"
+        return what_the_best_needs(table, per)
     number = minus(f"{related:+.2f}")
     homes = "Among homes that own alike, " if table["group"].nunique() > 1 else ""
     more = "more" if related > 0 else "less"
@@ -292,6 +323,15 @@ HOME_GIVES = {
     "curtailed": "curtailed_kwh",
 }
 
+IN_WORDS = {
+    "curtailed": "curtailed",
+    "utility": "utility",
+    "market": "local market",
+    "p2p": "P2P",
+    "battery": "battery",
+    "pv": "PV",
+}
+
 
 @figure
 def prosumer_day(data: Results) -> Figure:
@@ -309,24 +349,27 @@ def prosumer_day(data: Results) -> Figure:
         top=0.79,
         gap=0.08,
     )
-    for ax, member in zip(axes, chosen, strict=True):
-        draw_home(ax, data, member)
+    drawn = [draw_home(ax, data, member) for ax, member in zip(axes, chosen, strict=True)]
     time_axes(axes, timeline, ["Average power (kW)"] * len(axes))
-    words = {"utility": "utility", "market": "local market", "p2p": "P2P", "battery": "battery"}
-    entries = [Patch(fc=COLOUR[c], label=word) for c, word in {**words, "pv": "PV"}.items()]
+    used = [concept for concept in IN_WORDS if any(concept in of_home for of_home in drawn)]
+    entries = [Patch(fc=COLOUR[concept], label=IN_WORDS[concept]) for concept in used]
     key(axes[0], [stroke("load", COLOUR["load"]), *entries])
     return fig
 
 
-def draw_home(ax: Axes, data: Results, member: int) -> None:
-    """What one home gets (up), gives and stores (down), and its load as a line."""
+def draw_home(ax: Axes, data: Results, member: int) -> set[str]:
+    """Draws what one home gets (up), gives and stores (down), its load as a line; returns its concepts."""
 
     def power(name: str) -> np.ndarray:
         return data.timeline.rate(data.flow(name)[:, member])
 
+    used: set[str] = set()
     for flows, sign in ((HOME_GETS, 1), (HOME_GIVES, -1)):
-        layers = [("", COLOUR[c], power(name)) for c, name in flows.items()]
-        stack(ax, data.timeline.edges, [layer for layer in layers if layer[2].any()], sign)
+        layers = {concept: power(name) for concept, name in flows.items()}
+        bands = [("", COLOUR[concept], kw) for concept, kw in layers.items() if kw.any()]
+        stack(ax, data.timeline.edges, bands, sign)
+        used |= {concept for concept, kw in layers.items() if kw.any()}
     line(ax, data.timeline.edges, power("load_kwh"), COLOUR["load"])
     zero_line(ax)
     ax.set_title(f"Home {data.home[member]}: {data.describe(member)}")
+    return used

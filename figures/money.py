@@ -102,23 +102,27 @@ def bill_before_after(data: Results) -> Figure:
         dot(f"alone with the utility\n{sums[0]} in all", COLOUR["utility"]),
         dot(f"here\n{sums[1]} in all", COLOUR["community"]),
         stroke("pays less here", PAYS_LESS, lw=6),
-        stroke(f"pays more here ({worse:,})", "black", lw=6),
+        dot(f"pays more here ({worse:,})", COLOUR["community"], mec="black", mew=RING),
     ]
     key(ax, entries if worse else entries[:3])
     return fig
 
 
-PAYS_LESS = "#BDB9DB"
+PAYS_LESS, RING = "#BDB9DB", 2.2
+"The line of who pays less, and the width of the black ring around who pays more: a few cents are no line."
 
 
 def draw_bills(ax: Axes, table: pd.DataFrame) -> None:
     """Two dots for each member, its bill alone and here, and a line between them."""
-    x, loses = np.arange(1, len(table) + 1), (table["saving"] < 0).to_numpy()
+    x = np.arange(1, len(table) + 1)
+    loses = (table["saving"] < -ALMOST_NOTHING_EUR).to_numpy()
     size, width = float(np.clip(4000 / len(x), 3, 110)), float(np.clip(400 / len(x), 0.5, 6))
     for rows, colour in ((~loses, PAYS_LESS), (loses, "black")):
         ax.vlines(x[rows], table["here"][rows], table["alone"][rows], color=colour, lw=width)
     ax.scatter(x, table["alone"], s=size, c=COLOUR["utility"], zorder=3, lw=0)
-    ax.scatter(x, table["here"], s=size, c=COLOUR["community"], zorder=4, lw=0)
+    edges = np.where(loses, "black", COLOUR["community"])
+    ring = np.where(loses, min(RING, width), 0.0)
+    ax.scatter(x, table["here"], s=size, c=COLOUR["community"], zorder=4, lw=ring, ec=edges)
     zero_line(ax)
     ax.set(xlim=(0.2, len(x) + 0.8), xlabel="Members, sorted by their bill alone")
     ax.set_ylabel("Bill (EUR); below zero: earned")
@@ -139,6 +143,19 @@ def lorenz(values: np.ndarray) -> tuple[np.ndarray, float]:
     return curve, float(1 - (curve[:-1] + curve[1:]).sum() / len(values))
 
 
+def what_the_best_fifth_saves(saving: np.ndarray) -> str:
+    """The part of all savings that the fifth with the largest has, by the Lorenz curve.
+
+    Where members lose, that fifth can save more than all together, so both are told in EUR.
+    """
+    curve, _ = lorenz(saving)
+    best = 1 - np.interp(0.8, np.linspace(0, 1, len(curve)), curve)
+    if (saving >= -ALMOST_NOTHING_EUR).all():
+        return f"the fifth that saves most has {share(best, 1)} of the savings"
+    whole = float(saving.sum())
+    return f"the fifth that saves most saves {amount(best * whole, 'EUR')}, all together {amount(whole, 'EUR')}"
+
+
 @figure
 def lorenz_fairness(data: Results) -> Figure:
     """How evenly are the savings shared among the members?"""
@@ -152,10 +169,9 @@ def lorenz_fairness(data: Results) -> Figure:
         )
     curve, gini = lorenz(saving)
     people = 100 * np.arange(len(curve)) / (len(curve) - 1)
-    best = share(1 - np.interp(80, people, curve), 1)
     lost = f" {many(len(losers), 'member')} lost {amount(-losers.sum(), 'EUR')}, counted in full."
     fig, (ax,) = canvas(
-        f"Gini {gini:.2f}: the fifth that saves most has {best} of the savings",
+        f"Gini {gini:.2f}: {what_the_best_fifth_saves(saving)}",
         f"Lorenz curve of the savings against being alone, {whole} in all."
         + lost * (len(losers) > 0),
         right=WIDE_KEY,

@@ -20,7 +20,6 @@ from figures.style import (
     MUTED,
     NARROW_KEY,
     WIDE_KEY,
-    amount,
     beside,
     canvas,
     day_map,
@@ -44,25 +43,25 @@ def price_forecast(data: Results) -> Figure:
     missed, timeline = forecast - settled, data.timeline
     error, long = np.abs(missed), timeline.steps_per_point > 1
     fig, (top, bottom) = canvas(
-        f"The forecast misses the settled price by {amount(100 * error.mean(), 'ct/kWh')} "
+        f"The forecast misses the settled price by {error.mean():.4f} EUR/kWh "
         f"({share(error.mean(), settled.mean())}) on average",
         "By hour of the day and day. Above: the price that settles. Below: forecast minus settled."
         if long
         else "Above: the price that members expect, and the one that settles. "
         "Below: forecast minus settled.",
         heights=(1, 1) if long else (2.2, 1),
-        right=MAP_RIGHT if long else NARROW_KEY,
+        right=MAP_RIGHT - 0.02 if long else NARROW_KEY,
     )
     if long:
-        most = 100 * float(error.max()) or 1.0
+        most = float(error.max()) or 0.01
         seen = 0.0, max(float(settled.max()), 1e-9)
         day_map(top, beside(top), timeline, settled, "Price (EUR/kWh)", "cividis", seen)
         day_map(
             bottom,
             beside(bottom),
             timeline,
-            100 * missed,
-            "Error (ct/kWh)",
+            missed,
+            "Error (EUR/kWh)",
             TOO_HIGH,
             (-most, most),
         )
@@ -72,9 +71,9 @@ def price_forecast(data: Results) -> Figure:
         return fig
     line(top, timeline.edges, settled, COLOUR["market"], lw=5)
     line(top, timeline.edges, forecast, COLOUR["load"], ls=DASHED, lw=2)
-    stack(bottom, timeline.edges, [("", MUTED, 100 * missed)])
+    stack(bottom, timeline.edges, [("", MUTED, missed)])
     zero_line(bottom)
-    time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (ct/kWh)"])
+    time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (EUR/kWh)"])
     top.set_ylim(0, 1.1 * max(forecast.max(), settled.max(), 1e-9))
     in_order = [
         stroke("settled", COLOUR["market"], lw=5),
@@ -107,18 +106,17 @@ def p2p_in_band(data: Results) -> tuple[float, int, int]:
     return mean, int((inside & traded).sum()), int(traded.sum())
 
 
-def bills_are_shared(data: Results) -> bool:
-    """Whether neighbours settle at the end, so that their trades carry no price."""
-    return bool((data.transfers["reason"] == "bill_sharing").any())
-
-
 def what_neighbours_pay(data: Results) -> str:
     """The mean P2P price and where it lies, in words."""
     mean, inside, traded = p2p_in_band(data)
     if not traded:
         return "Neighbours traded nothing: only the other prices applied"
-    if bills_are_shared(data):
+    if data.bills_are_shared:
         return "Bills are shared, so a kWh between neighbours has no price of its own"
+    if data.spread.any():
+        energy = data.community["p2p_kwh"].to_numpy()
+        paid = mean + (data.spread * energy).sum() / energy.sum()
+        return f"P2P sellers get {mean:.3f} EUR/kWh, buyers pay {paid:.3f}; the aggregator keeps the rest"
     steps = many(traded, "hour" if data.timeline.step_hours == 1 else "step")
     where = f"all {steps}" if inside == traded else f"{inside:,} of the {steps}"
     return f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in {where} with P2P trade"
@@ -127,8 +125,7 @@ def what_neighbours_pay(data: Results) -> str:
 @figure
 def price_dynamics(data: Results) -> Figure:
     """Do neighbours trade at better prices than the local market and the utility offer?"""
-    timeline, edges = data.timeline, data.timeline.edges
-    priced = 0 if bills_are_shared(data) else p2p_in_band(data)[2]
+    timeline = data.timeline
     fig, (ax,) = canvas(
         what_neighbours_pay(data),
         "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
@@ -136,18 +133,31 @@ def price_dynamics(data: Results) -> Figure:
         right=WIDE_KEY,
     )
     entries = draw_other_prices(ax, data)
-    if priced and timeline.steps_per_point == 1:
-        low, high = p2p_price_range(data)
-        style: Any = {"lw": float(np.clip(400 / len(low), 1, 6)), "alpha": 0.45}
-        ax.vlines((edges[:-1] + edges[1:]) / 2, low, high, color=COLOUR["p2p"], **style)
-        entries.append(stroke("P2P: lowest to highest", COLOUR["p2p"], lw=6, alpha=0.45))
-    if priced:
-        average = timeline.mean(data.price("p2p_price"), data.community["p2p_kwh"].to_numpy())
-        line(ax, edges, average, COLOUR["p2p"], lw=4)
-        entries.append(stroke("P2P: average, weighted\nby energy", COLOUR["p2p"], lw=4))
+    if data.community["p2p_kwh"].any() and not data.bills_are_shared:
+        entries += draw_p2p_prices(ax, data)
     time_axes([ax], timeline, ["Price (EUR/kWh)"])
     key(ax, entries)
     return fig
+
+
+def draw_p2p_prices(ax: Axes, data: Results) -> list[Any]:
+    """Draws the range and the average of the P2P prices; where a rule has two, both; returns their key."""
+    timeline, edges, entries = data.timeline, data.timeline.edges, list[Any]()
+    weight, blue = data.community["p2p_kwh"].to_numpy(), COLOUR["p2p"]
+    low, high = p2p_price_range(data)
+    if timeline.steps_per_point == 1 and (high > low).any():
+        style: Any = {"lw": float(np.clip(400 / len(low), 1, 6)), "alpha": 0.45}
+        ax.vlines((edges[:-1] + edges[1:]) / 2, low, high, color=blue, **style)
+        entries.append(stroke("P2P: lowest to highest", blue, lw=6, alpha=0.45))
+    thickness = float(np.clip(400 / len(edges), 2.6, 4))
+    line(ax, edges, timeline.mean(data.price("p2p_price"), weight), blue, lw=thickness)
+    name = "what sellers get,\nweighted by" if data.spread.any() else "average, weighted\nby"
+    average = stroke(f"P2P: {name} energy", blue, lw=thickness)
+    if not data.spread.any():
+        return [*entries, average]
+    paid = timeline.mean(data.price("p2p_price") + data.spread, weight)
+    line(ax, edges, paid, blue, lw=thickness, ls=DASHED)
+    return [stroke("P2P: what buyers pay", blue, lw=thickness, ls=DASHED), *entries, average]
 
 
 def draw_other_prices(ax: Axes, data: Results) -> list[Any]:

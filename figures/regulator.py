@@ -15,6 +15,7 @@ from figures.data import NothingToShow, Results
 from figures.registry import figure
 from figures.style import (
     COLOUR,
+    MOST_NAMED,
     MUTED,
     WIDE_KEY,
     amount,
@@ -69,6 +70,7 @@ def regulator_impact(data: Results) -> Figure:
     entries: list[Any] = [
         Patch(fc=COLOUR[colour], label=f"{name}\n{amount(money[reason].sum(), 'EUR')}")
         for reason, (name, colour) in REGULATED.items()
+        if money[reason].any()
     ]
     key(top, [*entries, stroke("the regulator's account", COLOUR["regulator"], lw=4)])
     return fig
@@ -97,7 +99,7 @@ def ban_timeline(data: Results) -> Figure:
     members = found["prosumer_id"].unique()
     if not len(members):
         raise NothingToShow(f"The regulator banned no member in {timeline.span}.")
-    named = len(members) <= 30 and timeline.steps_per_point == 1
+    named = len(members) <= MOST_NAMED and timeline.steps_per_point == 1
     fig, (ax,) = canvas(
         f"{many(len(members), 'member')} of {data.shape[1]:,} banned, "
         f"{sum(hours.values()):,.6g} member-hours in all",

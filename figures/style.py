@@ -29,6 +29,7 @@ COLOUR = {
     "p2p": "#0072B2",
     "market": "#CC79A7",
     "utility": "#606060",
+    "outside": "#9A94D0",
     "curtailed": "#D9D9D9",
     "regulator": "#56B4E9",
     "ban": "#D55E00",
@@ -37,9 +38,14 @@ COLOUR = {
     "community": "#332288",
     "seller": "#999933",
     "buyer": "#882255",
+    "owns both": "#8C4DCB",
+    "owns PV": "#4FC3C3",
+    "owns battery": "#EBCF80",
+    "owns neither": "#1D631D",
 }
 """One colour per concept. `utility` is also the life alone with the utility, `community` what comes of
-being a member here."""
+being a member here, `outside` what the community as one takes and gives: through the local market or
+the utility. What a home owns is no energy, so it has not the colours of PV and battery."""
 PALE = "#C8C8C8"
 MUTED = "#555555"
 
@@ -183,9 +189,14 @@ def left_end(ax: Axes) -> float:
     return float(box.x0 / ax.figure.bbox.width)
 
 
-def row_names(ax: Axes, names: Sequence[str], **style: Any) -> None:
-    """Names the rows 0, 1, 2 ... at the left, and makes as much room for them as they need."""
-    ax.set_yticks(range(len(names)), names, **style)
+MOST_NAMED = 30
+"Rows of a figure that there is room to name."
+
+
+def row_names(ax: Axes, names: Sequence[str], first: int = 0) -> None:
+    """Names the rows first, first + 1 ... at the left, and makes as much room for them as they need."""
+    letters = STYLE["ytick.labelsize"] if len(names) <= 20 else 12
+    ax.set_yticks(range(first, first + len(names)), names, fontsize=letters)
     ax.tick_params(axis="y", length=0)
     fig, place, size = ax.figure, ax.get_position(), STYLE["ytick.labelsize"]
     widest = max(width_of(fig, part, size) for name in names for part in name.split("\n"))
@@ -271,8 +282,8 @@ def stroke(name: str, colour: str, **style: Any) -> Line2D:
     return Line2D([], [], color=colour, label=name, **style)
 
 
-def dot(name: str, colour: str) -> Line2D:
-    return stroke(name, colour, marker="o", ls="", ms=11)
+def dot(name: str, colour: str, **style: Any) -> Line2D:
+    return stroke(name, colour, marker="o", ls="", ms=11, **style)
 
 
 def patches(layers: Iterable[Layer]) -> list[Patch]:

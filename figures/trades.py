@@ -1,9 +1,6 @@
-"""Figures of trades: how much, at which prices, between whom."""
+"""Figures of trades: when, how much, at which prices, between whom."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,21 +14,17 @@ from figures.data import NothingToShow, Results
 from figures.registry import figure
 from figures.style import (
     COLOUR,
-    DASHED,
     NARROW_KEY,
     TOP,
-    WIDE_KEY,
     amount,
     bands,
     canvas,
     key,
     left_end,
-    line,
     many,
     patches,
     share,
     stack,
-    stroke,
     time_axes,
     two_sided,
     whole_numbers,
@@ -59,9 +52,12 @@ def trading_activity(data: Results) -> Figure:
         ("sellers (up)", COLOUR["seller"], timeline.mean(sellers)),
         ("buyers (down)", COLOUR["buyer"], timeline.mean(buyers)),
     ]
+    made = [orders[side] for side, found in enumerate((sellers, buyers)) if found.any()]
+    kinds = (("P2P", "p2p", p2p), ("local market", "market", market))
     trades = [
-        ("P2P", COLOUR["p2p"], timeline.rate(p2p)),
-        ("local market", COLOUR["market"], timeline.rate(market)),
+        (name, COLOUR[colour], timeline.rate(counts))
+        for name, colour, counts in kinds
+        if counts.any()
     ]
     stack(top, timeline.edges, orders[:1])
     stack(top, timeline.edges, orders[1:], sign=-1)
@@ -72,7 +68,7 @@ def trading_activity(data: Results) -> Figure:
     if timeline.step_hours == timeline.steps_per_point == 1:
         whole_numbers(bottom.yaxis)
     top.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
-    key(top, patches(orders))
+    key(top, patches(made))
     key(bottom, patches(reversed(trades)))
     return fig
 
@@ -130,138 +126,48 @@ def trade_volume_analysis(data: Results) -> Figure:
     kinds = trade_kinds(data)
     if not kinds:
         raise NothingToShow("Nothing was traded in this run.")
+    priced = [kind for kind in kinds if kind[0] != "P2P" or not data.bills_are_shared]
     medians = [f"{amount(t['energy_kwh'].median(), 'kWh')} ({name})" for name, _, t in kinds]
-    fig, (left, right) = canvas(
+    free = " Bills are shared, so a kWh between neighbours has no price." * data.bills_are_shared
+    fig, (left, *right) = canvas(
         f"The median trade is {' and '.join(medians)}",
         f"{' and '.join(many(len(t), f'{name} trade') for name, _, t in kinds)} "
-        f"in {data.timeline.span}.",
-        widths=(1, 1),
+        f"in {data.timeline.span}." + free,
+        widths=(1, 1) if priced else (1,),
         gap=0.11,
     )
-    least, dearest = (data.trades["price_eur_per_kwh"].agg(which) for which in ("min", "max"))
-    largest = data.trades["energy_kwh"].max()
-    for ax, column, weight, low, high in (
-        (left, "energy_kwh", None, 0.0, largest),
-        (right, "price_eur_per_kwh", "energy_kwh", least, dearest),
-    ):
-        edges = np.linspace(low, max(high, low + 0.001), 31)
-        layers = [
-            (name, colour, np.histogram(t[column], edges, weights=t[weight] if weight else None)[0])
-            for name, colour, t in kinds
-        ]
-        stack(ax, edges, layers)
-        ax.margins(x=0)
-        ax.grid(axis="y")
+    draw_histogram(left, kinds, "energy_kwh", 0.0)
     left.set(xlabel="Energy of a trade (kWh)", ylabel="Number of trades")
-    right.set(xlabel="Price (EUR/kWh)", ylabel="Traded energy (kWh)")
     whole_numbers(left.yaxis)
-    left.legend(handles=patches(reversed(layers)), loc="upper right")
+    shown = [Patch(fc=colour, label=name) for name, colour, _ in reversed(kinds)]
+    left.legend(handles=shown, loc="upper right")
+    for ax in right:
+        draw_histogram(ax, priced, "price_eur_per_kwh", weight="energy_kwh")
+        sellers = "Price, P2P that of sellers" if data.spread.any() else "Price"
+        ax.set(xlabel=f"{sellers} (EUR/kWh)", ylabel="Traded energy (kWh)")
     return fig
 
 
-@dataclass(frozen=True)
-class MeritOrder:
-    """One step's offers: asks from the cheapest, bids from the dearest; and where they meet."""
-
-    step: int
-    ask_eur_per_kwh: np.ndarray
-    ask_kwh: np.ndarray
-    bid_eur_per_kwh: np.ndarray
-    bid_kwh: np.ndarray
-    edges_kwh: np.ndarray
-    """Up to the crossing of the curves: where one of them steps (E + 1), and their prices between (E)."""
-    met_ask: np.ndarray
-    met_bid: np.ndarray
-
-    @property
-    def cleared_kwh(self) -> float:
-        """The most that can be traded with every limit respected."""
-        return float(self.edges_kwh[-1])
-
-    @property
-    def gain_eur(self) -> float:
-        """What buyers and sellers gain together against their limits, if all of it is traded."""
-        return float(((self.met_bid - self.met_ask) * np.diff(self.edges_kwh)).sum())
-
-
-def merit_curves(data: Results) -> MeritOrder:
-    """The offers of the step with the most P2P energy, sorted by price."""
-    trading = data.trading
-    limited = trading["limit_price_eur_per_kwh"].notna() & (trading["order_kwh"] > 0)
-    sides = [limited & (trading["role"] == role) for role in ("seller", "buyer")]
-    offered = [
-        trading["order_kwh"].where(side, 0.0).to_numpy().reshape(data.shape).sum(axis=1)
-        for side in sides
+def draw_histogram(
+    ax: Axes,
+    kinds: list[tuple[str, str, pd.DataFrame]],
+    column: str,
+    low: float | None = None,
+    weight: str = "",
+) -> None:
+    """How a column of the trades is distributed, kind upon kind; each trade counts once or by `weight`."""
+    values = pd.concat([trades[column] for _, _, trades in kinds])
+    low, high = float(values.min()) if low is None else low, float(values.max())
+    if high - low < 0.001:  # all alike: one bar, amid as much room as other bars would have had
+        low, high = (low + high) / 2 - 0.0155, (low + high) / 2 + 0.0155
+    edges = np.linspace(low, high, 32)
+    layers = [
+        (name, colour, np.histogram(t[column], edges, weights=t[weight] if weight else None)[0])
+        for name, colour, t in kinds
     ]
-    both = np.minimum(*offered)
-    if not both.any():
-        raise NothingToShow("In no step did a seller and a buyer offer at a limit price at once.")
-    traded = data.community["p2p_kwh"].to_numpy()
-    step = int(np.argmax(np.where(both > 0, traded + 1e-9 * both, -1)))
-    orders = [
-        trading[(trading["timestep"] == step) & side].sort_values(
-            "limit_price_eur_per_kwh", ascending=ascending, kind="stable"
-        )
-        for side, ascending in zip(sides, (True, False), strict=True)
-    ]
-    prices = [side["limit_price_eur_per_kwh"].to_numpy() for side in orders]
-    energy = [side["order_kwh"].to_numpy() for side in orders]
-    ends = [np.cumsum(kwh).round(6) for kwh in energy]
-    edges = np.unique(np.concatenate([[0.0], *ends]))
-    edges = edges[edges <= min(end[-1] for end in ends)]
-    ask, bid = (
-        price[np.searchsorted(end, edges[1:])] for price, end in zip(prices, ends, strict=True)
-    )
-    met = int((bid >= ask).sum())
-    return MeritOrder(
-        step, prices[0], energy[0], prices[1], energy[1], edges[: met + 1], ask[:met], bid[:met]
-    )
-
-
-@figure
-def merit_order(data: Results) -> Figure:
-    """Whose offers meet? One step's supply and demand."""
-    order = merit_curves(data)
-    traded = float(data.community["p2p_kwh"][order.step])
-    supply, demand = order.ask_kwh.sum(), order.bid_kwh.sum()
-    fig, (ax,) = canvas(
-        f"Neighbours trade {amount(traded, 'kWh')} of {amount(demand, 'kWh')} wanted "
-        f"{data.timeline.name(order.step)}",
-        "The step with the most P2P energy: the least price of each seller, the highest of each buyer.",
-        right=WIDE_KEY,
-        left=0.1,
-    )
-    draw_merit_order(ax, order)
-    prices = np.append(order.ask_eur_per_kwh, order.bid_eur_per_kwh)
-    room = max(0.25 * np.ptp(prices), 0.02)
-    reach = min(max(supply, demand), 3 * max(order.cleared_kwh, min(supply, demand)))
-    ax.set(xlim=(0, 1.03 * reach), ylim=(max(prices.min() - room, 0), prices.max() + room))
-    ax.set(xlabel="Energy, cumulated over the offers (kWh)", ylabel="Limit price (EUR/kWh)")
+    stack(ax, edges, layers)
+    ax.margins(x=0)
     ax.grid(axis="y")
-    sellers, buyers = many(len(order.ask_kwh), "seller"), many(len(order.bid_kwh), "buyer")
-    until = f"the offers meet up to\n{amount(order.cleared_kwh, 'kWh')}"
-    gain = f"gain to be shared\n{amount(order.gain_eur, 'EUR')}"
-    entries = [
-        stroke(f"supply: {sellers}\n{amount(supply, 'kWh')}", COLOUR["seller"], lw=4),
-        stroke(f"demand: {buyers}\n{amount(demand, 'kWh')}", COLOUR["buyer"], lw=4),
-        stroke(until, COLOUR["p2p"], ls=DASHED),
-        Patch(fc=COLOUR["p2p"], alpha=0.25, label=gain),
-    ]
-    key(ax, entries if len(order.met_bid) else entries[:2])
-    return fig
-
-
-def draw_merit_order(ax: Axes, order: MeritOrder) -> None:
-    """The two curves, and between them the gain of the energy that can be traded."""
-    if len(order.met_bid):
-        gain: Any = {"fill": True, "fc": COLOUR["p2p"], "alpha": 0.25}
-        ax.stairs(order.met_bid, order.edges_kwh, baseline=order.met_ask, **gain)
-    for name, prices, kwh in (
-        ("seller", order.ask_eur_per_kwh, order.ask_kwh),
-        ("buyer", order.bid_eur_per_kwh, order.bid_kwh),
-    ):
-        line(ax, np.append(0, np.cumsum(kwh)), prices, COLOUR[name], lw=4, baseline=0)
-    ax.axvline(order.cleared_kwh, color=COLOUR["p2p"], ls=DASHED)
 
 
 def p2p_pairs(data: Results) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -26,7 +27,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import plot_results as plots
-from figures import energy, ledger, members, money, prices, regulator, style, trades
+from figures import energy, ledger, members, money, offers, prices, regulator, style, trades
 from figures.data import Results, short_names, without_common_start
 from figures.style import COLOUR
 from figures.timeline import Timeline
@@ -71,11 +72,18 @@ VARIANTS = {
     "a month": ("--set", "TIME_STEPS=720", "--set", "NUM_PROSUMERS=8", "--set", "CONSENSUS=none"),
     "stake": ("--set", "CONSENSUS=pos"),
     "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
+    "two prices": ("--set", "MARKET_MECHANISM=huang", "--set", "NUM_PROSUMERS=12"),
+    "thirty": ("--set", "NUM_PROSUMERS=30", "--set", "CONSENSUS=none"),
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
 TOUCHED = {
     "stake": {"blockchain_growth", "mining_race", "hashes_per_block", "money_by_party"},
-    "shared bill": {"money_by_party", "bill_before_after", "price_dynamics", "p2p_vs_market"},
+    "shared bill": {
+        *("money_by_party", "bill_before_after", "price_dynamics", "p2p_vs_market", "merit_order"),
+        *("trade_volume_analysis", "trading_activity", "lorenz_fairness", "prosumer_day"),
+    },
+    "two prices": {"money_by_party", "price_dynamics", "merit_order", "trade_volume_analysis"},
+    "thirty": {"soc_heatmap", "ban_timeline"},
 }
 """Variants that change a part of the figures only; the others are those of the default day."""
 
@@ -346,6 +354,7 @@ def test_without_ledger_its_figures_are_left_out_and_old_ones_removed(tmp_path: 
         ("consumers only", "merit_order", "In no step did a seller and a buyer"),
         ("one member", "lorenz_fairness", "A community of one member"),
         ("stake", "hashes_per_block", "not found by hashing"),
+        ("shared bill", "merit_order", "asks nobody for a limit price"),
     ],
 )
 def test_what_a_run_lacks_is_said_in_one_sentence(name: str, figure: str, told: str, variant: Any):
@@ -364,7 +373,7 @@ def test_a_mechanism_without_limit_prices_has_no_merit_order(copy: Path):
     bare = [",".join([*row[:place], "", *row[place + 1 :]]) for row in cells]
     path.write_text("\n".join([head, *bare]) + "\n")
     (text,) = FIGURES["merit_order"](Results(copy)).axes[0].texts
-    assert "limit price" in text.get_text().replace("\n", " ")
+    assert "asks nobody for a limit price" in text.get_text().replace("\n", " ")
 
 
 def test_a_day_without_bans_says_so(copy: Path):
@@ -394,8 +403,8 @@ def test_a_concept_has_the_same_colour_in_every_figure(drawn: dict[str, Figure])
         "to the local market": "market",
         "utility": "utility",
         "to the utility": "utility",
-        "from outside": "utility",
-        "to outside": "utility",
+        "from outside": "outside",
+        "to outside": "outside",
         "alone with the utility": "utility",
         "the regulator's account": "regulator",
     }
@@ -406,8 +415,71 @@ def test_a_concept_has_the_same_colour_in_every_figure(drawn: dict[str, Figure])
             if word in words:
                 assert colour == COLOUR[words[word]].upper(), f"{name}: {word}"
                 seen.add(words[word])
-    assert seen == {"pv", "load", "battery", "p2p", "market", "utility", "regulator"}
+    assert seen == {"pv", "load", "battery", "p2p", "market", "utility", "outside", "regulator"}
     assert len(set(COLOUR.values())) == len(COLOUR)
+
+
+def test_what_a_home_owns_has_not_the_colour_of_an_energy(drawn: dict[str, Figure]):
+    """Orange was PV energy at the left of one figure, and homes with PV only at its right."""
+    energies = {
+        COLOUR[name].upper() for name in ("pv", "load", "battery", "p2p", "market", "utility")
+    }
+    for name in ("home_type_analysis", "balance_distribution", "prosumer_performance"):
+        colours = key_colours(drawn[name])
+        owned = {text.split(" (")[0]: c for text, c in colours.items() if "(" in text}
+        assert set(owned) == {"PV and battery", "PV only"}, name
+        assert not energies & set(owned.values())
+    assert set(members.GROUPS.values()) <= set(COLOUR)
+
+
+def drawn_colours(fig: Figure) -> set[str]:
+    """The colours of all that a reader sees in the axes: bands and bars with a height, lines, dots."""
+    found = []
+    for ax in fig.axes:
+        for patch in ax.patches:
+            if isinstance(patch, StepPatch):
+                values, _, base = patch.get_data()
+                seen = not patch.get_fill() or np.any(values != (0 if base is None else base))
+                found += [patch.get_facecolor(), patch.get_edgecolor()] if seen else []
+            elif patch.get_width() and patch.get_height():
+                found.append(patch.get_facecolor())
+        found += [line.get_color() for line in ax.lines]
+        found += [colour for dots in ax.collections for colour in dots.get_facecolor()]
+        found += [colour for lines in ax.collections for colour in lines.get_edgecolor()]
+    return {matplotlib.colors.to_hex(colour).upper() for colour in found}
+
+
+@pytest.mark.parametrize("name", ["shared bill", "consumers only", "two members"])
+def test_a_key_names_only_what_is_drawn(name: str, variant: Any):
+    for figure in ("trading_activity", "prosumer_day", "home_type_analysis", "top_prosumers"):
+        fig = laid_out(figure, variant(name))
+        if fig.axes[0].axison:
+            assert set(key_colours(fig).values()) <= drawn_colours(fig), figure
+
+
+def test_the_key_of_the_best_names_what_they_own(drawn: dict[str, Figure]):
+    """The ten best of the day own PV only; batteries are in the key of other figures."""
+    assert set(key_colours(drawn["top_prosumers"]).values()) <= drawn_colours(
+        drawn["top_prosumers"]
+    )
+
+
+def test_a_bonus_that_nobody_got_is_not_in_the_key(copy: Path):
+    path = copy / "transfers.csv"
+    lines = [line for line in path.read_text().splitlines() if "p2p_bonus" not in line]
+    path.write_text("\n".join(lines) + "\n")
+    fig = laid_out("regulator_impact", Results(copy))
+    assert not [text for text in key_colours(fig) if "P2P" in text]
+    assert set(key_colours(fig).values()) <= drawn_colours(fig)
+
+
+def test_curtailed_energy_of_a_home_is_in_the_key(copy: Path):
+    best = members.best_and_worst(Results(copy))[0]
+    path = copy / "prosumer_energy.csv"
+    table = pd.read_csv(path)
+    table.loc[table["prosumer_id"] == best, "curtailed_kwh"] = 0.5
+    table.to_csv(path, index=False)
+    assert "curtailed" in key_colours(laid_out("prosumer_day", Results(copy)))
 
 
 def test_what_a_market_rule_moves_has_a_colour_of_its_own(variant: Any):
@@ -445,8 +517,12 @@ def lab(colour: str, blindness: np.ndarray) -> np.ndarray:
     ],  # Machado, Oliveira, Fernandes 2009
 )
 def test_colour_blind_readers_tell_the_energy_colours_apart(blindness: Any):
-    names = ("pv", "load", "battery", "p2p", "market", "utility")
-    for one, two in itertools.combinations(names, 2):
+    together = (
+        ("pv", "load", "battery", "p2p", "market", "utility"),
+        ("pv", "load", "battery", "outside", "curtailed"),
+        ("pv", "load", "community", *members.GROUPS.values()),
+    )
+    for one, two in itertools.chain.from_iterable(itertools.combinations(s, 2) for s in together):
         apart = np.linalg.norm(
             lab(COLOUR[one], np.array(blindness)) - lab(COLOUR[two], np.array(blindness))
         )
@@ -581,10 +657,9 @@ def test_exchange_with_outside_is_the_community_import_and_export_of_the_summary
 
 
 def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Results):
-    order = trades.merit_curves(day)
+    order, _ = offers.merit_curves(day)
     traded = [float(row["p2p_kwh"]) for row in rows(day, "community_summary.csv")]
-    assert order.step == int(np.argmax(traded))
-    assert order.cleared_kwh == pytest.approx(max(traded))
+    assert order.cleared_kwh == pytest.approx(traded[order.step])
     assert (np.diff(order.ask_eur_per_kwh) >= 0).all()
     assert (np.diff(order.bid_eur_per_kwh) <= 0).all()
     asks, bids = [], []
@@ -597,6 +672,104 @@ def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Resul
     gains = [bid - ask for ask, bid in pairs if bid >= ask]
     assert len(gains) / 1000 == pytest.approx(order.cleared_kwh)
     assert sum(gains) / 1000 == pytest.approx(order.gain_eur)
+
+
+def sides(*prices_of_step: tuple[list[float], list[float]]) -> list[pd.DataFrame]:
+    """(asks, bids) of steps 0, 1, 2 ... as tables."""
+    return [
+        pd.DataFrame(
+            [(t, price) for t, step in enumerate(prices_of_step) for price in step[side]],
+            columns=["timestep", "limit_price_eur_per_kwh"],
+        )
+        for side in (0, 1)
+    ]
+
+
+def test_the_merit_order_shows_a_step_whose_offers_differ():
+    """All bids equal; both differ, but each bid meets each ask; a bid that some ask does not meet."""
+    flat, differ, unlike = ([1.0, 2], [3.0, 3]), ([1.0, 2], [3.0, 4]), ([1.0, 3], [2.0, 4])
+    for steps, told in (((flat, differ, unlike), 2), ((flat, differ, flat), 1), ((flat, flat), 0)):
+        traded = pd.DataFrame({"p2p_kwh": [9.0, 5, 1][: len(steps)]})
+        run: Any = SimpleNamespace(shape=(len(steps), 2), community=traded)
+        assert offers.telling_step(run, *sides(*steps))[0] == told
+    run = SimpleNamespace(shape=(2, 2), community=pd.DataFrame({"p2p_kwh": [1.0, 5]}))
+    assert offers.telling_step(run, *sides(unlike, unlike))[0] == 1
+
+
+def test_the_bids_and_asks_of_the_merit_order_of_the_day_differ(day: Results):
+    order, _ = offers.merit_curves(day)
+    assert np.ptp(order.ask_eur_per_kwh) > 0 and np.ptp(order.bid_eur_per_kwh) > 0
+
+
+def test_the_merit_order_marks_the_prices_of_the_trades(day: Results, drawn: dict[str, Figure]):
+    """Midway between bid and ask, so between the curves; as far as energy was traded."""
+    step = offers.merit_curves(day)[0].step
+    made = [r for r in rows(day, "all_trades.csv") if int(r["timestep"]) == step]
+    made = [r for r in made if r["trade_type"] == "p2p"]
+    lines = [p for p in drawn["merit_order"].axes[0].patches if not p.get_fill()]
+    (values, edges, _), *more = [line.get_data() for line in lines]
+    assert not more and values == pytest.approx([float(r["price_eur_per_kwh"]) for r in made])
+    assert edges[-1] == pytest.approx(sum(float(r["energy_kwh"]) for r in made))
+    (told,) = [text for text in key_colours(drawn["merit_order"]) if text.startswith("price of")]
+    assert f"{min(values):.3f} to {max(values):.3f} EUR/kWh" in told
+
+
+def test_where_a_rule_has_two_prices_both_are_shown_and_named(variant: Any):
+    """What buyers pay in all is what sellers get and what the aggregator keeps."""
+    data = variant("two prices")
+    kept = [r for r in rows(data, "transfers.csv") if r["reason"] == "auction_spread"]
+    energy_kwh = data.community["p2p_kwh"].to_numpy()
+    assert (data.spread * energy_kwh).sum() == pytest.approx(
+        sum(float(r["amount_eur"]) for r in kept)
+    )
+    got_eur = (np.nan_to_num(data.price("p2p_price")) * energy_kwh).sum()
+    paid_eur = got_eur + sum(float(r["amount_eur"]) for r in kept)
+    got, paid = got_eur / energy_kwh.sum(), paid_eur / energy_kwh.sum()
+    fig = laid_out("price_dynamics", data)
+    told = f"P2P sellers get {got:.3f} EUR/kWh, buyers pay {paid:.3f}"
+    assert fig.texts[0].get_text().startswith(told)
+    texts = "|".join(key_colours(fig)).replace("\n", " ")
+    assert "what buyers pay" in texts and "what sellers get" in texts
+    assert "lowest to highest" not in texts
+    texts = "|".join(key_colours(laid_out("merit_order", data)))
+    assert "what buyers pay" in texts and "price of the trades" not in texts
+    assert "sellers" in laid_out("trade_volume_analysis", data).axes[1].get_xlabel()
+
+
+def test_one_price_has_no_lowest_and_highest(day: Results, drawn: dict[str, Figure]):
+    low, high = prices.p2p_price_range(day)
+    told = [text for text in key_colours(drawn["price_dynamics"]) if "lowest" in text]
+    assert bool(told) == bool((high > low).any())
+    assert not [text for text in key_colours(drawn["price_dynamics"]) if "buyers pay" in text]
+
+
+def test_trades_that_are_settled_at_the_end_have_no_price_in_any_figure(variant: Any):
+    data = variant("shared bill")
+    assert "no price of its own" in title("price_dynamics", data)
+    assert not [text for text in key_colours(laid_out("price_dynamics", data)) if "P2P" in text]
+    fig = laid_out("trade_volume_analysis", data)
+    (ax,) = fig.axes
+    assert "Price" not in ax.get_xlabel() and "has no price" in fig.texts[1].get_text()
+
+
+def test_one_price_of_all_trades_is_a_bar_in_the_middle_of_its_axis(copy: Path):
+    path = copy / "all_trades.csv"
+    table = pd.read_csv(path)
+    table["price_eur_per_kwh"] = 0.175
+    table.to_csv(path, index=False)
+    ax = laid_out("trade_volume_analysis", Results(copy)).axes[1]
+    low, high = ax.get_xlim()
+    assert (low + high) / 2 == pytest.approx(0.175) and high - low > 0.02
+    values, edges, _ = ax.patches[0].get_data()
+    (bar,) = np.flatnonzero(values)
+    assert edges[bar] < 0.175 < edges[bar + 1]
+
+
+def test_no_figure_mixes_units_of_price(drawn: dict[str, Figure]):
+    for name, fig in drawn.items():
+        assert not [
+            text.get_text() for text, _ in shown_texts(fig) if "ct/kWh" in text.get_text()
+        ], name
 
 
 def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
@@ -669,6 +842,29 @@ def test_a_lorenz_curve_with_losers_dips_below_zero():
     assert curve.min() < 0
 
 
+def test_what_the_best_fifth_saves_is_no_part_where_members_lose():
+    assert money.what_the_best_fifth_saves(np.array([0.0, 1, 0, 7, 2])) == (
+        "the fifth that saves most has 70 % of the savings"
+    )
+    assert money.what_the_best_fifth_saves(np.array([-9.0, 1, 0, 12, 1])) == (
+        "the fifth that saves most saves 12.0 EUR, all together 5.00 EUR"
+    )
+    ten_and_more = pd.Series([1.0] * 10 + [0.0] * 5)
+    assert members.what_the_best_save(ten_and_more, "7").startswith("The ten best make 100 %")
+    ten_and_more[14] = -4.0
+    assert members.what_the_best_save(ten_and_more, "7") == (
+        "The ten best save 10.0 EUR, all together 6.00 EUR"
+    )
+
+
+def test_who_pays_more_has_a_ring(day: Results, drawn: dict[str, Figure]):
+    """A line of a few cents hides behind its dots."""
+    lose = int((day.bills["saving"] < -0.0005).sum())
+    here = drawn["bill_before_after"].axes[0].collections[-1]
+    assert lose and int((np.array(here.get_linewidths()) > 0).sum()) == lose
+    assert f"pays more here ({lose})" in key_colours(drawn["bill_before_after"])
+
+
 def test_money_by_party_is_the_change_of_the_accounts(day: Results):
     received, paid = money.money_flows(day)
     net = (received - paid).sum(axis=0)
@@ -716,6 +912,28 @@ def test_states_of_charge_are_those_of_the_battery_owners(day: Results):
     assert sorted(soc[:, -1]) == pytest.approx(sorted(last))
 
 
+def test_a_few_batteries_are_named_by_their_homes_in_the_middle_of_their_rows(variant: Any):
+    data = variant("two members")
+    ax = laid_out("soc_heatmap", data).axes[0]
+    owners = data.members["battery_capacity_kwh"].to_numpy() > 0
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert sorted(names) == sorted(np.array(data.home)[owners])
+    low, high = sorted(ax.get_ylim())
+    rows_high = (high - low) / len(names)
+    assert ax.get_yticks() == pytest.approx(low + rows_high * (np.arange(len(names)) + 0.5))
+    shown = np.asarray(ax.images[0].get_array())
+    for name, soc in zip(names, shown, strict=True):
+        assert soc == pytest.approx(data.flow("battery_soc")[:, data.home.index(name)])
+
+
+def test_many_batteries_are_counted_from_one_in_the_middle_of_their_rows(
+    day: Results, drawn: dict[str, Figure]
+):
+    ax = drawn["soc_heatmap"].axes[0]
+    owners = int((day.members["battery_capacity_kwh"] > 0).sum())
+    assert sorted(ax.get_ylim()) == [0.5, owners + 0.5]
+
+
 def test_a_large_community_has_averaged_rows_of_charge(variant: Any):
     data = variant("a thousand")
     soc, per_row = energy.soc_rows(data)
@@ -734,6 +952,12 @@ def test_the_band_of_chance_covers_certainty_and_impossibility():
     assert ledger.binomial_band(7, 1.0) == (7, 7)
     assert ledger.binomial_band(7, 0.0) == (0, 0)
     assert ledger.binomial_band(0, 0.3) == (0, 0)
+
+
+def test_how_many_fall_outside_by_chance_is_told_as_a_mean(drawn: dict[str, Figure]):
+    """Each of 15 is outside with probability 0.05 or less, so on average 15 x 0.05 = 0.75 or fewer are."""
+    told = drawn["mining_race"].texts[1].get_text()
+    assert "on average at most 0.75 of 15 fall outside by chance" in told
 
 
 def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: Path):
@@ -839,7 +1063,13 @@ def test_self_sufficiency_that_does_not_vary_explains_nothing():
     assert told == "All members save the same: 0 EUR in 5 hours"
     told = performance_in_words(TEN, TEN)
     assert told == "The more self-sufficient save more (correlation +1.00)"
-    assert performance_in_words(TEN[:9], TEN[:9]) == "Self-sufficiency and saving of each member"
+    assert performance_in_words(TEN[:3], [8.0, 9, 5]) == (
+        "Who saves most, 9.00 EUR in 5 hours, is 20 % self-sufficient"
+    )
+    assert performance_in_words([40.0], [-1.0]) == (
+        "The one member saves \u22121.00 EUR in 5 hours and is 40 % self-sufficient"
+    )
+    assert performance_in_words([], []) == "Self-sufficiency and saving of each member"
 
 
 TEN = [float(x) for x in range(10, 110, 10)]
@@ -878,6 +1108,19 @@ def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
     assert members.explained(values, ["a", "a", "b", "b"]) == pytest.approx(0.7)
     assert members.explained(values, ["a", "b", "a", "b"]) == 0
     assert math.isnan(members.explained(values, list("abcd")))
+
+
+def test_a_few_homes_explain_nothing():
+    """Nine homes, of which those with PV save more: the median is told. Ten: what explains it."""
+    saving, kind, owned = [1.0, 5] * 5, list("aabbaabbab"), ["none", "PV only"] * 5
+    few, ten = (
+        members.type_or_possession(
+            pd.Series(saving[:n]), pd.Series(kind[:n]), np.array(owned[:n]), "per day"
+        )
+        for n in (9, 10)
+    )
+    assert few == "The median home saves 1.00 EUR per day"
+    assert ten.startswith("Having PV or a battery explains 100 % of the differences in saving")
 
 
 def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
