@@ -27,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import settings
 import simulator
 import storage
 from audit import LawBroken
@@ -90,6 +91,9 @@ def run_command(arguments: list[str]) -> int:
     """Simulates a community and leaves its results in a folder."""
     problems: list[str] = []
     options = run_parser().read(arguments, problems)
+    if options.settings and not problems:
+        print(settings.table(read_config()))
+        return 0
     began = time.perf_counter()
     gather(problems, lambda: storage.refuse_unless_ours(options.output))
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
@@ -135,6 +139,9 @@ def run_parser() -> Parser:
         "--use-gpu", action="store_true", help="mine on a CUDA device where there is one"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument(
+        "--settings", action="store_true", help="print what can be set, and stop (docs/settings.md)"
+    )
     return parser
 
 

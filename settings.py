@@ -1,8 +1,8 @@
 """From the constants of config.py to one checked, frozen Settings.
 
 A constant is declared in config.py: a name, a type that carries unit and range (setting_types.py), a value and a
-sentence below it. Everything else that needs to know about it (checks, command line, JSON, the
-table of settings in the docs) reads that declaration through `declarations`.
+sentence below it. Everything else that needs to know about it (checks, command line, JSON, docs/settings.md)
+reads that declaration through `declarations`.
 """
 
 from __future__ import annotations
@@ -120,6 +120,15 @@ def declarations(config: ModuleType) -> dict[str, Declaration]:
         name: Declaration(name, _type(name, types.get(name)), value, sentences.get(name, ""))
         for name, value in values.items()
     }
+
+
+def table(config: ModuleType) -> str:
+    """All constants of the config module, with value, what is allowed and meaning: a table in Markdown."""
+    lines = ["| setting | value | allowed | meaning |", "|---|---|---|---|"]
+    for name, declared in declarations(config).items():
+        value = json.dumps(declared.default)
+        lines.append(f"| {name} | `{value}` | {declared.allowed} | {declared.sentence} |")
+    return "\n".join(lines)
 
 
 def load(config: ModuleType, *layers: Mapping[str, Any]) -> Settings:

@@ -318,7 +318,7 @@ def lorenz_curves(data: Comparison) -> Figure:
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
     handles = []
-    for group in order[:MOST]:
+    for group in both_ends(order):
         curve = 100 * mean_lorenz(data, group)
         style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
         ax.plot(np.arange(101), curve, **style)
@@ -331,6 +331,11 @@ def lorenz_curves(data: Comparison) -> Figure:
     ax.grid()
     key(ax, handles)
     return fig
+
+
+def both_ends(order: Sequence[Group]) -> list[Group]:
+    """As many of the first as one figure can show, and the last: the title names both ends."""
+    return list(order) if len(order) <= MOST else [*order[: MOST - 1], order[-1]]
 
 
 def evenness(ginis: Sequence[tuple[str, float]]) -> str:

@@ -554,3 +554,10 @@ def test_a_failure_while_writing_leaves_the_earlier_trades(
     assert told in capsys.readouterr().err
     assert trades.read_text() == before
     assert sorted(os.listdir(tmp_path)) == ["book.csv", "trades.csv"]
+
+
+def test_the_least_even_is_drawn_where_the_title_names_it() -> None:
+    groups = [(f"rule {k}", "maximize_p2p") for k in range(32)]
+    shown = p.both_ends(groups)
+    assert len(shown) == p.MOST and (shown[0], shown[-1]) == (groups[0], groups[-1])
+    assert p.both_ends(groups[:5]) == groups[:5]

@@ -132,3 +132,12 @@ def test_the_examples_are_small() -> None:
     sizes = {path.name: path.stat().st_size for path in (REPOSITORY / "examples").iterdir()}
     assert set(sizes) == {"homes.csv", "members.csv", "prices.csv", "book.csv"}
     assert max(sizes.values()) < 5000
+
+
+def test_the_page_of_settings_is_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert main.main(["--settings"]) == 0
+    shown = capsys.readouterr().out
+    assert text.endswith(shown) and shown.count("\n") > 50

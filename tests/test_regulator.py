@@ -18,6 +18,7 @@ import prosumer
 import regulator
 import report
 import simulator
+from extensions.mechanisms import MECHANISMS
 from records import BanReason, Fleet, Flows, Levers, Orders, Reason, Ruling, State
 
 OBJECTIVES = sorted(regulator.STRATEGIES)
@@ -599,3 +600,17 @@ def other(name: str, value: Any) -> Any:
     if isinstance(value, int):
         return value + 20_000
     return 0.4 if abs(value - 0.4) > 0.05 else 0.9
+
+
+@pytest.mark.parametrize("rule", ["mid_market_rate", "none"])
+def test_profit_looks_at_prices_that_members_can_reach(rule: str) -> None:
+    """Without a local market a flat tariff is all there is: waiting with the battery gains nothing.
+
+    Judged by the local market, members were told to sell at the feed-in price and to buy back at retail.
+    """
+    settings = quick_settings(
+        MARKET_MECHANISM=rule, REGULATOR_OBJECTIVE="maximize_profit", NUM_PROSUMERS=20
+    )
+    run = simulator.run(simulator.prepare(settings, mechanism=MECHANISMS[rule]))
+    assert {result.levers.charge_share for result in run.steps} == {1.0}
+    assert {result.levers.reserve_share for result in run.steps} == {0.0}
