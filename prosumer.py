@@ -6,6 +6,8 @@ docs/models.md, "Battery" and "Orders".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from records import (
@@ -22,7 +24,6 @@ from records import (
     Real,
     State,
     StepPrices,
-    Truth,
     Wh,
     number_of_accounts,
 )
@@ -179,19 +180,16 @@ def make_orders(
     energy = np.minimum(np.abs(residual_wh) + offer + bid, cap)
     member = np.flatnonzero((energy >= threshold) & ~state.is_banned)
 
-    from_storage = residual_wh[member] == 0
-    is_sale = (residual_wh + offer)[member] > 0
-    limit = quote(
-        settings, fleet, member, is_sale, from_storage, energy[member], prices, levers, timestep
-    )
-    return Orders(
+    asked = Orders(
         member=member.astype(np.int32),
-        is_sale=is_sale,
+        is_sale=(residual_wh + offer)[member] > 0,
         energy_wh=energy[member],
-        limit_microeur_per_kwh=limit,
-        from_storage=from_storage,
+        limit_microeur_per_kwh=np.zeros(len(member), np.int64),
+        from_storage=residual_wh[member] == 0,
         tie=settings.stream("ties", timestep).permutation(fleet.size)[member],
     )
+    limits = quote(settings, fleet, asked, prices, levers, timestep)
+    return replace(asked, limit_microeur_per_kwh=limits)
 
 
 def storage_orders_wh(
@@ -256,15 +254,12 @@ def price_gap(prices: StepPrices) -> int:
 def quote(
     settings: Settings,
     fleet: Fleet,
-    member: np.ndarray,
-    is_sale: Truth,
-    from_storage: Truth,
-    energy_wh: Wh,
+    orders: Orders,
     prices: StepPrices,
     levers: Levers,
     timestep: int,
 ) -> Price:
-    """The limit price of each order (K), micro-euro per kWh.
+    """The limit price of each order (K), micro-euro per kWh; they have none yet.
 
     bid = B - m gap + bonus, ask = S + m gap - bonus: each keeps the part m of the price gap. Penalty and
     bonus pass into the quotes whole. Were the margin a part of B - S, a larger penalty would widen the way
@@ -273,7 +268,7 @@ def quote(
     """
     buy, sell = outside_option(prices, levers)
     gap = price_gap(prices)
-    margin = margins(settings, fleet, member, is_sale, energy_wh, levers, timestep)
+    margin = margins(settings, fleet, orders, levers, timestep)
     bonus = levers.p2p_bonus
     bid = buy - margin * gap + bonus
     ask = sell + margin * gap - bonus
@@ -281,19 +276,15 @@ def quote(
     round_trip = fleet.efficiency**2
     worth = prices.day_ahead * levers.stored_value
     keep = microeur(settings.STORAGE_MARGIN)
-    bid = np.where(from_storage, np.minimum(bid, worth * round_trip - keep + bonus), bid)
-    ask = np.where(from_storage, np.maximum(ask, worth / round_trip + keep - bonus), ask)
-    return np.rint(np.clip(np.where(is_sale, ask, bid), 0, HIGHEST_PRICE)).astype(np.int64)
+    stored = orders.from_storage
+    bid = np.where(stored, np.minimum(bid, worth * round_trip - keep + bonus), bid)
+    ask = np.where(stored, np.maximum(ask, worth / round_trip + keep - bonus), ask)
+    limit = np.where(orders.is_sale, ask, bid)
+    return np.rint(np.clip(limit, 0, HIGHEST_PRICE)).astype(np.int64)
 
 
 def margins(
-    settings: Settings,
-    fleet: Fleet,
-    member: np.ndarray,
-    is_sale: Truth,
-    energy_wh: Wh,
-    levers: Levers,
-    timestep: int,
+    settings: Settings, fleet: Fleet, orders: Orders, levers: Levers, timestep: int
 ) -> Real:
     """The part of the price gap that each order's owner keeps (K): less where need presses.
 
@@ -301,11 +292,12 @@ def margins(
     published surplus puts in the majority. Beyond that members differ by temper, for good, and by mood,
     in each step.
     """
+    member, energy_wh = orders.member, orders.energy_wh
     temper = settings.stream("temper").uniform(-1, 1, fleet.size)[member]
     mood = settings.stream("quotes", timestep).uniform(-1, 1, fleet.size)[member]
     usual_wh = np.maximum(fleet.base_load_kwh[member] * settings.step_hours * 1000, 1.0)
     haste = energy_wh / (energy_wh + usual_wh)
-    crowded = is_sale == (levers.expected_surplus_wh > 0)
+    crowded = orders.is_sale == (levers.expected_surplus_wh > 0)
     character = settings.QUOTE_VARIATION * (TEMPER * temper + MOOD * mood)
     margin = levers.margin * (PATIENCE - HASTE * haste) - CROWD * crowded + character
     return np.clip(margin, 0.0, MOST_MARGIN)
