@@ -12,15 +12,11 @@ from records import (
     REGULATOR,
     UTILITY,
     Fleet,
-    Flows,
-    Levers,
     Money,
-    Orders,
     Period,
     State,
-    StepPrices,
+    StepResult,
     TradeKind,
-    Trades,
     Transfers,
     Truth,
     Wh,
@@ -42,11 +38,10 @@ def demand_that(holds: np.ndarray, law: str, timestep: int) -> None:
         raise LawBroken(f"step {timestep}: {law}; {len(where)} cases, first in row {where[0]}")
 
 
-def check_energy(
-    timestep: int, fleet: Fleet, before: State, after: State, flows: Flows, pv_wh: Wh, load_wh: Wh
-) -> None:
+def check_energy(fleet: Fleet, before: State, result: StepResult, pv_wh: Wh, load_wh: Wh) -> None:
     """Sun and demand are met in full, each member's kWh add up at the meter, nothing flows backwards,
     batteries keep their bounds."""
+    timestep, flows, after = result.timestep, result.flows, result.state
     gained = (
         flows.pv_wh
         + flows.discharge_wh
@@ -90,18 +85,13 @@ def check_energy(
 
 
 def check_trades(
-    timestep: int,
-    before: State,
-    flows: Flows,
-    orders: Orders,
-    trades: Trades,
-    spread_nanoeur: Money | None,
-    cap_wh: int,
+    before: State, result: StepResult, spread_nanoeur: Money | None, cap_wh: int
 ) -> None:
     """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades.
 
     spread_nanoeur: what the buyer of each P2P trade pays beyond its price, if the rule says so.
     """
+    timestep, flows, orders, trades = result.timestep, result.flows, result.orders, result.trades
     demand_that(orders.energy_wh <= cap_wh, "an order above the cap", timestep)
     n = len(flows.load_wh)
     bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
@@ -125,31 +115,21 @@ def check_trades(
     demand_that(price >= limit[trades.seller[p2p]], "a seller got less than its limit", timestep)
 
 
-def check_money(
-    timestep: int,
-    before: State,
-    after: State,
-    moves: Transfers,
-    flows: Flows,
-    trades: Trades,
-    prices: StepPrices,
-    levers: Levers,
-    other_dues: Money,
-) -> None:
+def check_money(before: State, result: StepResult, other_dues: Money) -> None:
     """Every account follows from transfers, nothing comes from nowhere, all pay what the step says.
 
     other_dues (A): what else must change in each account: the spreads that clearing made, the rewards of
     the blocks, and shared bills (their law is check_shared_bills).
     """
-    members = len(flows.load_wh)
-    demand_that(moves.amount_nanoeur >= 0, "a negative transfer", timestep)
-    change = account_changes(moves, len(before.balance_nanoeur))
-    kept = after.balance_nanoeur - before.balance_nanoeur
+    timestep, members = result.timestep, len(result.flows.load_wh)
+    demand_that(result.transfers.amount_nanoeur >= 0, "a negative transfer", timestep)
+    change = account_changes(result.transfers, len(before.balance_nanoeur))
+    kept = result.state.balance_nanoeur - before.balance_nanoeur
     demand_that(kept == change, "an account does not follow from its transfers", timestep)
     free = ~before.is_banned
     due = other_dues.copy()
-    due[:members] += due_of_members(flows, trades, prices, levers, free)
-    for party, amount in due_of_institutions(flows, prices, levers, free).items():
+    due[:members] += due_of_members(result, free)
+    for party, amount in due_of_institutions(result, free).items():
         due[party] += amount
     demand_that(due.sum() == 0, "money came from nowhere or went nowhere", timestep)
     demand_that(change[:members] == due[:members], "a bill does not follow from flows", timestep)
@@ -175,10 +155,9 @@ def check_shared_bills(timestep: int, period: Period, shared: Transfers) -> None
     demand_that(fair, "shared bills are not shared by energy", timestep)
 
 
-def due_of_members(
-    flows: Flows, trades: Trades, prices: StepPrices, levers: Levers, free: Truth
-) -> Money:
+def due_of_members(result: StepResult, free: Truth) -> Money:
     """Each member's change of balance (N) as flows, trades, prices and levers alone demand it."""
+    flows, trades, prices, levers = result.flows, result.trades, result.prices, result.levers
     due = flows.grid_export_wh * prices.grid_export - flows.grid_import_wh * prices.grid_import
     due += flows.market_sold_wh * (prices.market_sell - levers.market_penalty)
     due -= flows.market_bought_wh * (prices.market_buy + levers.market_penalty)
@@ -190,10 +169,9 @@ def due_of_members(
     return due
 
 
-def due_of_institutions(
-    flows: Flows, prices: StepPrices, levers: Levers, free: Truth
-) -> dict[int, int]:
+def due_of_institutions(result: StepResult, free: Truth) -> dict[int, int]:
     """Each institution's change of balance as the sums of flows, prices and levers demand it."""
+    flows, prices, levers = result.flows, result.prices, result.levers
     bought, sold = int(flows.market_bought_wh.sum()), int(flows.market_sold_wh.sum())
     supplied = max(bought - sold, 0) * prices.wholesale_buy
     taken = max(sold - bought, 0) * prices.wholesale_sell

@@ -217,22 +217,7 @@ def step(
         **regulator.remember(settings, state, ruling),
     )
 
-    # the laws: no result leaves the step, and nothing is saved, until these pass
-    other_dues = trading.spread_changes(cleared, len(balance))
-    other_dues += blockchain.minted(settings, blocks, len(balance))
-    other_dues += account_changes(shared, len(balance))
-    audit.check_energy(timestep, fleet, state, after, flows, pv, load)
-    audit.check_trades(
-        timestep,
-        state,
-        flows,
-        orders,
-        trades,
-        cleared.spread_nanoeur,
-        prosumer.trade_cap_wh(settings),
-    )
-    audit.check_money(timestep, state, after, moves, flows, trades, prices, levers, other_dues)
-    return StepResult(
+    result = StepResult(
         timestep=timestep,
         levers=levers,
         residual_wh=residual,
@@ -246,6 +231,14 @@ def step(
         was_banned=state.is_banned,
         state=after,
     )
+    # the laws: no result leaves the step, and nothing is saved, until these pass
+    other_dues = trading.spread_changes(cleared, len(balance))
+    other_dues += blockchain.minted(settings, blocks, len(balance))
+    other_dues += account_changes(shared, len(balance))
+    audit.check_energy(fleet, state, result, pv, load)
+    audit.check_trades(state, result, cleared.spread_nanoeur, prosumer.trade_cap_wh(settings))
+    audit.check_money(state, result, other_dues)
+    return result
 
 
 def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outlook:

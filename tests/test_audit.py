@@ -64,12 +64,11 @@ def judge(
 ) -> None:
     """Checks the example with some of its parts replaced; raises LawBroken."""
     honest_fleet, honest_before, honest = example()
-    fleet, before, after = fleet or honest_fleet, before or honest_before, after or honest.state
-    r = replace(honest, **changed)
-    audit.check_energy(0, fleet, before, after, r.flows, honest.flows.pv_wh, honest.flows.load_wh)
-    audit.check_trades(0, before, r.flows, r.orders, r.trades, None, CAP_WH)
-    nothing = np.zeros(len(before.balance_nanoeur), np.int64)
-    audit.check_money(0, before, after, r.transfers, r.flows, r.trades, r.prices, r.levers, nothing)
+    fleet, before = fleet or honest_fleet, before or honest_before
+    result = replace(honest, state=after or honest.state, **changed)
+    audit.check_energy(fleet, before, result, honest.flows.pv_wh, honest.flows.load_wh)
+    audit.check_trades(before, result, None, CAP_WH)
+    audit.check_money(before, result, np.zeros(len(before.balance_nanoeur), np.int64))
 
 
 def bump(column: np.ndarray, row: int, by: int = 1) -> np.ndarray:
@@ -201,9 +200,9 @@ def test_price_and_spread_together_do_not_pass_the_buyers_limit() -> None:
     limits[r.orders.member] = r.orders.limit_microeur_per_kwh
     room = limits[r.trades.buyer[p2p]] - r.trades.price_microeur_per_kwh[p2p]
     spread = room * r.trades.energy_wh[p2p]
-    audit.check_trades(0, before, r.flows, r.orders, r.trades, spread, CAP_WH)
+    audit.check_trades(before, r, spread, CAP_WH)
     with pytest.raises(audit.LawBroken, match="buyer paid more"):
-        audit.check_trades(0, before, r.flows, r.orders, r.trades, bump(spread, 0), CAP_WH)
+        audit.check_trades(before, r, bump(spread, 0), CAP_WH)
 
 
 def test_a_trade_moves_energy() -> None:
