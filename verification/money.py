@@ -1,4 +1,4 @@
-"""The second reading of money: transfers from flows, prices and levers, accounts from transfers.
+"""The second reading of money: transfers from flows, prices and levers.
 
 What is due is written down as rows (step, payer, payee, reason, amount); what was paid stands in
 transfers.csv. Both are summed by step, payer, payee and reason, and must be equal.
@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from verification.energy import BUYER, P2P
-from verification.findings import BoolArray, Findings, IntArray, show
+from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import (
     AGGREGATOR,
     BUY_PRICE,
@@ -27,7 +27,6 @@ from verification.folder import (
     step_name,
 )
 from verification.tables import UNKNOWN_WORD, WORDS
-from verification.told import is_amount
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
@@ -59,8 +58,8 @@ class Moves:
         return step_name(int(self.step[row]))
 
 
-def check_money(saved: Saved, findings: Findings) -> int:
-    """All rules of money; gives what members paid to aggregator and utility, in nano-euro."""
+def check_money(saved: Saved, findings: Findings) -> Moves:
+    """All rules of single payments; gives those whose step, parties and reason are known."""
     paid = check_transfers(saved, findings)
     check_due(saved, paid, findings)
     check_parts(saved, paid, findings)
@@ -68,9 +67,7 @@ def check_money(saved: Saved, findings: Findings) -> int:
     check_exchange(saved, paid, findings)
     check_spread(saved, paid, findings)
     check_sharing(saved, paid, findings)
-    check_actions(saved, paid, findings)
-    check_accounts(saved, paid, findings)
-    return cash_to_outside(saved, paid)
+    return paid
 
 
 def check_transfers(saved: Saved, findings: Findings) -> Moves:
@@ -363,68 +360,3 @@ def in_proportion(total: int, weights: list[int]) -> IntArray:
         reached += weight
         parts.append(reached * total // whole if whole else 0)
     return np.asarray(np.diff(np.array(parts)), np.int64)
-
-
-# --------------------------------------------------------------------------- actions and accounts
-
-
-def check_actions(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """regulator_actions.csv holds what was transferred."""
-    bonuses = paid.where(
-        (paid.reason == REASON["renewable_bonus"]) | (paid.reason == REASON["p2p_bonus"])
-    )
-    penalties = paid.of("market_penalty")
-    for name, got in (
-        ("bonus_nanoeur", by_member(saved, bonuses, bonuses.payee)),
-        ("penalty_nanoeur", by_member(saved, penalties, penalties.payer)),
-    ):
-        findings.compare("regulator_actions", saved.row_name, name, saved.actions[name], got)
-
-
-def check_accounts(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """One row for each account, balance = opening + received - paid, and nothing from nowhere."""
-    table, n = saved.accounts, len(saved.members)
-    place = saved.places(table["account_id"])
-    change = np.zeros(saved.parties, np.int64)
-    np.subtract.at(change, paid.payer, paid.nanoeur)
-    np.add.at(change, paid.payee, paid.nanoeur)
-    needed = change != 0  # without ledger, mint and miners need none
-    needed[: saved.parties if saved.chain else saved.place_of(MINT)] = True
-    rows = np.bincount(place[place >= 0], minlength=saved.parties)
-    wrong = (rows > 1) | (needed & (rows == 0))
-    findings.rows(wrong, "accounts", saved.party_name, "{} rows, expected 1", rows)
-    kinds = [*(member.kind for member in saved.members), *INSTITUTIONS, "miner"]
-    opening, balance = table["opening_nanoeur"].tolist(), table["balance_nanoeur"].tolist()
-    for i, p in enumerate(place.tolist()):
-        if p < 0:
-            detail = f"nobody has account_id {table['account_id'][i]}"
-            findings.add(f"accounts.csv line {i + 2}", "unknown party", detail)
-            continue
-        where, code = saved.party_name(p), int(table["kind"][i])
-        kind = WORDS["kind"][code] if code != UNKNOWN_WORD else ""
-        findings.differ(where, "accounts", "kind", kind, kinds[min(p, len(kinds) - 1)])
-        wallet = saved.settings.wallet_nanoeur if p < n else 0
-        findings.differ(where, "opening", "opening in nano-euro", opening[i], wallet)
-        due = opening[i] + int(change[p])
-        findings.differ(where, "balance", "balance in nano-euro", balance[i], due)
-        if p < n:
-            check_told_balance(saved, p, balance[i], findings)
-    nothing = sum(balance) - sum(opening)
-    findings.differ("accounts.csv", "money law", "sum of all changes in nano-euro", nothing, 0)
-
-
-def check_told_balance(saved: Saved, member: int, nanoeur: int, findings: Findings) -> None:
-    """prosumers.json tells the same final balance, where it tells one."""
-    for name in ("final_balance_eur", "balance_eur"):
-        told = saved.members[member].told.get(name)
-        if told is not None and not is_amount(told, nanoeur):
-            detail = f"{name} is {show(told)}, accounts.csv says {nanoeur} nano-euro"
-            findings.add(f"member {member}", "prosumers.json", detail)
-
-
-def cash_to_outside(saved: Saved, paid: Moves) -> int:
-    """What members pay to aggregator and utility minus what they get from them, in nano-euro."""
-    n, outside = len(saved.members), [saved.place_of(AGGREGATOR), saved.place_of(UTILITY)]
-    out = (paid.payer < n) & np.isin(paid.payee, outside)
-    back = (paid.payee < n) & np.isin(paid.payer, outside)
-    return int(paid.nanoeur[out].sum() - paid.nanoeur[back].sum())

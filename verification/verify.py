@@ -15,7 +15,8 @@ params.py        the settings to which laws refer
 folder.py        the folder: its files, their columns, its members
 energy.py        meters, batteries, trades
 chain.py         hashes, work, stake, and every trade once
-money.py         transfers and accounts
+money.py         transfers
+accounts.py      what transfers make of each account
 day.py           what settings let sun, homes and market price do in each hour
 scenario.py      what settings promise beside: prices outside, levers, caps
 orders.py        what members must ask for, and who goes to the local market
@@ -45,6 +46,7 @@ from pathlib import Path
 
 import numpy as np
 
+from verification.accounts import cash_to_outside, check_accounts, check_actions
 from verification.bans import check_bans
 from verification.chain import check_chain, is_raced_anyway
 from verification.day import check_day
@@ -171,10 +173,12 @@ def check_saved(saved: Saved, texts: Texts, findings: Findings, race: bool, tell
     if saved.chain:
         check_chain(saved, saved.chain, findings, race, tell)
     tell("money", 0.0)
-    cash_nanoeur = check_money(saved, findings)
+    paid = check_money(saved, findings)
+    check_actions(saved, paid, findings)
+    check_accounts(saved, paid, findings)
     tell("totals", 0.0)
     check_steps(saved, texts, findings)
     check_promised(saved, findings)
     check_homes(saved, findings)
-    check_totals(saved, cash_nanoeur, findings)
+    check_totals(saved, cash_to_outside(saved, paid), findings)
     check_extras(saved, findings)
