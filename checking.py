@@ -105,9 +105,8 @@ def proof_command(arguments: list[str]) -> int:
                 made = proof.make_proof(options.folder, options.trade, tip, tell)
     except proof.Refuted as error:
         told = f"REFUTED at {error.step}: {error.detail}"
-        print(
-            told, file=None if options.check else sys.stderr
-        )  # else it would stand in the proof's place
+        # where a proof was to be printed, in its place nothing stands
+        print(told, file=sys.stdout if options.check else sys.stderr)
         return EXIT_WRONG
     except Unreadable as error:
         raise InputError(list(error.problems)) from None

@@ -31,7 +31,7 @@ class Once(argparse.Action):
         given = vars(namespace).setdefault("given", {})
         if option and given.setdefault(self.dest, value) != value:
             told = f"{option}: given as both {given[self.dest]} and {value}; give it once"
-            vars(namespace).setdefault("problems", []).append(told)
+            parser.found.append(told)  # type: ignore[attr-defined]
         setattr(namespace, self.dest, value)
 
 
@@ -41,11 +41,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **wishes: Any):
         super().__init__(**wishes)
         self.register("action", None, Once)
+        self.found: list[str] = []  # problems of the arguments read so far
 
     def read(self, arguments: Sequence[str] | None, problems: list[str]) -> argparse.Namespace:
         """The options; unknown and contradicting ones become problems, so that others are looked at as well."""
+        self.found.clear()
         options, unknown = self.parse_known_args(arguments)
-        problems += vars(options).pop("problems", [])
+        problems += self.found
         told: list[list[str]] = []
         for word in unknown:  # an option with what follows it is one mistake
             if word.startswith("-") or not told:
@@ -69,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         return f"{message}; {hint or f'see {self.prog} --help'}"
 
     def error(self, message: str) -> NoReturn:
-        raise InputError([self.complaint(message)])
+        raise InputError([*self.found, self.complaint(message)])
 
 
 def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:

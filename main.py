@@ -91,7 +91,11 @@ def run_command(arguments: list[str]) -> int:
     """Simulates a community and leaves its results in a folder."""
     problems: list[str] = []
     options = run_parser().read(arguments, problems)
-    if options.settings and not problems:
+    if options.settings:
+        if len(arguments) > 1:
+            raise InputError(
+                [*problems, "--settings: prints what config.py holds, beside no other option"]
+            )
         print(settings.table(read_config()))
         return 0
     began = time.perf_counter()

@@ -177,6 +177,8 @@ def winning_sentence(data: Comparison) -> str:
     first = [g for g in means if means[best] - means[g] <= max(ALIKE * abs(means[best]), 0.005)]
     near = [g for g in means if g not in first and not provably_less(data, g, best)]
     saved = f"{minus(f'{means[best]:,.0f}')} EUR"
+    if len(means) == 1:
+        return f"{data.name(best).capitalize()} saves {saved} against being alone"
     if len(first) == len(means) > 1:
         plural = "rules and objectives" if " and " in data.noun else f"{data.noun}s"
         return f"All {plural} save alike: {saved} against being alone"
@@ -245,12 +247,13 @@ def leading_sentence(data: Comparison) -> str:
     highest = np.max(list(values.values()), axis=0)
     leads = {group: int((highest - found < 0.01).sum()) for group, found in values.items()}
     most = max(leads.values())
-    first = data.names([group for group, number in leads.items() if number == most])
+    leaders = [group for group, number in leads.items() if number == most]
+    first, alone = data.names(leaders), len(leaders) == 1
     if len(leads) == 1:
         return f"Six indices of {first}"
     if most == len(INDICES):
-        return f"{first[0].upper()}{first[1:]} has the best of all six indices"
-    verb = "leads" if list(leads.values()).count(most) == 1 else "each lead"
+        return f"{first[0].upper()}{first[1:]} {'leads' if alone else 'lead'} in all six indices"
+    verb = "leads" if alone else "each lead"
     return f"No {data.noun} is best in all six indices; {first} {verb} in {most}"
 
 
@@ -266,7 +269,7 @@ def savings_per_member(data: Comparison) -> Figure:
     """Who gains and who loses against being alone?"""
     order = sorted(data.groups, key=lambda g: float(np.median(data.savings(g))))
     fig, (ax,) = canvas(
-        f"The median member saves most with {data.name(order[-1])}: "
+        f"The median member saves {'most ' * (len(order) > 1)}with {data.name(order[-1])}: "
         f"{amount(float(np.median(data.savings(order[-1]))), 'EUR')}",
         "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
         + some_of(data),

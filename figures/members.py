@@ -275,6 +275,8 @@ def in_words(table: pd.DataFrame, per: str) -> str:
 def prosumer_performance(data: Results) -> Figure:
     """Do the members who need little from others save most?"""
     table, (_, per) = performance(data), data.timeline.per_day
+    if table.empty:
+        raise NothingToShow("Nobody uses energy, so nobody is more or less self-sufficient.")
     fig, (ax,) = canvas(
         in_words(table, per),
         "Each dot a member, the larger the more PV. "

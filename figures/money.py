@@ -104,7 +104,8 @@ def bill_before_after(data: Results) -> Figure:
         stroke("pays less here", PAYS_LESS, lw=6),
         dot(f"pays more here ({worse:,})", COLOUR["community"], mec="black", mew=RING),
     ]
-    key(ax, entries if worse else entries[:3])
+    drawn = [True, True, bool((table["saving"] > ALMOST_NOTHING_EUR).any()), worse > 0]
+    key(ax, [entry for entry, there in zip(entries, drawn, strict=True) if there])
     return fig
 
 

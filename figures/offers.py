@@ -72,8 +72,8 @@ def telling_step(data: Results, asks: pd.DataFrame, bids: pd.DataFrame) -> tuple
     differ = ((ask["min"] < ask["max"]) & (bid["min"] < bid["max"])).to_numpy()
     unlike = differ & (bid["min"] < ask["max"]).to_numpy()
     choices = {
-        "Of the steps in which some bid lies below some ask, the one with most P2P energy": unlike,
-        "Of the steps in which asks differ and bids differ, the one with most P2P energy": differ,
+        "Of the steps whose asks and bids differ and partly meet, the one with most P2P energy": unlike,
+        "Of the steps whose asks and bids differ, the one with most P2P energy": differ,
         "The step with the most P2P energy": both,
     }
     why, among = next((why, among) for why, among in choices.items() if among.any())

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -753,6 +754,15 @@ def test_the_race_tells_that_a_winner_was_not_the_first(
     assert report.ok and report.summary().endswith("all right, the race not run again (--race)")
     report = verify(folder, race=True)
     assert [(f.where, f.rule) for f in report.findings] == [("block 2", "race")]
+
+
+def test_a_chain_of_many_miners_is_not_mined_again_unasked() -> None:
+    """At difficulty 0 each attempt wins, but a thousand miners begin each of a hundred races."""
+    rules: Any = SimpleNamespace(difficulty=0, miners=1_000)
+    blocks: Any = SimpleNamespace(blocks=[None] * 100)
+    assert not chain.is_raced_anyway(blocks, rules)
+    rules.miners = 10
+    assert chain.is_raced_anyway(blocks, rules)
 
 
 def test_the_race_tells_how_far_it_is(tmp_path: Path) -> None:

@@ -321,7 +321,9 @@ def test_who_leads_in_most_indices() -> None:
     told = p.leading_sentence(data(midpoint=[0.9, 0.9, 0.9, 0, 0, 0], huang=[0, 0, 0, 1, 1, 1]))
     assert told.endswith("; midpoint and huang each lead in 3")
     told = p.leading_sentence(data(midpoint=[0.9] * 6, huang=[0.1] * 6))
-    assert told == "Midpoint has the best of all six indices"
+    assert told == "Midpoint leads in all six indices"
+    told = p.leading_sentence(data(midpoint=[0.9] * 6, uniform=[0.9] * 6, huang=[0.1] * 6))
+    assert told == "Midpoint and uniform lead in all six indices"
     assert p.leading_sentence(data(midpoint=[0.5] * 6)) == "Six indices of midpoint"
 
 

@@ -694,6 +694,8 @@ def test_the_merit_order_shows_a_step_whose_offers_differ():
         assert offers.telling_step(run, *sides(*steps))[0] == told
     run = SimpleNamespace(shape=(2, 2), community=pd.DataFrame({"p2p_kwh": [1.0, 5]}))
     assert offers.telling_step(run, *sides(unlike, unlike))[0] == 1
+    one_bid_price = [1.0, 3], [2.0, 2]
+    assert offers.telling_step(run, *sides(unlike, one_bid_price))[0] == 0
 
 
 def test_the_bids_and_asks_of_the_merit_order_of_the_day_differ(day: Results):

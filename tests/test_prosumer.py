@@ -320,7 +320,7 @@ def test_who_comes_to_the_market_decides_by_what_it_expects_there() -> None:
         assert prosumer.accepts_market(flat_prices(**changes), levers) == comes
 
 
-def test_own_limits_hold_penalty_and_bonus() -> None:
+def test_reservation_prices_hold_penalty_and_bonus() -> None:
     """Buying 0.18 + 0.02 + 0.01, selling 0.12 - 0.02 - 0.01; never past the utility, never below nothing."""
     levers = replace(config_levers(quick_settings()), market_penalty=20_000, p2p_bonus=10_000)
     assert prosumer.reservation_prices(flat_prices(), levers) == (210_000, 90_000)
@@ -345,7 +345,7 @@ money = st.sampled_from([0, 5_000, 20_000, 100_000])
     surplus=st.sampled_from([-1000, 0, 1000]),
 )
 @explore
-def test_nobody_quotes_worse_than_its_own_fallback(
+def test_nobody_quotes_worse_than_its_own_outside_option(
     seed: int,
     expected: tuple[int, int],
     utility: tuple[int, int],
@@ -384,7 +384,7 @@ def test_nobody_quotes_worse_than_its_own_fallback(
         assert limit >= least if is_sale else limit <= most
 
 
-def test_need_makes_members_quote_closer_to_their_fallback() -> None:
+def test_need_makes_members_quote_closer_to_their_outside_option() -> None:
     """A large order presses more than a small one; the side in the majority more than the minority."""
     bids = orders_of([-3000, -100], prices=flat_prices(), **STILL).limit_microeur_per_kwh
     asks = orders_of([3000, 100], prices=flat_prices(), **STILL).limit_microeur_per_kwh

@@ -434,7 +434,7 @@ def test_a_battery_that_buys_charges_what_it_bought() -> None:
 
 
 def test_nobody_pays_more_than_without_neighbours() -> None:
-    """With a perfect forecast: a P2P buyer with its bonus pays at most its fallback, a seller gets its own.
+    """With a perfect forecast: a P2P buyer with its bonus pays at most its outside option, a seller gets its own.
 
     Batteries aside, which weigh tomorrow. So joining the community can cost no home anything.
     """

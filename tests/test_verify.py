@@ -551,10 +551,14 @@ def a_log_without_clock(run: Folder) -> None:
 
 
 def a_ban_for_a_low_balance(run: Folder) -> None:
-    """Of a member without penalty in any step."""
+    """Of a member without penalty in any step; decided in the last one, so banned_ever need not count it."""
     assert not any(row["penalty_nanoeur"] for row in run.actions[1::3])
     run.actions[-2] |= {"ban_steps_left": 1, "ban_reason": "low_balance"}
-    run.summary["banned_ever"] = 2
+
+
+def that_ban_as_it_is_after_the_step(run: Folder) -> None:
+    a_ban_for_a_low_balance(run)
+    bans_as_they_are_after_the_step(run)
 
 
 @pytest.mark.parametrize(
@@ -565,6 +569,7 @@ def a_ban_for_a_low_balance(run: Folder) -> None:
         columns_of_its_own,
         a_log_without_clock,
         a_ban_for_a_low_balance,
+        that_ban_as_it_is_after_the_step,
     ],
 )
 def test_another_program_may_do_what_the_contract_leaves_open(
@@ -583,6 +588,15 @@ def test_a_ban_for_market_use_needs_a_penalty_within_a_day(tmp_path: Path) -> No
     a_ban_for_a_low_balance(run)
     run.actions[-2]["ban_reason"] = "excessive_market_use"
     assert has(verify(run.write(tmp_path)), "ban without cause", "step 2, member 1")
+
+
+def test_the_clock_in_another_programs_log_is_right_where_it_is_told(tmp_path: Path) -> None:
+    run = Folder()
+    folder = run.write(tmp_path)
+    log = json.loads((folder / "simulation_log.json").read_text())
+    log[1]["hour"] = 7
+    (folder / "simulation_log.json").write_text(json.dumps(log))
+    assert has(verify(folder), "simulation_log", "step 1")
 
 
 @pytest.mark.parametrize("kind", ["prosumer", "storage"])
@@ -646,6 +660,13 @@ def test_bans_and_sun_of_another_program_keep_to_the_settings_it_has(own_day: Pa
     def sun(rows: list[dict[str, str]]) -> None:
         rows[0]["pv_kwh"] = "7.000"  # of 6.776 kWh that the largest roof can make
 
+    def use(rows: list[dict[str, str]]) -> None:
+        rows[0] |= {
+            "pv_kwh": "0.000",
+            "load_kwh": "3.400",
+        }  # of 3.2775 kWh that the largest home can use
+
     other = of_another_program(own_day)
     assert "ban length" in changed(other, "regulator_actions.csv", ban)
     assert "synthetic day" in changed(other, "prosumer_energy.csv", sun)
+    assert "synthetic day" in changed(other, "prosumer_energy.csv", use)

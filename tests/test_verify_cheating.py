@@ -16,6 +16,7 @@ import pytest
 from conftest import save_run
 
 import data_generation
+import household_data
 import prosumer
 import regulator
 import trading
@@ -152,6 +153,32 @@ def test_a_battery_that_waits_while_its_home_trades(idle: str, cheat: Cheat) -> 
 
     real = prosumer.plan_battery
     assert "battery use" in cheat(prosumer, "plan_battery", plan)
+
+
+def test_a_central_battery_in_a_run_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home of a data file that calls itself one could own any battery, as full and as strong as it likes."""
+    readings = tmp_path / "homes.csv"
+    rows = [f"2024-06-01 {h:02d}:00,{home},0.3,{home}" for h in range(24) for home in range(3)]
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    options = ["--data", str(readings), "--set=DIFFICULTY_TARGET=1"]
+    assert verify(save_run(tmp_path / "honest", *options)).ok
+
+    def read_world(*arguments: Any) -> tuple[Any, Any, Any]:
+        settings, fleet, profiles = real(*arguments)
+        kinds = (*fleet.kind[:-1], "storage")
+        counts = {"NUM_PROSUMERS": kinds.count("prosumer"), "NUM_CONSUMERS": 0}
+        load = profiles.load_wh * (np.array(kinds) != "storage")
+        fleet = replace(fleet, kind=kinds)
+        return settings.model_copy(update=counts), fleet, replace(profiles, load_wh=load)
+
+    real = household_data.read_world
+    monkeypatch.setattr(household_data, "read_world", read_world)
+    report = verify(save_run(tmp_path / "results", *options))
+    assert [f.detail for f in report.findings if f.rule == "members"] == [
+        "number of storages is 1, expected 0"
+    ]
 
 
 def test_a_battery_that_serves_nobody_under_chaos(cheat: Cheat) -> None:

@@ -485,6 +485,9 @@ RIGHT = {
     "levers that change": ["--set", "REGULATOR_OBJECTIVE=chaos"],
     "a market without limits": ["--set", "MARKET_MECHANISM=bill_sharing"],
     "without ledger": ["--set", "CONSENSUS=none"],
+    "roofs that may look either way": ["--steps", "12", "--set", "ORIENTATION_SHIFT=0.02",
+                                       "--set", "ROOF_VARIATION=0", "--set", "NUM_CONSUMERS=1"],
+    "roofs that do not matter": ["--steps", "12", "--set", "ROOF_VARIATION=1"],
 }  # fmt: skip
 
 
@@ -495,13 +498,16 @@ def test_nothing_is_found_in_a_right_run(options: list[str], tmp_path: Path) -> 
     assert report.ok, told_by(report)
 
 
-def test_nothing_is_found_in_a_run_of_given_prices(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hours", ["1", "0.25"])
+def test_nothing_is_found_in_a_run_of_given_prices(hours: str, tmp_path: Path) -> None:
+    """In quarter-hours the forecast follows prices that change within the hour."""
     rows = [f"{t},{0.2 + 0.0123457 * t:.6f},{0.05 + 0.000333 * t:.6f}" for t in range(24)]
     prices = tmp_path / "prices.csv"
     prices.write_text(
         "timestep,import_price_eur_per_kwh,export_price_eur_per_kwh\n" + "\n".join(rows)
     )
-    folder = save_run(tmp_path / "run", "--set", "NUM_PROSUMERS=9", "--prices", str(prices))
+    options = ["--set", "NUM_PROSUMERS=9", "--set", f"TIME_STEP_DURATION={hours}"]
+    folder = save_run(tmp_path / "run", *options, "--prices", str(prices))
     report = verify(folder)
     assert report.ok, told_by(report)
     Files(folder).set("community_summary.csv", 5, "market_price_eur_per_kwh", "0.140000")

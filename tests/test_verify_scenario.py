@@ -250,8 +250,24 @@ def test_a_state_of_charge_is_that_of_the_battery_not_of_its_rounded_figures(
     idle = ["--set=PV_CAPACITY=[1]", "--set=BASE_CONSUMPTION=[0]", "--set=MIN_LOAD=0", "--steps=1"]
     home = ["--set=NUM_PROSUMERS=1", "--set=NUM_CONSUMERS=0", "--set=CONSENSUS=none"]
     folder = save_run(tmp_path / "results", *battery, *level, *idle, *home)
-    assert ",2.718060,0.8976," in (folder / "prosumer_energy.csv").read_text()
+    table = folder / "prosumer_energy.csv"
+    assert ",2.718060,0.8976," in table.read_text()
     assert verify(folder).ok
+    table.write_text(table.read_text().replace(",0.8976,", ",0.8978,"))
+    assert set(verify(folder).totals) == {"battery_soc"}
+
+
+def test_of_a_small_battery_the_state_of_charge_is_known_no_worse_than_its_figures(
+    tmp_path: Path,
+) -> None:
+    """Of 0.010000 kWh, told to the thousandth of a Wh, half a thousandth is half of the last digit."""
+    idle = ["--set=PV_CAPACITY=[1]", "--set=BASE_CONSUMPTION=[0]", "--set=MIN_LOAD=0", "--steps=1"]
+    home = ["--set=NUM_PROSUMERS=1", "--set=NUM_CONSUMERS=0", "--set=CONSENSUS=none"]
+    battery = ["--set=BATTERY_CAPACITY=[0.01]", "--set=HAS_BATTERY=1"]
+    folder = save_run(tmp_path / "results", *battery, *idle, *home)
+    table = folder / "prosumer_energy.csv"
+    table.write_text(table.read_text().replace(",0.005000,0.5000,", ",0.005000,0.5003,"))
+    assert set(verify(folder).totals) == {"battery_soc"}
 
 
 def test_a_battery_that_gains_a_thousandth_of_a_wh_in_each_step(

@@ -202,8 +202,10 @@ def before_in_the_hour(saved: Saved, column: IntArray) -> IntArray:
 
 
 def first_steps(saved: Saved) -> IntArray:
-    """The steps (H) with which the hours of the clock begin."""
-    hour = saved.community["hour"]
+    """The steps (H) with which the hours of the clock begin: from midnight on, or as a data file has them."""
+    hour = saved.settings.step_seconds * np.arange(saved.steps) // 3600
+    if saved.settings.took("data"):
+        hour = saved.community["hour"]
     return np.flatnonzero(np.diff(hour, prepend=hour[0] - 1))
 
 

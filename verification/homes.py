@@ -22,14 +22,25 @@ def check_homes(saved: Saved, findings: Findings) -> None:
 
 
 def check_number_of_members(saved: Saved, findings: Findings) -> None:
-    """As many prosumers and consumers as the settings say; a data file writes its own numbers there."""
+    """As many prosumers and consumers as the settings say; a data file writes its own numbers there.
+
+    A run of this program has no other members.
+    """
     kinds = [member.kind for member in saved.members]
+    if saved.settings.ours:
+        central = kinds.count("storage")
+        findings.differ("prosumers.json", "members", "number of storages", central, 0)
     for name, kind in (("NUM_PROSUMERS", "prosumer"), ("NUM_CONSUMERS", "consumer")):
         due = saved.settings.told.get(name)
         if type(due) is int:
             findings.differ(
                 "prosumers.json", "members", f"number of {kind}s", kinds.count(kind), due
             )
+
+
+def is_central(member: Member, saved: Saved) -> bool:
+    """Whether this is a battery for all, which is no home: only another program's run has one."""
+    return member.kind == "storage" and not saved.settings.ours
 
 
 def check_capacities(saved: Saved, findings: Findings) -> None:
@@ -43,7 +54,7 @@ def check_capacities(saved: Saved, findings: Findings) -> None:
     )
     for i, member in enumerate(saved.members):
         where, capacity = f"member {i}", member.capacity_kwh
-        if member.kind == "storage":
+        if is_central(member, saved):
             continue
         if member.kind == "consumer" and capacity:
             findings.add(where, "equipment", f"a consumer with a battery of {capacity} kWh")
@@ -62,7 +73,7 @@ def check_battery_power(saved: Saved, findings: Findings) -> None:
         return
     c_rate, hours = told
     most = np.array([member.capacity_kwh * c_rate * hours * 1000 for member in saved.members])
-    most[[member.kind == "storage" for member in saved.members]] = LARGEST
+    most[[is_central(member, saved) for member in saved.members]] = LARGEST
     most = np.tile(np.minimum(np.ceil(most - 1e-6), LARGEST).astype(np.int64), saved.steps)
     for flow in ("battery_charge_wh", "battery_discharge_wh"):
         wh, words = saved.energy[flow], f"{flow} is {{}}, at most {{}} at BATTERY_C_RATE"

@@ -38,7 +38,7 @@ def are_numbers(told: Any) -> bool:
 
 
 def are_ours(told: Mapping[str, Any]) -> bool:
-    """Whether params.json has all the settings of this program; another one may know some of the names."""
+    """Whether params.json has all settings to which a law of ours refers; another program may know some of the names."""
     return all(name in told for name in (*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS))
 
 

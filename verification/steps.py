@@ -33,14 +33,11 @@ from verification.told import close, shown
 SECONDS_PER_DAY = 86_400
 LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
 P2P_PRICE = "p2p_price_eur_per_kwh"
-OPTIONAL = (
-    "timestamp",
-    P2P_PRICE,
-    "stored_kwh",
-)  # of our community_summary.csv; others may mean else by them
+OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")
+"""Columns of our community_summary.csv; another program may mean something else by them."""
+CLOCK = ("timestep", "hour")
+"""No figures, so another program's log need not tell them."""
 
-
-CLOCK = ("timestep", "hour")  # no figures, so another program's log need not tell them
 Texts = dict[str, list[str]]  # columns of community_summary.csv (T each)
 
 

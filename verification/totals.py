@@ -147,7 +147,7 @@ def stored_change_kwh(saved: Saved) -> float:
 def check_bans_ever(saved: Saved, findings: Findings) -> None:
     """banned_ever counts members; a ban decided in the last step may count or not."""
     n = len(saved.members)
-    banned = (saved.actions["is_banned"] > 0).reshape(-1, n).any(axis=0)
+    banned = (saved.trading["is_banned"] > 0).reshape(-1, n).any(axis=0)
     decided = (saved.actions["ban_steps_left"] > 0).reshape(-1, n).any(axis=0)
     told = saved.summary.get("banned_ever")
     least, most = int(banned.sum()), int((banned | decided).sum())

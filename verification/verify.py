@@ -33,7 +33,7 @@ proof.py         one trade, shown without the rest of the chain
 
 The contract is the list of files and columns that any program may write (folder.py names them). A run
 of this program promises more columns and follows its settings; that it is `ours` shows in params.json,
-which then holds every one of them. Members of the kind storage belong to the contract alone.
+which then holds every setting to which a law refers. Members of the kind storage belong to the contract alone.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def verify(
     """Everything in a results folder that its files, settings and laws do not allow.
 
     `tip` demands that the chain ends with this block hash, `race` mines every block again, which
-    otherwise is done where it is quick, and `progress` is told what is being done and which share of it. Raises Unreadable with all
-    problems of reading.
+    otherwise is done where it is quick, and `progress` is told what is being done and which share of
+    it. Raises Unreadable with all problems of reading.
     """
     findings = Findings()
     with no_cycle_search():
