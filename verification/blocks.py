@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.findings import show
-from verification.json_stream import as_dict, strict_object
+from verification.json_stream import JsonStream, as_dict, strict_object
+from verification.layout import OPENING, Foreseen, text_of
 from verification.read import Reader
+from verification.tables import Table
 from verification.transactions import (
     NAMES,
     TYPES,
@@ -16,6 +18,7 @@ from verification.transactions import (
     Transactions,
     plain_transactions,
     transactions_of,
+    transactions_of_table,
 )
 
 HEAD = {"version": int, "difficulty": int, "miners": int, "block_reward_eur": str, "blocks": list}
@@ -61,11 +64,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Chain:
-    """blockchain.json and blocks.csv as they stand in the files."""
+    """blockchain.json and blocks.csv as they stand in the files, and what stands in all_trades.csv."""
 
     head: dict[str, Any]
     blocks: list[Block]
     table: list[tuple[str, ...]]  # blocks.csv, the promised columns in their order
+    trades: Transactions  # that the chain must hold, in their order
 
     @property
     def tip(self) -> str:
@@ -75,11 +79,14 @@ class Chain:
 # ------------------------------------------------------------------------------------- reading
 
 
-def read_chain(reader: Reader, trades_bytes: int, block_size: int) -> Chain:
+def read_chain(reader: Reader, trades_bytes: int, block_size: int, trades: Table) -> Chain:
     """The chain of a folder; what is not in its shape goes to the reader's problems."""
     largest = largest_chain(trades_bytes)
-    head, blocks = read_blocks(reader, largest, LARGEST_BLOCK + min(largest, 2**10 * block_size))
-    return Chain(head, blocks, read_rows(reader, largest))
+    largest_block = LARGEST_BLOCK + min(largest, 2**10 * block_size)
+    due = transactions_of_table(trades)
+    foreseen = Foreseen(due, trades["block_height"])
+    head, blocks = read_blocks(reader, largest, largest_block, foreseen)
+    return Chain(head, blocks, read_rows(reader, largest), due)
 
 
 def largest_chain(trades_bytes: int) -> int:
@@ -92,16 +99,26 @@ def largest_chain(trades_bytes: int) -> int:
 
 
 def read_blocks(
-    reader: Reader, largest_bytes: int, largest_block: int
+    reader: Reader, largest_bytes: int, largest_block: int, foreseen: Foreseen | None = None
 ) -> tuple[dict[str, Any], list[Block]]:
     """blockchain.json: what stands beside the blocks, and the blocks, which are read one by one."""
     blocks: list[Block | None] = []
 
-    def take(told: Any) -> bool:
-        blocks.append(read_block(reader, len(blocks), told))
+    def read(stream: JsonStream) -> tuple[Any, Transactions | None]:
+        """A block as it is told, and its transactions where its text is the one that was foreseen."""
+        known = foreseen.of(len(blocks)) if foreseen else None
+        if foreseen and known:
+            told = stream.object_ending(OPENING, text_of(known))
+            if told is not None:
+                return told, known
+            foreseen.has_missed()
+        return stream.value(), None
+
+    def take(told: tuple[Any, Transactions | None]) -> bool:
+        blocks.append(read_block(reader, len(blocks), *told))
         return not reader.is_hopeless("blockchain.json")
 
-    head = reader.object("blockchain.json", largest_bytes, "blocks", largest_block, take)
+    head = reader.object("blockchain.json", largest_bytes, "blocks", largest_block, take, read)
     if head is None:
         return {}, []
     head = right_fields(reader, head, "the chain", HEAD)
@@ -127,12 +144,15 @@ def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]
     return right
 
 
-def read_block(reader: Reader, height: int, raw: Any) -> Block | None:
+def read_block(
+    reader: Reader, height: int, raw: Any, known: Transactions | None = None
+) -> Block | None:
+    """A block from what JSON tells of it; its transactions may be known already."""
     fields = right_fields(reader, raw, f"block {height}", BLOCK)
     if len(fields) < len(BLOCK):
         return None
     told = fields["transactions"]
-    plain = plain_transactions(told)
+    plain = plain_transactions(told) if known is None else known
     fields["transactions"] = read_transactions(reader, height, told) if plain is None else plain
     return Block(**fields)
 

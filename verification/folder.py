@@ -217,7 +217,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     chain = None
     if settings.consensus != "none":
         told = 0 if reader.counts["all_trades.csv"] else reader.size("all_trades.csv")
-        chain = read_chain(reader, told, settings.chain.block_size)
+        chain = read_chain(reader, told, settings.chain.block_size, trades)
     check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
     reader.raise_problems()
 

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from verification.findings import show
@@ -77,6 +77,34 @@ class JsonStream:
                     self.at = end
                     return value
 
+    def object_ending(self, opening: str, ending: str) -> Any:
+        """The object that begins here, where its text ends with `opening`, which begins a list, and `ending`.
+
+        `ending` holds the elements and closes list and object; it is passed, and the list is left empty. None,
+        and nothing is passed, where another text stands here.
+        """
+        self.next_character()
+        while True:
+            begin = self.text.find(opening, self.at) + len(opening)
+            end, found = begin + len(ending), begin >= len(opening)
+            if found and end <= len(self.text):
+                break
+            if (found and end - self.at > self.largest_value) or not self.more():
+                return None
+            if not found and len(self.text) - self.at > self.largest_value:
+                return None
+        if not self.text.startswith(ending, begin):
+            return None
+        head = self.text[self.at : begin] + "]}"
+        try:
+            value, parsed = self.decoder.raw_decode(head)
+        except ValueError:
+            return None
+        if parsed < len(head):
+            return None
+        self.at = end
+        return value
+
     def names(self) -> Iterator[str]:
         """The names in the object that begins here; the value of each is read before the next name."""
         seen: set[str] = set()
@@ -96,14 +124,15 @@ class JsonStream:
             if self.expect(",", "}") == "}":
                 return
 
-    def elements(self) -> Iterator[Any]:
-        """The elements of the list that begins here."""
+    def elements(self, read: Callable[[], Any] | None = None) -> Iterator[Any]:
+        """The elements of the list that begins here, each as `read` reads it from this stream."""
+        read = read or self.value
         self.expect("[")
         if self.next_character() == "]":
             self.at += 1
             return
         while True:
-            yield self.value()
+            yield read()
             if self.expect(",", "]") == "]":
                 return
 

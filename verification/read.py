@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -145,11 +146,12 @@ class Reader:
         long: str,
         largest_element: int,
         take: Callable[[Any], bool],
+        read: Callable[[JsonStream], Any] = JsonStream.value,
     ) -> dict[str, Any] | None:
         """The object of a JSON file, None where it cannot be read, or not to its end.
 
-        The elements of its list `long`, which comes back empty, go to `take` one by one, objects as
-        tuples of pairs; nothing is read further once `take` says False.
+        The elements of its list `long`, which comes back empty, go to `take` one by one as `read` reads them,
+        objects as tuples of pairs; nothing is read further once `take` says False.
         """
         result = dict[str, Any]()
         if not self.fits(name, largest_bytes):
@@ -165,7 +167,7 @@ class Reader:
                     result[key] = as_dict(stream.value())
                     continue
                 result[key], stream.largest_value = [], largest_element
-                for number, element in enumerate(stream.elements()):
+                for number, element in enumerate(stream.elements(partial(read, stream))):
                     if number % 256 == 0:
                         self.tell(stream.bytes / self.size(name))
                     if not take(element):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from verification.columns import HASH_LETTERS, Hashes, is_hash_long
 from verification.findings import IntArray
+from verification.tables import Table
 
 TRADE_KINDS = {"p2p": 1, "local_market": 2}
 RECORD = struct.Struct("<BIQiiqq")
@@ -68,6 +69,12 @@ class Transactions:
 
     def __iter__(self) -> Iterator[Transaction]:
         return map(self.__getitem__, range(len(self)))
+
+    def part(self, begin: int, end: int) -> Transactions:
+        """Those from one place up to another, odd ones as zeros."""
+        size = RECORD.size
+        tx_ids = self.tx_ids[HASH_LETTERS * begin : HASH_LETTERS * end]
+        return Transactions(self.records[size * begin : size * end], tx_ids, {})
 
     def columns(self) -> npt.NDArray[np.void]:
         """The numbers by name, zeros for odd ones."""
@@ -126,6 +133,13 @@ def transactions_of(told: Sequence[Transaction]) -> Transactions:
         records.append(record)
         tx_ids.append(tx_id)
     return Transactions(b"".join(records), b"".join(tx_ids), odd)
+
+
+def transactions_of_table(trades: Table) -> Transactions:
+    """The rows of all_trades.csv as the transactions that the chain must hold, in their order."""
+    kind = np.array([*TRADE_KINDS.values(), 0])[trades["trade_type"]]  # an unknown word is kind 0
+    numbers = {name: kind if name == "kind" else trades[name] for name in NAMES[1:]}
+    return transactions_of_columns(trades.tx_ids, numbers)
 
 
 def transactions_of_columns(tx_ids: Hashes, columns: Mapping[str, IntArray]) -> Transactions:

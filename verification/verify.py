@@ -9,6 +9,7 @@ json_stream.py   a JSON text, piece by piece
 read.py          one file: its size, its JSON, its lines
 tables.py        which column holds what
 transactions.py  many trades as the chain holds them
+layout.py        what our chain looks like where its trades are known
 blocks.py        blockchain.json and blocks.csv
 fields.py        one JSON object, asked for what it has to hold
 params.py        the settings to which laws refer
