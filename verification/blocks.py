@@ -79,12 +79,15 @@ class Chain:
 # ------------------------------------------------------------------------------------- reading
 
 
-def read_chain(reader: Reader, trades_bytes: int, block_size: int, trades: Table) -> Chain:
-    """The chain of a folder; what is not in its shape goes to the reader's problems."""
+def read_chain(reader: Reader, trades_bytes: int, block_size: int, trades: Table | None) -> Chain:
+    """The chain of a folder; what is not in its shape goes to the reader's problems.
+
+    `trades` is all_trades.csv, None where it cannot be read.
+    """
     largest = largest_chain(trades_bytes)
     largest_block = LARGEST_BLOCK + min(largest, 2**10 * block_size)
-    due = transactions_of_table(trades)
-    foreseen = Foreseen(due, trades["block_height"])
+    due = transactions_of_table(trades) if trades else transactions_of([])
+    foreseen = Foreseen(due, trades["block_height"]) if trades else None
     head, blocks = read_blocks(reader, largest, largest_block, foreseen)
     return Chain(head, blocks, read_rows(reader, largest), due)
 

@@ -216,8 +216,9 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     log = read_log(reader, SLACK_ROWS + 2 * steps)
     chain = None
     if settings.consensus != "none":
-        told = 0 if reader.counts["all_trades.csv"] else reader.size("all_trades.csv")
-        chain = read_chain(reader, told, settings.chain.block_size, trades)
+        sound = not reader.counts["all_trades.csv"]
+        told = reader.size("all_trades.csv") if sound else 0
+        chain = read_chain(reader, told, settings.chain.block_size, trades if sound else None)
     check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
     reader.raise_problems()
 
