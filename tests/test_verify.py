@@ -583,6 +583,12 @@ def test_another_program_may_do_what_the_contract_leaves_open(
     assert checker_says(folder) == 0
 
 
+def test_a_consumer_has_no_roof_in_any_program(tmp_path: Path) -> None:
+    run = Folder()
+    run.members[2]["pv_capacity_kw"] = 3.0
+    assert has(verify(run.write(tmp_path)), "home", "member 2")
+
+
 def test_a_ban_for_market_use_needs_a_penalty_within_a_day(tmp_path: Path) -> None:
     run = Folder(BAN_MARKET_HOURS=1.0, BAN_BALANCE_HOURS=1.0)
     a_ban_for_a_low_balance(run)

@@ -17,6 +17,7 @@ import pytest
 from conftest import save_run
 
 from verification import Report, Unreadable, verify
+from verification.params import OUR_LISTS, OUR_NUMBERS, OUR_WORDS
 
 SUMMARY = [
     *("steps", "members", "prosumers", "consumers", "banned_member_steps", "bonuses_eur"),
@@ -174,6 +175,24 @@ def test_one_payment_is_not_told_as_two(
     assert verify(files.folder).ok
     files.table("transfers.csv", change)
     assert f"{reason} due" in {f.rule for f in verify(files.folder).findings}
+
+
+def test_a_payment_of_nothing_for_nothing(files: Files) -> None:
+    """Another program may write one down (tests/test_verify.py); ours never does."""
+    nothing = {"timestep": "5", "payer_id": "-3", "payee_id": "0", "amount_eur": "0.000000000"}
+    files.table("transfers.csv", lambda rows: rows.append(nothing | {"reason": "p2p_bonus"}))
+    assert has(verify(files.folder), "p2p_bonus due", "step 5", "a payment of 0 nano-euro")
+
+
+def test_a_setting_that_was_taken_away_is_missed(tmp_path: Path) -> None:
+    """Without ledger nothing binds the settings, and without one of them its law would be silent."""
+    folder = save_run(tmp_path / "run", "--set=CONSENSUS=none", "--set=NUM_PROSUMERS=3")
+    path = folder / "params.json"
+    told = json.loads(path.read_text())
+    for name in {*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS} - {"MARKET_MECHANISM"}:
+        path.write_text(json.dumps({key: value for key, value in told.items() if key != name}))
+        with pytest.raises(Unreadable, match=f"params.json: {name} is missing"):
+            verify(folder)
 
 
 @pytest.mark.parametrize("home", ["x" * 10**6, "\x1b[2Jall right\n", 7, None, "\ud800"])

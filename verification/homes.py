@@ -81,12 +81,13 @@ def check_battery_power(saved: Saved, findings: Findings) -> None:
 
 
 def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
-    """A home of our synthetic day has the PV and the battery of its type, or no battery."""
-    if not saved.settings.ours:
-        return  # another program may name its homes and divide its roofs as it likes
+    """Consumers have no roof; a home of our synthetic day has the PV and the battery of its type, or no battery.
+
+    Another program may name its homes and divide its roofs as it likes.
+    """
     pv, battery = saved.settings.numbers("PV_CAPACITY"), saved.settings.numbers("BATTERY_CAPACITY")
     types = {f"type {k}": sizes for k, sizes in enumerate(zip(pv, battery, strict=False), 1)}
-    synthetic = bool(types) and not saved.settings.took("data")
+    synthetic = bool(types) and saved.settings.ours and not saved.settings.took("data")
     for i, member in enumerate(saved.members):
         roof, size = types.get(str(member.told.get("home_type")), (None, None))
         told = member.told.get("pv_capacity_kw")

@@ -28,6 +28,8 @@ OUR_NUMBERS = (
 OUR_LISTS = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY", "LOAD_PATTERN", "PRICE_PATTERN")
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
 """Settings beyond the contract to which a law of our own runs refers."""
+OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
+"""Those beyond the contract; folder.py says which file has which."""
 
 
 def are_numbers(told: Any) -> bool:
@@ -37,9 +39,17 @@ def are_numbers(told: Any) -> bool:
     return all(is_number(one) and abs(one) <= LARGEST for one in told)
 
 
-def are_ours(told: Mapping[str, Any]) -> bool:
-    """Whether params.json has all settings to which a law of ours refers; another program may know some of the names."""
-    return all(name in told for name in (*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS))
+def are_ours(told: Mapping[str, Any], reader: Reader) -> bool:
+    """Whether a run of this program wrote these settings.
+
+    Another program may know MARKET_MECHANISM, but hardly all settings to which a law of ours refers, nor a column
+    that ours alone has. Where that is there a setting that is missing has been taken away.
+    """
+    all_there = all(name in told for name in (*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS))
+    columns = reader.header("regulator_actions.csv") + reader.header("community_summary.csv")
+    return "MARKET_MECHANISM" in told and (
+        all_there or any(name in columns for name in OUR_COLUMNS)
+    )
 
 
 def microeur(euro: float) -> int:
@@ -61,12 +71,8 @@ class Settings:
     wallet_nanoeur: int
     chain: Rules
     mechanism: str  # the market rule between neighbours, "" where it is not told
+    ours: bool  # whether a run of this program wrote them: then it promises more than the contract does
     told: dict[str, Any]  # all settings as they stand in the file
-
-    @property
-    def ours(self) -> bool:
-        """Whether a run of this program wrote them: then it promises more than the contract does."""
-        return are_ours(self.told)
 
     def took(self, file: str) -> bool:
         """Whether the run was given this file: data, members or prices."""
@@ -109,7 +115,8 @@ def read_settings(reader: Reader) -> Settings:
         stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256, miners) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
     )
-    check_our_settings(ask)
+    ours = are_ours(ask.raw, reader)
+    check_our_settings(ask, ours)
     return Settings(
         consensus=consensus,
         seed=ask.whole("SEED", 0, 2**128),
@@ -122,16 +129,16 @@ def read_settings(reader: Reader) -> Settings:
         wallet_nanoeur=round(ask.number("INITIAL_WALLET", -1e9, 1e9) * 10**9),
         chain=chain,
         mechanism=str(ask.raw.get("MARKET_MECHANISM", "")),
+        ours=ours,
         told=ask.raw,
     )
 
 
-def check_our_settings(ask: Fields) -> None:
+def check_our_settings(ask: Fields, ours: bool) -> None:
     """Problems for settings that are not what a run of this program writes: their laws would go unread.
 
     Those of our own runs must be within reason; of another program's those that are there, of the right type.
     """
-    ours = are_ours(ask.raw)
     for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
         if name not in ask.raw and not ours:
             continue

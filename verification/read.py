@@ -103,6 +103,16 @@ class Reader:
             self.problem(name, f"has {size:,} bytes, at most {largest_bytes:,} can belong here")
         return 0 < size <= largest_bytes
 
+    def header(self, name: str) -> list[str]:
+        """The column names of a table as they stand there, nothing where there is no such file to read."""
+        try:
+            if not (self.folder / name).is_file() or self.size(name) == 0:
+                return []
+            with (self.folder / name).open("rb") as file:
+                return file.readline(LONGEST_LINE).decode("utf-8", "replace").strip().split(",")
+        except (OSError, ValueError):
+            return []
+
     def content(self, name: str, largest_bytes: int) -> bytes | None:
         """The bytes of a file, None where they cannot be read, which is a problem then."""
         if not self.fits(name, largest_bytes):

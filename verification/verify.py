@@ -33,8 +33,8 @@ extras.py        what our own runs tell beyond the contract
 proof.py         one trade, shown without the rest of the chain
 
 The contract is the list of files and columns that any program may write (folder.py names them). A run
-of this program promises more columns and follows its settings; that it is `ours` shows in params.json,
-which then holds every setting to which a law refers. Members of the kind storage belong to the contract alone.
+of this program promises more columns and follows its settings; that it is `ours` shows in its settings
+and columns (params.py). Members of the kind storage belong to the contract alone.
 """
 
 from __future__ import annotations
