@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from records import AGGREGATOR, MINT, REGULATOR, UTILITY, Flows, Reason, TradeKind
+from records import AGGREGATOR, MINT, REGULATOR, UTILITY, Flows, Money, Real, Reason, TradeKind
 from simulator import Run, alone
 
 FLOWS = tuple(column.name for column in fields(Flows))
@@ -126,7 +126,7 @@ def member_totals(history: History) -> dict[str, np.ndarray]:
     flows = {name: history.flow(name) for name in (*FLOWS, "renewable_used_wh")}
     totals = {name: column.sum(axis=0) for name, column in flows.items()}
     cash_alone, stored_alone = alone(run.scenario)
-    return totals | {
+    totals |= {
         "outside_nanoeur": net_paid(run, OUTSIDE),
         "p2p_nanoeur": net_paid(run, (Reason.P2P,)),
         "bonus_nanoeur": history.ruling("bonus_nanoeur").sum(axis=0),
@@ -137,6 +137,20 @@ def member_totals(history: History) -> dict[str, np.ndarray]:
         "stored_change_alone_wh": stored_alone - run.start.stored_wh,
         "banned_steps": history.was_banned.sum(axis=0),
     }
+    price = float(history.price("market").mean())
+    cash = totals["outside_nanoeur"] + totals["p2p_nanoeur"]
+    here = _net_cost(cash, totals["stored_change_wh"], price)
+    without = _net_cost(-cash_alone, totals["stored_change_alone_wh"], price)
+    return totals | {
+        "net_cost_nanoeur": here,
+        "net_cost_alone_nanoeur": without,
+        "savings_nanoeur": without - here,
+    }
+
+
+def _net_cost(cash_nanoeur: Money, stored_change_wh: Real, price_microeur_per_kwh: float) -> Money:
+    """Each member's bill for energy (N): cash less the value of what its battery gained, in whole nano-euro."""
+    return cash_nanoeur - np.rint(stored_change_wh * price_microeur_per_kwh).astype(np.int64)
 
 
 def net_paid(run: Run, reasons: tuple[Reason, ...]) -> np.ndarray:

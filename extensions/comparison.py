@@ -107,8 +107,7 @@ def _case(scenario: simulator.Scenario, optima: dict[float, float]) -> Case:
     final_wh = float(run.end.stored_wh.sum())
     if final_wh not in optima:
         optima[final_wh] = community_optimum(scenario, final_wh).cost_eur
-    here, without = net_costs_eur(history, members)
-    savings = without - here
+    here, savings = members["net_cost_nanoeur"] / 1e9, members["savings_nanoeur"] / 1e9
     steps = report.step_rows(history)
     price = np.array([row["p2p_price_microeur_per_kwh"] for row in steps], float) / 1e6
     if settles_at_the_end(scenario.settings.MARKET_MECHANISM):
@@ -156,14 +155,6 @@ def _with_flatness(cases: list[Case]) -> list[Case]:
 
 
 # ---------------------------------------------------------------- indices
-
-
-def net_costs_eur(history: report.History, members: dict[str, np.ndarray]) -> tuple[Real, Real]:
-    """Net cost of each member (N) here and alone; stored energy is worth the mean market price."""
-    price = float(history.price("market").mean())
-    here = members["outside_nanoeur"] + members["p2p_nanoeur"] - members["stored_change_wh"] * price
-    alone = members["alone_nanoeur"] - members["stored_change_alone_wh"] * price
-    return here / 1e9, alone / 1e9
 
 
 def value_tapping(net_cost: float, net_cost_alone: float, net_cost_optimum: float) -> float | None:

@@ -69,7 +69,7 @@ TABLES = {
 MEMBER_NUMBERS = (
     *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),
     *("pv_kwh", "load_kwh", "p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
-    *("outside_eur", "p2p_eur", "alone_eur", "stored_change_kwh", "stored_change_alone_kwh"),
+    *("stored_change_kwh", "net_cost_eur", "net_cost_alone_eur", "savings_eur"),
 )
 
 
@@ -259,14 +259,9 @@ class Results:
 
     @cached_property
     def bills(self) -> pd.DataFrame:
-        """Each member's bill (N), EUR: alone with the utility, here, and the saving.
-
-        Cash for energy minus the value of the change in stored energy at the mean market price.
-        """
-        members, worth = self.members, self.price("market_price").mean()
-        alone = members["alone_eur"] - worth * members["stored_change_alone_kwh"]
-        here = members["outside_eur"] + members["p2p_eur"] - worth * members["stored_change_kwh"]
-        return pd.DataFrame({"alone": alone, "here": here, "saving": alone - here})
+        """Each member's bill (N), EUR: alone with the utility, here, and the saving."""
+        names = {"net_cost_alone_eur": "alone", "net_cost_eur": "here", "savings_eur": "saving"}
+        return self.members[list(names)].rename(columns=names)
 
     @cached_property
     def p2p(self) -> pd.DataFrame:

@@ -805,20 +805,6 @@ def test_savings_of_the_members_add_up_to_those_of_the_summary(day: Results):
     assert bills["alone"].sum() == pytest.approx(summary["net_cost_alone_eur"], abs=1e-4)
 
 
-def test_an_emptied_battery_is_no_saving(copy: Path):
-    """The bill counts what a member takes out of its battery as paid at the market price."""
-    before = Results(copy).bills["saving"]
-    members = json.loads((copy / "prosumers.json").read_text())
-    members[0]["stored_change_kwh"] -= 1.0
-    (copy / "prosumers.json").write_text(json.dumps(members))
-    worth = np.mean(
-        [float(r["market_price_eur_per_kwh"]) for r in rows(Results(copy), "community_summary.csv")]
-    )
-    after = Results(copy).bills["saving"]
-    assert before[0] - after[0] == pytest.approx(worth)
-    assert after[1:].equals(before[1:])
-
-
 def test_best_and_worst_are_the_ends_of_the_savings(day: Results):
     saving = day.bills["saving"]
     assert [saving[member] for member in members.best_and_worst(day)] == [

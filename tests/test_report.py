@@ -208,6 +208,24 @@ def test_members_totals_sum_to_the_communitys_figures(number: int) -> None:
 
 
 @cases
+def test_a_members_bill_is_its_cash_less_what_its_battery_gained(number: int) -> None:
+    """At the mean market price; bonuses and penalties stand beside it. An emptied battery is no saving."""
+    run, figures, members = case(number)
+    worth = sum(result.prices.market for result in run.steps) / len(run.steps)
+    for i in range(run.scenario.fleet.size):
+        cash = members["outside_nanoeur"][i] + members["p2p_nanoeur"][i]
+        gained = float(run.end.stored_wh[i]) - float(run.start.stored_wh[i])
+        assert members["net_cost_nanoeur"][i] == pytest.approx(cash - worth * gained, abs=1)
+        alone, kept = members["alone_nanoeur"][i], float(members["stored_change_alone_wh"][i])
+        assert members["net_cost_alone_nanoeur"][i] == pytest.approx(alone - worth * kept, abs=1)
+    saved = members["net_cost_alone_nanoeur"] - members["net_cost_nanoeur"]
+    assert np.array_equal(members["savings_nanoeur"], saved)
+    for name in ("net_cost", "net_cost_alone", "savings"):
+        together = members[f"{name}_nanoeur"].sum() / 1e9
+        assert figures[f"{name}_eur"] == pytest.approx(together, abs=1e-8 * len(saved))
+
+
+@cases
 def test_step_rows_sum_to_the_run_and_keep_their_hour(number: int) -> None:
     run, figures, _ = case(number)
     table = report.step_rows(report.History(run))

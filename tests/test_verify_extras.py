@@ -31,6 +31,7 @@ MEMBER = [
     *("charge_kwh", "discharge_kwh", "stored_change_kwh", "bonus_eur", "penalty_eur", "p2p_eur"),
     *("banned_steps", "outside_eur", "avoidable_eur", "alone_eur", "stored_change_alone_kwh"),
     *("pv_kwh", "load_kwh", "final_level_kwh", "final_balance_eur"),
+    *("net_cost_eur", "net_cost_alone_eur", "savings_eur"),
 ]
 PROMISED_OF_A_MEMBER = [
     *("home_type", "pv_capacity_kw", "pv_kwh", "load_kwh", "p2p_bought_kwh", "p2p_sold_kwh"),

@@ -8,11 +8,12 @@ import numpy as np
 
 from verification.alone import Alone, alone
 from verification.energy import P2P
-from verification.findings import Findings, IntArray
-from verification.folder import AGGREGATOR, MARKET_PRICE, MINT, UTILITY, Saved
+from verification.findings import Findings, FloatArray, IntArray
+from verification.folder import AGGREGATOR, MINT, UTILITY, Saved
 from verification.read import is_number
 from verification.tables import WORDS
 from verification.told import Nanoeur, check_figure, shown
+from verification.totals import mean_market_price
 
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
 ALONE = ("alone_eur", "stored_change_alone_kwh")  # what our own runs tell of each member
@@ -34,11 +35,16 @@ def check_extras(saved: Saved, findings: Findings) -> None:
     without = alone(saved)
     for name, (value, tolerance) in comparisons(saved, without).items():
         check_figure(findings, where, rule, told, name, value, tolerance)
-    for name, column in (member_extras(saved) | members_alone(without)).items():
+    of_members = member_extras(saved) | members_alone(without)
+    for name, column in of_members.items():
         values = list(map(Nanoeur, column)) if name.endswith("_eur") else column.tolist()
         for i, member in enumerate(saved.members):
             where, rule, told = f"member {i}", "prosumers.json", member.told
             check_figure(findings, where, rule, told, name, values[i], tolerance_of(name))
+    for name, (dues, tolerance) in bills(saved, of_members).items():
+        for i in np.flatnonzero(~np.isnan(dues)).tolist():
+            where, rule, told = f"member {i}", "prosumers.json", saved.members[i].told
+            check_figure(findings, where, rule, told, name, float(dues[i]), tolerance)
 
 
 def tolerance_of(name: str) -> float:
@@ -61,7 +67,7 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
         "members": len(saved.members),
         "prosumers": kinds.count("prosumer"),
         "consumers": kinds.count("consumer"),
-        "market_price_eur_per_kwh": float(saved.community[MARKET_PRICE].mean()) / 1e6,
+        "market_price_eur_per_kwh": mean_market_price(saved)[0],
         "banned_member_steps": int((actions["is_banned"] > 0).sum()),
         "bonuses_eur": Nanoeur(actions["bonus_nanoeur"].sum()),
         "penalties_eur": Nanoeur(actions["penalty_nanoeur"].sum()),
@@ -112,8 +118,10 @@ def comparisons(
         cost = nanoeur / 1e9
         due["cost_alone_eur"] = Nanoeur(nanoeur), 0.0
         due["stored_change_alone_kwh"] = float(stored), 2e-6
-        mean = float(saved.community[MARKET_PRICE].mean()) / 1e6
-        due["net_cost_alone_eur"] = cost - float(stored) * mean, 2e-9 + 1e-12 * abs(cost)
+        due["net_cost_alone_eur"] = (
+            cost - float(stored) * mean_market_price(saved)[0],
+            2e-9 + 1e-12 * abs(cost),
+        )
     return due
 
 
@@ -149,6 +157,31 @@ def member_extras(saved: Saved) -> dict[str, Any]:
         "penalty_eur": total(actions["penalty_nanoeur"]),
         "avoidable_eur": total(actions["avoidable_penalty_nanoeur"]),
         "banned_steps": total(actions["is_banned"] > 0),
+    }
+
+
+def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, float]]:
+    """What each member (N) pays for energy, here and alone, and the saving, with tolerances.
+
+    Each is cash less what the battery gained, at the mean market price. Where nobody knows the battery's
+    power (`due` lacks the bill alone) that is taken as told, and is NaN where that is no number.
+    """
+    price, _ = mean_market_price(saved)
+
+    def alone_as_told(name: str) -> FloatArray:
+        values = [member.told.get(name) for member in saved.members]
+        return np.array([float(v) if is_number(v) else np.nan for v in values])
+
+    cash, kept = (due.get(name) for name in ALONE)
+    alone_eur = alone_as_told(ALONE[0]) if cash is None else cash / 1e9
+    kept_kwh = alone_as_told(ALONE[1]) if kept is None else kept
+    here = (due["outside_eur"] + due["p2p_eur"]) / 1e9 - due["stored_change_kwh"] * price
+    without = alone_eur - kept_kwh * price
+    tolerance = 2e-9 + 2e-6 * abs(price)
+    return {
+        "net_cost_eur": (here, tolerance),
+        "net_cost_alone_eur": (without, tolerance),
+        "savings_eur": (without - here, 2 * tolerance),
     }
 
 
