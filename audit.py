@@ -66,7 +66,7 @@ def check_energy(fleet: Fleet, before: State, result: StepResult, pv_wh: Wh, loa
         flows.charge_wh * flows.discharge_wh == 0, "a battery charges and discharges", timestep
     )
     power = np.maximum(flows.charge_wh, flows.discharge_wh)
-    demand_that(power <= fleet.max_power_wh, "a battery exceeds its power", timestep)
+    demand_that(power <= fleet.max_step_wh, "a battery exceeds its power", timestep)
     stored = after.stored_wh
     demand_that(
         stored >= fleet.min_stored_wh - STORED_TOLERANCE_WH, "a battery is too empty", timestep
@@ -84,17 +84,16 @@ def check_energy(fleet: Fleet, before: State, result: StepResult, pv_wh: Wh, loa
     )
 
 
-def check_trades(
-    before: State, result: StepResult, spread_nanoeur: Money | None, cap_wh: int
-) -> None:
-    """Flows are the sums of trades; no order is overdrawn, no limit passed, no banned member trades.
+def check_trades(before: State, result: StepResult, spread_nanoeur: Money, cap_wh: int) -> None:
+    """Flows are the sums of trades; no order is overdrawn or turned round, no limit passed, no banned member
+    trades, no battery's order reaches the local market.
 
-    spread_nanoeur: what the buyer of each P2P trade pays beyond its price, if the rule says so.
+    spread_nanoeur (M): what the buyer of each P2P trade pays beyond its price.
     """
     timestep, flows, orders, trades = result.timestep, result.flows, result.orders, result.trades
     demand_that(orders.energy_wh <= cap_wh, "an order above the cap", timestep)
     n = len(flows.load_wh)
-    bought, sold, limit, ordered = (np.zeros(n, np.int64) for _ in range(4))
+    bought, sold, limit, asked, offered = (np.zeros(n, np.int64) for _ in range(5))
     for sums, party in ((bought, trades.buyer), (sold, trades.seller)):
         inside = party >= 0
         np.add.at(sums, party[inside], trades.energy_wh[inside])
@@ -102,14 +101,19 @@ def check_trades(
         bought == flows.p2p_bought_wh + flows.market_bought_wh, "trades are not flows", timestep
     )
     demand_that(sold == flows.p2p_sold_wh + flows.market_sold_wh, "trades are not flows", timestep)
-    ordered[orders.member] = orders.energy_wh
+    asked[orders.member] = orders.energy_wh * ~orders.is_sale
+    offered[orders.member] = orders.energy_wh * orders.is_sale
     limit[orders.member] = orders.limit_microeur_per_kwh
-    demand_that(bought + sold <= ordered, "a member traded more than it ordered", timestep)
+    demand_that(bought <= asked, "a member bought more than it ordered", timestep)
+    demand_that(sold <= offered, "a member sold more than it ordered", timestep)
+    stored = orders.member[orders.from_storage]
+    market_wh = flows.market_bought_wh[stored] + flows.market_sold_wh[stored]
+    demand_that(market_wh == 0, "a battery's order went to the local market", timestep)
     demand_that((bought + sold == 0) | ~before.is_banned, "a banned member traded", timestep)
     demand_that(trades.energy_wh > 0, "a trade without energy", timestep)
     p2p = trades.kind == TradeKind.P2P
     price, energy = trades.price_microeur_per_kwh[p2p], trades.energy_wh[p2p]
-    paid = price * energy + (0 if spread_nanoeur is None else spread_nanoeur)
+    paid = price * energy + spread_nanoeur
     most = limit[trades.buyer[p2p]] * energy
     demand_that(paid <= most, "a buyer paid more than its limit", timestep)
     demand_that(price >= limit[trades.seller[p2p]], "a seller got less than its limit", timestep)

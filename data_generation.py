@@ -132,7 +132,7 @@ def market_prices(settings: Settings, clock: Clock) -> Prices:
         forecast=seen,
         expected_buy=np.minimum(seen + fee, retail),
         expected_sell=np.maximum(seen - fee, feed_in),
-        day_ahead=mean_ahead(forecast, later)[:steps],
+        mean_24h=mean_ahead(forecast, later)[:steps],
     )
 
 
@@ -157,7 +157,7 @@ def given_prices(settings: Settings, clock: Clock, buy: Price, sell: Price) -> P
         forecast=forecast,
         expected_buy=buy,
         expected_sell=sell,
-        day_ahead=mean_ahead(np.concatenate([forecast, last_day]), later)[: len(buy)],
+        mean_24h=mean_ahead(np.concatenate([forecast, last_day]), later)[: len(buy)],
     )
 
 

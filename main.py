@@ -27,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import results_folder
 import settings
 import simulator
 import storage
@@ -99,14 +100,14 @@ def run_command(arguments: list[str]) -> int:
         print(settings.table(read_config()))
         return 0
     began = time.perf_counter()
-    gather(problems, lambda: storage.refuse_unless_ours(options.output))
+    gather(problems, lambda: results_folder.refuse_unless_ours(options.output))
     scenario = read_scenario(options, read_config(), find_mechanism, problems)
     if not options.quiet:
         print_warnings(unit_hints(scenario, options))
     clock = Stopwatch(began)
     clock.lap("prepare")
     race = _find_race(scenario.settings, options.use_gpu, options.quiet)
-    with progress(options.quiet) as advance, storage.replacing(options.output) as folder:
+    with progress(options.quiet) as advance, results_folder.replacing(options.output) as folder:
         total = scenario.profiles.steps
         result = simulator.run(
             scenario, lambda step: advance("simulating", step.timestep + 1, total), race

@@ -87,7 +87,7 @@ def assemble_fleet(
         min_stored_wh=capacity_wh * settings.BATTERY_MIN_SOC,
         max_stored_wh=capacity_wh * settings.BATTERY_MAX_SOC,
         initial_stored_wh=capacity_wh * settings.BATTERY_INITIAL_SOC,
-        max_power_wh=np.floor(power_kw * settings.step_hours * 1000 + DUST_WH).astype(np.int64),
+        max_step_wh=np.floor(power_kw * settings.step_hours * 1000 + DUST_WH).astype(np.int64),
         efficiency=float(np.sqrt(settings.BATTERY_EFFICIENCY)),
     )
 
@@ -123,7 +123,7 @@ def plan_battery(
     if levers is not None and levers.charge_share < 1:
         surplus = np.floor(levers.charge_share * surplus).astype(np.int64)
     need = np.maximum(-residual_wh, 0)
-    power = fleet.max_power_wh
+    power = fleet.max_step_wh
     return BatteryPlan(
         charge_wh=np.minimum(np.minimum(surplus, power), room_wh(fleet, stored_wh)),
         discharge_wh=np.minimum(
@@ -204,7 +204,7 @@ def storage_orders_wh(
 
     A share, per hour, of what lies above the reserve, and of the room, as far as the power left allows.
     """
-    at_rest, power = residual_wh == 0, fleet.max_power_wh
+    at_rest, power = residual_wh == 0, fleet.max_step_wh
     spare = above_reserve_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
     room = room_wh(fleet, state.stored_wh) - plan.charge_wh
     offers = at_rest & (plan.charge_wh == 0) & (spare > 0)
@@ -274,7 +274,7 @@ def quote(
     ask = sell + margin * gap - bonus
 
     round_trip = fleet.efficiency**2
-    worth = prices.day_ahead * levers.stored_value
+    worth = prices.mean_24h * levers.stored_value
     keep = microeur(settings.STORAGE_MARGIN)
     stored = orders.from_storage
     bid = np.where(stored, np.minimum(bid, worth * round_trip - keep + bonus), bid)

@@ -86,7 +86,7 @@ class Fleet(Record):
     min_stored_wh: Real
     max_stored_wh: Real
     initial_stored_wh: Real
-    max_power_wh: Wh
+    max_step_wh: Wh
     """Most that can be charged, or discharged, in one step, at the terminals."""
     efficiency: float
     """One way, sqrt of the round trip: stored' = stored + efficiency * charge - discharge / efficiency."""
@@ -115,7 +115,7 @@ class Prices(Record):
     expected_buy: Price
     expected_sell: Price
     """What members expect of market, market_buy and market_sell when they make their offers."""
-    day_ahead: Price
+    mean_24h: Price
     """Mean of the forecast over the next 24 hours: what a kWh stored now will be worth."""
 
     def at(self, timestep: int) -> StepPrices:
@@ -136,7 +136,7 @@ class StepPrices:
     forecast: int
     expected_buy: int
     expected_sell: int
-    day_ahead: int
+    mean_24h: int
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Levers:
     margin: float
     """Part of the gap between buying and selling price that a member without haste keeps for himself."""
     stored_value: float = 1.0
-    """What members are told a stored kWh will be worth, as a multiple of the day-ahead mean."""
+    """What members are told a stored kWh will be worth, as a multiple of the 24-hour mean."""
     charge_share: float = 1.0
     """Part of its own surplus that a home puts into its battery before it sells any."""
     reserve_share: float = 0.0

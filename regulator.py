@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from records import (
 from settings import Settings, microeur, nanoeur
 
 PRECIOUS, WANTED, CHEAP = 1.25, 1.1, 0.6
-"""What a regulator calls a stored kWh worth, as multiple of the day-ahead mean: where neighbours come first, where it
+"""What a regulator calls a stored kWh worth, as multiple of the 24-hour mean: where neighbours come first, where it
 has only to outbid the local market, and in the evening. Chosen so that each objective leads on its own metric over 30
 seeds (README, tests/test_regulator.py); no source."""
 CLOSE_TO_NEIGHBOURS = 0.25
@@ -48,7 +48,7 @@ class Outlook:
     expected_buy: int
     """What a member expects to pay beyond its neighbours."""
     expected_sell: int
-    day_ahead: int
+    mean_24h: int
     """Mean of the price forecast over the next 24 hours."""
 
 
@@ -85,8 +85,8 @@ def maximize_renewable(settings: Settings, outlook: Outlook) -> Levers:
 def maximize_profit(settings: Settings, outlook: Outlook) -> Levers:
     """Buy and sell outside at the right hour: a battery works only where the price leaves a gain."""
     round_trip = settings.BATTERY_EFFICIENCY
-    sells_well = outlook.expected_sell > outlook.day_ahead * round_trip
-    buys_cheap = outlook.expected_buy < outlook.day_ahead / round_trip
+    sells_well = outlook.expected_sell > outlook.mean_24h * round_trip
+    buys_cheap = outlook.expected_buy < outlook.mean_24h / round_trip
     return replace(
         default_levers(settings, outlook),
         charge_share=0.0 if sells_well else 1.0,
@@ -265,8 +265,8 @@ def bans(
     return steps.astype(np.int64), np.where(steps > 0, reason, BanReason.NONE).astype(np.int8)
 
 
-def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, Any]:
-    """The regulator's columns of the next State: bans run down, new ones begin, 24 hours move on."""
+def remember(settings: Settings, state: State, ruling: Ruling) -> State:
+    """The state with the regulator's columns of the next step: bans run down, new ones begin, 24 hours move on."""
     window = settings.steps_of(24)
     recent = (*state.recent, (ruling.bonus_nanoeur, ruling.avoidable_nanoeur))
     bonus_24h = state.bonus_24h_nanoeur + ruling.bonus_nanoeur
@@ -281,11 +281,12 @@ def remember(settings: Settings, state: State, ruling: Ruling) -> dict[str, Any]
     for row, why in enumerate((BanReason.EXCESSIVE_MARKET_USE, BanReason.LOW_BALANCE)):
         cooldown[row, starts & (ruling.new_ban_reason == why)] = pause
     reason = np.where(starts, ruling.new_ban_reason, np.where(left > 0, state.ban_reason, 0))
-    return {
-        "ban_steps_left": left,
-        "ban_reason": reason.astype(np.int8),
-        "cooldown_steps": cooldown,
-        "bonus_24h_nanoeur": bonus_24h,
-        "avoidable_24h_nanoeur": avoidable_24h,
-        "recent": recent,
-    }
+    return replace(
+        state,
+        ban_steps_left=left,
+        ban_reason=reason.astype(np.int8),
+        cooldown_steps=cooldown,
+        bonus_24h_nanoeur=bonus_24h,
+        avoidable_24h_nanoeur=avoidable_24h,
+        recent=recent,
+    )

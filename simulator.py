@@ -1,7 +1,7 @@
 """One step, and the loop over steps: the one sentence that uses all the verbs.
 
-`step` reads as docs/models.md does: levers, plan, orders, trades, rest, bills, ruling,
-blocks, laws, new state. It alone writes state, and only after the laws have passed.
+`step` reads as docs/models.md does: levers, plan, orders, trades, rest, bills, ruling, blocks, new state.
+It alone makes states, and no result leaves it before the laws of energy and money have passed.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def checked(scenario: Scenario) -> Scenario:
         told = f"a home with {most_wh / 1000:,.0f} kWh in a step; allowed are {MOST_WH / 1000:,.0f} kWh"
         raise InputError([f"{told}: use smaller roofs, loads or factors"])
     energy = float(profiles.load_wh.sum(dtype=float) + profiles.pv_wh.sum(dtype=float))
-    energy += float(scenario.fleet.max_power_wh.sum(dtype=float)) * profiles.steps
+    energy += float(scenario.fleet.max_step_wh.sum(dtype=float)) * profiles.steps
     dearest = max(int(column.max()) for column in vars(profiles.prices).values())
     per_wh = dearest + 1e6 * (s.RENEWABLE_BONUS + 2 * s.P2P_BONUS + s.PENALTY_FOR_MARKET)
     wallets = abs(s.INITIAL_WALLET) * 1e9 * scenario.fleet.size
@@ -208,13 +208,12 @@ def step(
     moves = joined([bills, ruling.transfers, rewards])
 
     after = replace(
-        state,
+        regulator.remember(settings, state, ruling),
         stored_wh=prosumer.stored_after(
             fleet, state.stored_wh, flows.charge_wh, flows.discharge_wh
         ),
         balance_nanoeur=state.balance_nanoeur + account_changes(moves, len(balance)),
         period=period,
-        **regulator.remember(settings, state, ruling),
     )
 
     result = StepResult(
@@ -255,7 +254,7 @@ def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outloo
         expected_surplus_wh=int(prosumer.residual_after(pv, load, plan).sum()),
         expected_buy=prices.expected_buy if market else prices.grid_import,
         expected_sell=prices.expected_sell if market else prices.grid_export,
-        day_ahead=prices.day_ahead,
+        mean_24h=prices.mean_24h,
     )
 
 

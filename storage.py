@@ -28,8 +28,6 @@ from records import (
     Reason,
     TradeKind,
 )
-from results_folder import refuse_unless_ours as refuse_unless_ours
-from results_folder import replacing as replacing
 from settings import nanoeur
 from simulator import Run
 
@@ -171,7 +169,7 @@ def trades_table(run: Run, ids: list[str]) -> dict[str, Sequence[str]]:
 
 
 def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
-    """The rows of report.step_rows as texts: the promised columns, then ours to the right."""
+    """The rows of report.step_rows as texts: the columns that any program may write, then ours to the right."""
     columns: dict[str, Sequence[str]] = {}
     for name in steps[0]:
         values, (told, decimals) = [row[name] for row in steps], unit_of_reader(name)

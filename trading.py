@@ -39,8 +39,8 @@ class Clearing:
     """What a rule makes of the orders of one step."""
 
     trades: Trades
-    spread_nanoeur: Money | None = None
-    """(M) What each buyer pays to the aggregator beyond his trade's price; None: nothing."""
+    spread_nanoeur: Money
+    """(M) What each buyer pays to the aggregator beyond his trade's price; under most rules nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,13 @@ class Mechanism:
     """Payments by which members share their bills after the last step."""
 
 
+def without_spread(trades: Trades) -> Clearing:
+    """Trades whose buyers pay what the sellers get."""
+    return Clearing(trades, np.zeros(trades.size, np.int64))
+
+
 def clear_midpoint(orders: Orders, _: StepPrices) -> Clearing:
-    return Clearing(match(orders))
+    return without_spread(match(orders))
 
 
 MIDPOINT = Mechanism("midpoint", clear_midpoint)
@@ -230,11 +235,7 @@ def bill(cleared: Clearing, market: Trades, flows: Flows, prices: StepPrices) ->
             ),
             transfers(AGGREGATOR, UTILITY, imported, Reason.UTILITY_IMPORT),
             transfers(UTILITY, AGGREGATOR, exported, Reason.UTILITY_EXPORT),
-            *(
-                [transfers(p2p.buyer, AGGREGATOR, spread, Reason.AUCTION_SPREAD)]
-                if spread is not None
-                else []
-            ),
+            transfers(p2p.buyer, AGGREGATOR, spread, Reason.AUCTION_SPREAD),
         ]
     )
 
@@ -242,9 +243,8 @@ def bill(cleared: Clearing, market: Trades, flows: Flows, prices: StepPrices) ->
 def spread_changes(cleared: Clearing, accounts: int) -> Money:
     """What the rule's spread changes in each account (A): buyers pay it, the aggregator gets it."""
     change = np.zeros(accounts, np.int64)
-    if cleared.spread_nanoeur is not None:
-        np.subtract.at(change, cleared.trades.buyer, cleared.spread_nanoeur)
-        change[AGGREGATOR] += cleared.spread_nanoeur.sum()
+    np.subtract.at(change, cleared.trades.buyer, cleared.spread_nanoeur)
+    change[AGGREGATOR] += cleared.spread_nanoeur.sum()
     return change
 
 

@@ -138,7 +138,7 @@ def backstop(retail: int, feed_in: int) -> StepPrices:
         forecast=0,
         expected_buy=retail,
         expected_sell=feed_in,
-        day_ahead=0,
+        mean_24h=0,
     )
 
 
@@ -150,7 +150,7 @@ def figures(orders: Orders, cleared: Clearing) -> dict[str, Any]:
     gain = (limit[trades.buyer] - limit[trades.seller]) * trades.energy_wh
     buying, selling, _ = crossing(orders)
     bought, sold = limit[buying[-1:]], limit[selling[-1:]]
-    spread = 0 if cleared.spread_nanoeur is None else exact_sum(cleared.spread_nanoeur)
+    spread = exact_sum(cleared.spread_nanoeur)
     return {
         "traded_kwh": f"{energy_wh / 1000:.3f}",
         "trades": trades.size,

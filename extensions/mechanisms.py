@@ -35,6 +35,7 @@ from trading import (
     p2p_trades,
     queue,
     side_by_side,
+    without_spread,
 )
 
 # ---------------------------------------------------------------- auctions
@@ -45,14 +46,16 @@ def uniform(orders: Orders, _: StepPrices) -> Clearing:
     buying, selling, energy_wh = crossing(orders)
     limit = orders.limit_microeur_per_kwh
     price = (limit[buying[-1:]] + limit[selling[-1:]]) // 2
-    return Clearing(p2p_trades(orders, buying, selling, energy_wh, np.repeat(price, len(buying))))
+    return without_spread(
+        p2p_trades(orders, buying, selling, energy_wh, np.repeat(price, len(buying)))
+    )
 
 
 def pay_as_bid(orders: Orders, _: StepPrices) -> Clearing:
     """Each buyer pays the price that he bid."""
     buying, selling, energy_wh = crossing(orders)
     price = orders.limit_microeur_per_kwh[buying]
-    return Clearing(p2p_trades(orders, buying, selling, energy_wh, price))
+    return without_spread(p2p_trades(orders, buying, selling, energy_wh, price))
 
 
 def huang(orders: Orders, _: StepPrices) -> Clearing:
@@ -70,7 +73,7 @@ def huang(orders: Orders, _: StepPrices) -> Clearing:
     traded = min(int(bid_wh.sum()), int(ask_wh.sum()))
     pairs = side_by_side(bids, asks, cut_equally(bid_wh, traded), cut_equally(ask_wh, traded))
     if not len(pairs[2]):
-        return Clearing(p2p_trades(orders, *pairs, pairs[2]))
+        return without_spread(p2p_trades(orders, *pairs, pairs[2]))
     bought_at = int(orders.limit_microeur_per_kwh[buying[-1]])
     sold_at = int(orders.limit_microeur_per_kwh[selling[-1]])
     trades = p2p_trades(orders, *pairs, np.full(len(pairs[2]), sold_at))
@@ -117,7 +120,7 @@ def share_pro_rata(orders: Orders, price: int) -> Clearing:
     bid_wh, ask_wh = orders.energy_wh[bids], orders.energy_wh[asks]
     traded = min(int(bid_wh.sum()), int(ask_wh.sum()))
     pairs = side_by_side(bids, asks, share_out(traded, bid_wh), share_out(traded, ask_wh))
-    return Clearing(p2p_trades(orders, *pairs, np.full(len(pairs[2]), price, np.int64)))
+    return without_spread(p2p_trades(orders, *pairs, np.full(len(pairs[2]), price, np.int64)))
 
 
 def supply_and_demand(orders: Orders) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class BatteryClasses:
 def merge_batteries(fleet: Fleet, step_hours: float) -> BatteryClasses:
     """One battery for each ratio of power to capacity, to a hundredth per hour."""
     owns = fleet.battery_capacity_wh > 0
-    capacity, power = fleet.battery_capacity_wh[owns], fleet.max_power_wh[owns]
+    capacity, power = fleet.battery_capacity_wh[owns], fleet.max_step_wh[owns]
     _, build = np.unique(np.round(power / step_hours / capacity, 2), return_inverse=True)
 
     def summed(column: np.ndarray) -> Real:
@@ -55,7 +55,7 @@ def merge_batteries(fleet: Fleet, step_hours: float) -> BatteryClasses:
         low=summed(fleet.min_stored_wh),
         high=summed(fleet.max_stored_wh),
         start=summed(fleet.initial_stored_wh),
-        power=summed(fleet.max_power_wh),
+        power=summed(fleet.max_step_wh),
         efficiency=fleet.efficiency,
     )
 

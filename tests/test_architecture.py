@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "output_file": {"settings"},
     "stopping": set(),
     "results_folder": {"settings", "stopping"},
-    "storage": {"results_folder", "report", "simulator", "records", "settings", "blockchain"},
+    "storage": {"report", "simulator", "records", "settings", "blockchain"},
     "guard": {"settings", "stopping"},
     "plot_results": {"figures", "guard", "stopping", "results_folder", "settings"},
     "options": {"simulator", "household_data", "trading", "settings"},

@@ -67,7 +67,8 @@ def judge(
     fleet, before = fleet or honest_fleet, before or honest_before
     result = replace(honest, state=after or honest.state, **changed)
     audit.check_energy(fleet, before, result, honest.flows.pv_wh, honest.flows.load_wh)
-    audit.check_trades(before, result, None, CAP_WH)
+    no_spread = np.zeros(int((result.trades.kind == TradeKind.P2P).sum()), np.int64)
+    audit.check_trades(before, result, no_spread, CAP_WH)
     audit.check_money(before, result, np.zeros(len(before.balance_nanoeur), np.int64))
 
 
@@ -131,7 +132,7 @@ def test_a_battery_does_not_charge_and_discharge_at_once() -> None:
 
 def test_a_battery_keeps_its_power_its_window_and_its_losses() -> None:
     fleet, before, result = example()
-    weak = replace(fleet, max_power_wh=np.full(6, 999))
+    weak = replace(fleet, max_step_wh=np.full(6, 999))
     with pytest.raises(audit.LawBroken, match="power"):
         judge(fleet=weak)
     lossless = with_stored(result.state, 2, before.stored_wh[2] + result.flows.charge_wh[2])
@@ -422,6 +423,43 @@ def test_a_step_that_breaks_a_law_does_not_end(
     monkeypatch.setattr(module, name, change(getattr(module, name)))
     with pytest.raises(audit.LawBroken, match=law):
         take_step(settings, fleet, *day)
+
+
+def turned_round(local_market: Callable[..., Any]) -> Callable[..., Any]:
+    """Who wanted to sell buys, and who wanted to buy sells: each kWh and each euro still has two ends."""
+
+    def trades(*arguments: Any) -> Any:
+        found = local_market(*arguments)
+        return replace(found, seller=found.buyer, buyer=found.seller)
+
+    return trades
+
+
+def with_batteries(local_market: Callable[..., Any]) -> Callable[..., Any]:
+    """Batteries' orders go to the local market like a home's own."""
+
+    def trades(orders: Any, *arguments: Any) -> Any:
+        return local_market(replace(orders, from_storage=orders.from_storage & False), *arguments)
+
+    return trades
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        (turned_round, "sold more than it ordered"),
+        (with_batteries, "a battery's order went to the local market"),
+    ],
+)
+def test_a_local_market_that_serves_orders_otherwise_than_they_ask_does_not_leave_the_step(
+    change: Any, law: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both once passed all laws, and made the default day's bill fourteen times as large."""
+    day = {"NUM_PROSUMERS": 12, "NUM_CONSUMERS": 2, "TIME_STEPS": 14}
+    make_run(**day)
+    monkeypatch.setattr(trading, "local_market", change(trading.local_market))
+    with pytest.raises(audit.LawBroken, match=law):
+        make_run(**day)
 
 
 def test_a_spread_beyond_the_buyers_limit_does_not_leave_the_step() -> None:

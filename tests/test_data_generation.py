@@ -220,11 +220,11 @@ def test_a_better_forecast_changes_what_is_expected_and_not_what_settles() -> No
         assert np.array_equal(getattr(usual.prices, name), getattr(perfect.prices, name))
 
 
-def test_the_day_ahead_value_is_the_mean_of_the_next_24_hours_of_forecast() -> None:
+def test_the_mean_24h_value_is_the_mean_of_the_next_24_hours_of_forecast() -> None:
     """What a kWh stored now will be worth; on the day's last step the day after is looked at."""
     for hours, per_hour in ((1.0, 1), (QUARTER, 4)):
         _, two_days = world(TIME_STEPS=48 * per_hour, TIME_STEP_DURATION=hours)
-        forecast, ahead = two_days.prices.forecast, two_days.prices.day_ahead
+        forecast, ahead = two_days.prices.forecast, two_days.prices.mean_24h
         for t in (0, 5 * per_hour, 24 * per_hour - 1):
             window = [int(p) for p in forecast[t : t + 24 * per_hour]]
             assert ahead[t] == sum(window) // len(window)
@@ -281,7 +281,7 @@ def test_a_longer_run_begins_with_the_same_hours() -> None:
         ("LOAD_VARIATION", 0.3, {"load_wh"}),
         ("CLOUD_PERSISTENCE", 0.1, {"pv_wh"}),
         ("ROOF_VARIATION", 0.3, {"pv_wh"}),
-        ("FORECAST_ERROR", 0.2, {"forecast", "expected_buy", "expected_sell", "day_ahead"}),
+        ("FORECAST_ERROR", 0.2, {"forecast", "expected_buy", "expected_sell", "mean_24h"}),
         ("HAS_BATTERY", 0.1, set()),
         ("QUOTE_VARIATION", 0.1, set()),
     ],

@@ -559,7 +559,7 @@ def test_the_members_file_says_what_homes_own(write: Callable[..., Path]) -> Non
     assert fleet.household_id == ("2", "10", "1"), "home 1 owns nothing: a consumer, and last"
     assert fleet.kind == ("prosumer", "prosumer", "consumer")
     assert fleet.battery_capacity_wh.tolist() == [6400, 8000, 0]
-    assert fleet.max_power_wh.tolist() == [5000, 4000, 0], "battery_kw for one hour"
+    assert fleet.max_step_wh.tolist() == [5000, 4000, 0], "battery_kw for one hour"
     assert fleet.pv_capacity_kw.tolist() == [4, 2, 0]
     assert fleet.home_type == ("flat", "villa", "home")
 
@@ -567,7 +567,7 @@ def test_the_members_file_says_what_homes_own(write: Callable[..., Path]) -> Non
 def test_without_power_in_the_file_the_c_rate_holds(write: Callable[..., Path]) -> None:
     members = write("id,battery_kwh\n1,5\n2,0\n10,8\n", name="members.csv")
     scenario = simulator.prepare(make_settings(BATTERY_C_RATE=0.25), Files(write(rows()), members))
-    assert scenario.fleet.max_power_wh.tolist() == [1250, 0, 2000]
+    assert scenario.fleet.max_step_wh.tolist() == [1250, 0, 2000]
 
 
 def test_a_home_without_pv_in_the_readings_has_none(write: Callable[..., Path]) -> None:
@@ -710,7 +710,7 @@ def test_prices_may_change_within_the_hour(prices: Callable[..., Path]) -> None:
 def test_beyond_its_end_the_last_day_of_a_price_file_repeats(prices: Callable[..., Path]) -> None:
     """What is stored at 18 h is valued by the next 24 hours: six of this day, then the same day again."""
     path = prices(price_rows(24, start=MIDNIGHT))
-    ahead = read_prices(path, make_settings(FORECAST_ERROR=0.0), 24).day_ahead
+    ahead = read_prices(path, make_settings(FORECAST_ERROR=0.0), 24).mean_24h
     mean = (300_000 + 23 * 500 + 100_000) / 2  # of import and export price, over any 24 hours
     assert ahead[[0, 18, 23]].tolist() == [pytest.approx(mean, abs=1)] * 3
 

@@ -578,11 +578,11 @@ def test_clearing_up_and_moving_in_cannot_be_stopped(tmp_path: Path) -> None:
     """From the failure, or the finished run, on: the second Ctrl-C of an impatient user."""
     before = signal.getsignal(signal.SIGINT)
     with stopping.stoppable():
-        with pytest.raises(KeyboardInterrupt), main.storage.replacing(tmp_path / "r"):
+        with pytest.raises(KeyboardInterrupt), main.results_folder.replacing(tmp_path / "r"):
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is before
-    with main.storage.replacing(tmp_path / "r"):
+    with main.results_folder.replacing(tmp_path / "r"):
         pass
     assert signal.getsignal(signal.SIGINT) is before, (
         "whoever writes a folder himself keeps his own way"

@@ -210,10 +210,12 @@ def test_energy_and_money_are_conserved_and_limits_respected(orders: Orders) -> 
             np.add.at(sums, party, trades.energy_wh)
             assert (sums <= np.where(wanted, orders.energy_wh, 0)).all(), name
         if rule.has_limits and trades.size:
-            spread = 0 if found.spread_nanoeur is None else found.spread_nanoeur
             limit, price = orders.limit_microeur_per_kwh, trades.price_microeur_per_kwh
             assert (price >= limit[trades.seller]).all(), name
-            assert (trades.amount_nanoeur + spread <= limit[trades.buyer] * trades.energy_wh).all()
+            assert (
+                trades.amount_nanoeur + found.spread_nanoeur
+                <= limit[trades.buyer] * trades.energy_wh
+            ).all()
 
 
 @settings(max_examples=60, deadline=None)

@@ -34,7 +34,7 @@ def second_formulation(scenario: simulator.Scenario, final_kwh: float) -> float:
     rows, right, bounds = [], [], [(0.0, None)] * len(cost)
     eta = fleet.efficiency
     for i in range(n):
-        power = fleet.max_power_wh[i] / 1000
+        power = fleet.max_step_wh[i] / 1000
         for t in range(steps):
             cost[at(0, i, t)], cost[at(1, i, t)] = buy[t], -sell[t]
             row = np.zeros(len(cost))
@@ -87,7 +87,7 @@ def test_batteries_of_other_builds_are_not_merged(hours: float) -> None:
     fleet = scenario.fleet
     kwh = fleet.battery_capacity_wh / 1000
     power = np.floor(kwh * np.array([0.29, 0.19, 0.29, 0.19]) * hours * 1000).astype(np.int64)
-    scenario = replace(scenario, fleet=replace(fleet, max_power_wh=power))
+    scenario = replace(scenario, fleet=replace(fleet, max_step_wh=power))
     final_wh = float(fleet.initial_stored_wh.sum()) * 0.4
     expected = second_formulation(scenario, final_wh / 1000)
     assert community_optimum(scenario, final_wh).cost_eur == pytest.approx(expected, abs=1e-6)

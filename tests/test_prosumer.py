@@ -91,13 +91,13 @@ def test_a_battery_takes_and_gives_as_much_as_fits() -> None:
 def test_power_limits_are_per_hour_whatever_the_step(hours: float, most: int) -> None:
     """0.5 kW per kWh: a 10 kWh battery moves 5 kWh in an hour and a quarter of it in 15 minutes (trap 5)."""
     fleet = one_battery(10.0, TIME_STEP_DURATION=hours)
-    assert fleet.max_power_wh.tolist() == [most]
-    assert one_battery(10.0, kw=2.0, TIME_STEP_DURATION=hours).max_power_wh[0] == int(2000 * hours)
+    assert fleet.max_step_wh.tolist() == [most]
+    assert one_battery(10.0, kw=2.0, TIME_STEP_DURATION=hours).max_step_wh[0] == int(2000 * hours)
 
 
 def test_dust_of_floats_costs_no_wh() -> None:
     """4.02 kWh at 0.5 kW per kWh are 2010 W; a tenth of 1,000 Wh to spare, or of room for them, is 100 Wh."""
-    assert one_battery(4.02).max_power_wh.tolist() == [2010]
+    assert one_battery(4.02).max_step_wh.tolist() == [2010]
     changes = {"BATTERY_EFFICIENCY": 1.0, "OFFER_SHARE": 0.1, "STORAGE_BID_SHARE": 0.1}
     offered = orders_of([0], battery_kwh=[10], stored=2000.0, **changes)
     assert offered.is_sale.tolist() == [True] and offered.energy_wh.tolist() == [100]
@@ -283,7 +283,7 @@ def flat_prices(**changes: Any) -> StepPrices:
 
 def test_a_battery_asks_at_least_what_refilling_costs() -> None:
     """0.20 / 0.95 + 0.005 margin - 0.01 bonus, where selling its neighbour's way would ask less."""
-    orders = orders_of([0], battery_kwh=[10], prices=flat_prices(day_ahead=200_000), **STILL)
+    orders = orders_of([0], battery_kwh=[10], prices=flat_prices(mean_24h=200_000), **STILL)
     floor = 200_000 / 0.95 + 5_000 - 10_000
     assert orders.limit_microeur_per_kwh.tolist() == [round(floor)]
 
@@ -291,7 +291,7 @@ def test_a_battery_asks_at_least_what_refilling_costs() -> None:
 def test_a_battery_bids_at_most_what_the_energy_will_be_worth_after_its_losses() -> None:
     """0.10 * 0.95 - 0.005 margin + 0.01 bonus, where a home in need would bid more."""
     plan = BatteryPlan(np.array([1000]), np.array([0]))
-    prices = flat_prices(day_ahead=100_000)
+    prices = flat_prices(mean_24h=100_000)
     orders = orders_of([0], battery_kwh=[10], plan=plan, prices=prices, **STILL)
     assert orders.limit_microeur_per_kwh.tolist() == [round(100_000 * 0.95 - 5_000 + 10_000)]
 

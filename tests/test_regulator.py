@@ -57,7 +57,7 @@ def begin(settings: Any, members: int = 1) -> tuple[Fleet, State]:
 
 
 def after(settings: Any, state: State, ruling: Ruling) -> State:
-    return replace(state, **regulator.remember(settings, state, ruling))
+    return regulator.remember(settings, state, ruling)
 
 
 # ---------------------------------------------------------------- bonuses and penalties

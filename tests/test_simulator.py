@@ -375,7 +375,7 @@ def test_alone_is_the_same_battery_rule_with_nobody_to_trade_with() -> None:
         level, money = float(fleet.initial_stored_wh[i]), 0
         for t in range(24):
             rest = int(profiles.pv_wh[t, i] - profiles.load_wh[t, i])
-            power = int(fleet.max_power_wh[i])
+            power = int(fleet.max_step_wh[i])
             if rest > 0:
                 used = min(rest, power, int((fleet.max_stored_wh[i] - level) / eta + 1e-9))
                 level, rest = level + eta * used, rest - used

@@ -108,7 +108,7 @@ def test_trap_5_a_limit_is_a_power_whatever_the_step(hours: float) -> None:
     """kW were compared with kWh per step, and limits changed their meaning with the step."""
     settings = quick_settings(TIME_STEP_DURATION=hours)
     fleet = make_homes(settings, battery_kwh=[12])
-    assert fleet.max_power_wh[0] / hours == pytest.approx(6000, abs=1 / hours)
+    assert fleet.max_step_wh[0] / hours == pytest.approx(6000, abs=1 / hours)
     assert prosumer.trade_cap_wh(settings) / hours == pytest.approx(3000)
     assert settings.steps_of(2) * hours == pytest.approx(2)
 

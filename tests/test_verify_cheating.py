@@ -319,7 +319,7 @@ def shared_by(split: Callable[[int, Any], Any]) -> Callable[[Any, int], Any]:
         most = min(int(bid_wh.sum()), int(ask_wh.sum()))
         pairs = trading.side_by_side(bids, asks, split(most, bid_wh), split(most, ask_wh))
         prices = np.full(len(pairs[2]), price, np.int64)
-        return trading.Clearing(trading.p2p_trades(orders, *pairs, prices))
+        return trading.without_spread(trading.p2p_trades(orders, *pairs, prices))
 
     return share
 
@@ -405,7 +405,7 @@ def test_a_ban_for_deeds_of_the_day_before(cheat: Cheat) -> None:
 
     def remember(settings: Any, state: Any, ruling: Any) -> Any:
         whole = state.avoidable_24h_nanoeur + ruling.avoidable_nanoeur
-        return real(settings, state, ruling) | {"avoidable_24h_nanoeur": whole}
+        return replace(real(settings, state, ruling), avoidable_24h_nanoeur=whole)
 
     real = regulator.remember
     lenient = [*STRICT[1:], "--set=BAN_PENALTY_LIMIT=0.02", "--steps=72"]

@@ -228,7 +228,7 @@ def assert_energy_laws(
         out = f["load_wh"] + f["charge_wh"] + f["p2p_sold_wh"] + f["market_sold_wh"]
         assert into + f["grid_import_wh"] == out + f["grid_export_wh"] + f["curtailed_wh"], (i, f)
         assert f["charge_wh"] == 0 or f["discharge_wh"] == 0, f"{i} charges and discharges"
-        assert max(f["charge_wh"], f["discharge_wh"]) <= fleet.max_power_wh[i]
+        assert max(f["charge_wh"], f["discharge_wh"]) <= fleet.max_step_wh[i]
         one_way = sqrt(fleet.efficiency**2)
         kept = before.stored_wh[i] + f["charge_wh"] * one_way - f["discharge_wh"] / one_way
         assert abs(result.state.stored_wh[i] - kept) < 1e-6
