@@ -32,6 +32,7 @@ from setting_types import (
     Stakes,
     StepHours,
     Steps,
+    SunHours,
     Text,
     Threshold,
 )
@@ -45,7 +46,7 @@ NUM_PROSUMERS: Count = 100
 NUM_CONSUMERS: Count = 0
 "Homes with neither PV nor battery. A data file brings its own number."
 TIME_STEPS: Steps = 24
-"How many steps to simulate. A data file runs whole unless --steps says less."
+"How many steps to simulate; a day in quarter hours has 96. A data file runs whole unless --steps says less."
 TIME_STEP_DURATION: StepHours = 1.0
 "Length of a step in hours, from five minutes (0.0833) to one hour."
 HOUSEHOLDS: Text = ""
@@ -56,7 +57,7 @@ HOUSEHOLDS: Text = ""
 PV_CAPACITY: Powers = [2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]
 "PV on the roof of each home type (kW)."
 BASE_CONSUMPTION: Loads = [0.35, 0.45, 0.55, 0.65, 0.75, 0.90, 1.05, 1.20, 1.35, 1.50]
-"Load of each home type (kW) where LOAD_PATTERN is 1; the pattern of this file makes 0.935 of it on average."
+"Load of each home type (kWh per hour) where LOAD_PATTERN is 1; the pattern of this file makes 0.935 of it on average."
 BATTERY_CAPACITY: Capacities = [5, 7, 8, 10, 12, 13, 15, 17, 18, 20]
 "Battery of each home type (kWh), for the homes that own one."
 HAS_BATTERY: Share = 0.8
@@ -76,7 +77,7 @@ CLOUD_PERSISTENCE: Share = 0.7
 "Correlation of the clouds from one hour to the next."
 ROOF_VARIATION: Share = 0.1
 "Largest deviation of one roof's PV from the community's, drawn per hour."
-ORIENTATION_SHIFT: Hours = 1.5
+ORIENTATION_SHIFT: SunHours = 1.5
 "How many hours earlier an east roof, and later a west roof, has its peak than a south roof."
 LOAD_PATTERN: DayPattern = [
     0.40, 0.35, 0.35, 0.35, 0.40, 0.60, 1.10, 1.40, 1.20, 0.90, 0.80, 0.90,
@@ -136,9 +137,9 @@ STORAGE_BID_SHARE: Share = 0.5
 STORAGE_MARGIN: Price = 0.005
 "What a battery wants to gain on each kWh that it stores for later (EUR/kWh)."
 QUOTE_MARGIN: Share = 0.35
-"Part of the gap between what a kWh costs and earns outside that a member without haste keeps for himself."
+"Part of the gap between what a kWh costs and earns outside that a member keeps on an order as large as its usual load."
 QUOTE_VARIATION: Share = 0.35
-"How much members differ in that margin: most of it by temper, for good, the rest by mood, per step."
+"What is added to that part or taken off, at most: most of it by temper, for good, the rest by mood, per step."
 
 # ---------------------------------------------------------------- regulator
 
@@ -176,7 +177,7 @@ VALIDATOR_STAKES: Stakes = [20, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
 DIFFICULTY_TARGET: Digits = 3
 "Leading zero digits that a block's hash needs; each one more costs 16 times the work."
 BLOCK_REWARD: Reward = 0.1
-"New money for the winner of a block (EUR)."
+"New money for the winner of a block (EUR); shorter steps make more blocks."
 MAX_TRANSACTIONS_PER_BLOCK: BlockSize = 50
 "Trades that fit into one block; a busy step mines several."
 

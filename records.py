@@ -206,7 +206,7 @@ class Levers:
     offer_share: float
     storage_bid_share: float
     margin: float
-    """Part of the gap between buying and selling price that a member without haste keeps for himself."""
+    """Part of the gap between buying and selling price that a member keeps on an order as large as its usual load."""
     stored_value: float = 1.0
     """What members are told a stored kWh will be worth, as a multiple of the 24-hour mean."""
     charge_share: float = 1.0

@@ -45,6 +45,7 @@ Efficiency = Annotated[float, _real(0.01, 1)]
 Factor = Annotated[float, _real(0, 10)]
 StepHours = Annotated[float, _real(0.083, 1, "h"), AfterValidator(lambda h: seconds(h) / 3600)]
 Hours = Annotated[float, _real(0, 8760, "h")]
+SunHours = Annotated[float, _real(0, 6, "h")]
 EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
 Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
 Price = Annotated[float, _real(0, 1_000, "EUR/kWh")]
@@ -83,7 +84,8 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("FORECAST_ERROR", "OFFER_SHARE", "STORAGE_BID_SHARE"), Share),
     **dict.fromkeys(("QUOTE_MARGIN", "QUOTE_VARIATION"), Share),
     **dict.fromkeys(("SEASON_FACTOR", "BATTERY_C_RATE"), Factor),
-    **dict.fromkeys(("ORIENTATION_SHIFT", "BAN_MARKET_HOURS", "BAN_BALANCE_HOURS"), Hours),
+    **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), Hours),
+    "ORIENTATION_SHIFT": SunHours,
     **dict.fromkeys(("MIN_LOAD", "MAX_TRADE_CAP"), EnergyPerHour),
     **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), Price),
     **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), Price),
@@ -100,7 +102,6 @@ TYPES: dict[str, Any] = {
     "IMBALANCE_THRESHOLD": Threshold,
     "MARKET_MECHANISM": Mechanism,
     "REGULATOR_OBJECTIVE": Objective,
-    "BAN_COOLDOWN_HOURS": Hours,
     "CONSENSUS": Consensus,
     "NUM_MINERS": Miners,
     "MINER_HASH_POWER": HashPowers,

@@ -35,6 +35,11 @@ class InputError(Exception):
 
 Result = TypeVar("Result")
 
+NEARLY = 0.8
+"""How alike two names are, as difflib has it, of which one is taken for a slip in the other."""
+FILLERS = {"FOR", "MAX", "MIN", "NUM", "HAS", "PER"}
+"""Words of settings that say nothing about what is meant."""
+
 
 def gather(problems: list[str], read: Callable[[], Result]) -> Result | None:
     """What `read` returns; where it raises InputError its problems join the list, and None comes back."""
@@ -334,18 +339,28 @@ def _misnamed(present: list[str]) -> list[str]:
         if meant:
             missing.remove(meant[0])
             hint = f"{meant[0]} is missing; is it meant?"
-        elif near := difflib.get_close_matches(name, TYPES, n=1):
-            hint = f"did you mean {near[0]}?"
         else:
-            hint = "begin a name of your own with _"
+            hint = _meant(name) or "begin a name of your own with _"
         problems.append(f"config.py: {name}: no such setting; {hint}")
     return problems + [f"{name}: missing in config.py; restore its line" for name in missing]
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.upper(), TYPES, n=1)
-    hint = f"did you mean {near[0]}?" if near else "the names are in config.py"
-    return f"{name}: no such setting; {hint}"
+    return f"{name}: no such setting; {_meant(name.upper()) or 'the names are in config.py'}"
+
+
+def _meant(name: str) -> str:
+    """What may be meant: a name that is nearly the same, else those that share a word with it, else nothing."""
+    if near := difflib.get_close_matches(name, TYPES, n=1, cutoff=NEARLY):
+        return f"did you mean {near[0]}?"
+    words = set(name.split("_")) - FILLERS
+    shared = {known: len(words.intersection(known.split("_"))) for known in TYPES}
+    alike = [known for known in TYPES if shared[known] == max(shared.values()) > 0]
+    if not alike:
+        alike = difflib.get_close_matches(name, TYPES, n=1)
+    *others, last = alike or [""]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"did you mean {listed}?" if alike else ""
 
 
 def _readable(

@@ -166,8 +166,7 @@ def value_tapping(net_cost: float, net_cost_alone: float, net_cost_optimum: floa
 def p2p_share(figures: dict[str, Any]) -> float | None:
     """P2P / (P2P + local market + utility import): how the community's trading divides, in kWh.
 
-    Between rules with and without a local market it compares two things: what an auction sells there counts,
-    what a sharing rule sends to the utility does not.
+    What is sold to the utility does not count, so it rises where sellers leave the local market for the utility.
     """
     traded = figures["p2p_kwh"] + figures["market_kwh"] + figures["grid_import_kwh"]
     return figures["p2p_kwh"] / traded if traded else None

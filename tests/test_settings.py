@@ -208,6 +208,15 @@ def test_an_unknown_name_is_answered_with_the_nearest_one(wrong: str, meant: str
     assert refused(**{wrong: 1}) == [f"{wrong}: no such setting; did you mean {meant}?"]
 
 
+def test_a_word_of_several_names_is_answered_with_all_of_them() -> None:
+    """Not with the one that looks most like it: BATTERY_SIZE is not BATTERY_C_RATE."""
+    assert refused(PENALTY=1) == [
+        "PENALTY: no such setting; did you mean PENALTY_FOR_MARKET or BAN_PENALTY_LIMIT?"
+    ]
+    (told,) = refused(BATTERY_SIZE=1)
+    assert all(name in told for name in declarations(config) if "BATTERY" in name)
+
+
 def test_a_name_that_resembles_none_points_at_the_list() -> None:
     assert refused(XYZZY=1) == ["XYZZY: no such setting; the names are in config.py"]
 
@@ -400,7 +409,7 @@ UNITS_IN_WORDS = {
 
 def test_each_sentence_of_the_config_tells_the_unit() -> None:
     for name, declared in declarations(config).items():
-        unit = "kW" if name == "BASE_CONSUMPTION" else declared.unit  # kWh per hour, of a home: kW
+        unit = declared.unit
         words = UNITS_IN_WORDS.get(unit, f"({unit})" if unit else "")
         assert words in declared.sentence, f"{name} does not tell its unit, {unit}"
 

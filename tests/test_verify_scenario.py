@@ -235,7 +235,7 @@ def test_an_order_of_a_home_whose_battery_rests(
 
 def test_the_sun_of_any_step_length_is_the_same_for_both_readings(tmp_path: Path) -> None:
     """Steps of 0.175 h meet midnight only after a week, and a shift of twelve hours puts noon there."""
-    options = ["--set=TIME_STEP_DURATION=0.175", "--set=ORIENTATION_SHIFT=12", "--steps=2900"]
+    options = ["--set=TIME_STEP_DURATION=0.175", "--set=ORIENTATION_SHIFT=6", "--steps=2900"]
     few = ["--set=NUM_PROSUMERS=3", "--set=CONSENSUS=none"]
     report = verify(save_run(tmp_path / "results", *options, *few))
     assert report.ok, report.summary()
