@@ -123,7 +123,8 @@ def run_command(arguments: list[str]) -> int:
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
     if not options.quiet:
-        print_summary(scenario.settings, figures, timing, options.output, not options.no_plots)
+        plots, tariff = not options.no_plots, "prices" in scenario.inputs
+        print_summary(scenario.settings, figures, timing, options.output, plots, tariff)
     return 0
 
 

@@ -62,9 +62,14 @@ def print_warnings(lines: list[str]) -> None:
 
 
 def print_summary(
-    settings: Settings, figures: dict[str, Any], timing: dict[str, Any], folder: Path, plots: bool
+    settings: Settings,
+    figures: dict[str, Any],
+    timing: dict[str, Any],
+    folder: Path,
+    plots: bool,
+    tariff: bool,
 ) -> None:
-    """The table of the day, where the results are, and the chain tip."""
+    """The table of the day, where the results are, and the chain tip; `tariff`: prices came from a file."""
     from rich.table import Table
 
     console = plain_console()
@@ -72,7 +77,7 @@ def print_summary(
         table = Table(
             title=_title(figures), show_header=False, title_justify="left", pad_edge=False
         )
-        for name, text in summary_lines(figures, timing):
+        for name, text in summary_lines(figures, timing, tariff):
             table.add_row(name, text)
         console.print(table)
     print(f"results in {folder}" + (f", figures in {folder / 'plots'}" if plots else ""))
@@ -93,22 +98,27 @@ def plain_console() -> Any:
 
 def _title(f: dict[str, Any]) -> str:
     hours = f["steps"] * f["step_hours"]
-    members = f"{f['members']} member" + "s" * (f["members"] != 1)
-    return f"{members}, {hours:g} h, seed {f['seed']}, {f['mechanism']}, {f['objective']}"
+    return f"{many(f['members'], 'member')}, {hours:g} h, seed {f['seed']}, {f['mechanism']}, {f['objective']}"
 
 
-def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, str]]:
+def many(number: int, thing: str) -> str:
+    """'1 member', '5 members'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> list[tuple[str, str]]:
     """(name, text) of each line of the closing table."""
 
     def share(name: str) -> str:
         return "-" if f[name] is None else f"{100 * f[name]:.1f} %"
 
     p2p_price = f["p2p_price_eur_per_kwh"]
+    banned_hours = f["banned_member_steps"] * f["step_hours"]
     lines = [
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
             "batteries",
-            f"content {f['stored_change_kwh']:+,.1f} kWh, worth {f['stored_change_value_eur']:+,.2f} EUR",
+            f"change in content {f['stored_change_kwh']:+,.1f} kWh, worth {f['stored_change_value_eur']:+,.2f} EUR",
         ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
@@ -124,7 +134,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
         (
             "prices",
             f"P2P {format(p2p_price, '.4f') if p2p_price else '-'}, "
-            f"market {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
+            f"{'tariff' if tariff else 'market'} {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
         ),
         (
             "self-sufficiency",
@@ -145,7 +155,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any]) -> list[tuple[str, 
             f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
             f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
         ),
-        ("bans", f"{f['banned_ever']} members, {f['banned_member_steps']} member-steps"),
+        ("bans", f"{many(f['banned_ever'], 'member')}, {banned_hours:,.4g} member-hours"),
     ]
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)

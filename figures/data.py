@@ -66,6 +66,8 @@ TABLES = {
         "market_sell_price_eur_per_kwh grid_import_price_eur_per_kwh grid_export_price_eur_per_kwh",
     ),
 }
+WITHOUT_MARKET = {"mid_market_rate", "supply_demand_ratio", "bill_sharing", "none"}
+"""The market rules after which what is left goes to the utility."""
 MEMBER_NUMBERS = (
     *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),
     *("pv_kwh", "load_kwh", "p2p_bought_kwh", "market_bought_kwh", "grid_import_kwh"),
@@ -267,6 +269,17 @@ class Results:
     def p2p(self) -> pd.DataFrame:
         """The trades between members."""
         return self.trades[self.trades["trade_type"] == "p2p"]
+
+    @property
+    def has_local_market(self) -> bool:
+        """Whether the rule leaves a local market for what neighbours did not take."""
+        return self.params.get("MARKET_MECHANISM") not in WITHOUT_MARKET
+
+    @property
+    def tariff_is_given(self) -> bool:
+        """Whether prices came from a file: members know each step's own, and local market and utility cost the same."""
+        inputs = self.params.get("inputs")
+        return isinstance(inputs, dict) and "prices" in inputs
 
     @cached_property
     def bills_are_shared(self) -> bool:

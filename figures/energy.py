@@ -133,6 +133,15 @@ def who_served(kwh: dict[str, float]) -> str:
     )
 
 
+def from_neighbours(data: Results, served: dict[str, np.ndarray]) -> str:
+    """What neighbours sold into batteries, in words: it serves the load later, as the battery's."""
+    bought = data.total("p2p_bought_kwh").sum()
+    stored = bought - served["neighbours (P2P)"].sum()
+    if amount(stored, "kWh") == amount(0.0, "kWh"):
+        return ""
+    return f", also the {amount(stored, 'kWh')} of {amount(bought, 'kWh')} P2P that filled it"
+
+
 @figure
 def energy_by_source(data: Results) -> Figure:
     """Who serves the homes' load?"""
@@ -143,7 +152,7 @@ def energy_by_source(data: Results) -> Figure:
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        "Own PV serves first. A battery's energy counts as its home's own, whoever filled it."
+        f"Own PV serves first; a battery's energy is its home's own{from_neighbours(data, served)}."
         + data.timeline.note,
         right=WIDE_KEY,
     )
@@ -161,30 +170,39 @@ def community_net_power(data: Results) -> Figure:
     """How much less do the homes exchange with outside as one community than one by one?"""
     timeline = data.timeline
     lack, left = (data.community[f"{name}_kwh"].to_numpy() for name in ("deficit", "surplus"))
+    netted = np.maximum(lack - left, 0), np.maximum(left - lack, 0)
     taken, given = outside(data)
     fig, (ax,) = canvas(
         f"Exchange with outside: {amount((lack + left).sum(), 'kWh')} home by home, "
         f"{amount((taken + given).sum(), 'kWh')} as one community",
-        "Above zero: taken from outside, below: given to outside. Same battery levels in both."
-        + timeline.note,
+        "Above zero: taken from outside, below: given to outside." + timeline.note,
         right=WIDE_KEY,
     )
     stack(ax, timeline.edges, [("", PALE, timeline.rate(lack))])
     stack(ax, timeline.edges, [("", PALE, timeline.rate(left))], sign=-1)
-    for values in (taken - given,) if timeline.steps_per_point == 1 else (taken, -given):
-        line(ax, timeline.edges, timeline.rate(values), COLOUR["community"], lw=3.2)
+    thin: Any = {"lw": 2, "ls": DASHED}
+    for (above, below), colour, style in (
+        (netted, COLOUR["load"], thin),
+        ((taken, given), COLOUR["community"], {"lw": 3.2}),
+    ):
+        for values in (above - below,) if timeline.steps_per_point == 1 else (above, -below):
+            line(ax, timeline.edges, timeline.rate(values), colour, **style)
     zero_line(ax)
     time_axes([ax], timeline, ["Average power (kW)"])
+    sums = [
+        f"in {amount(above.sum(), 'kWh')},\nout {amount(below.sum(), 'kWh')}"
+        for above, below in ((lack, left), netted, (taken, given))
+    ]
     without = (
-        "home by home: what homes\nlack (above) and have left\n(below) after their own\n"
-        "battery, none netted\n"
-        f"in {amount(lack.sum(), 'kWh')},\nout {amount(left.sum(), 'kWh')}"
+        "home by home: what homes\nlack (above) and have left\n(below) after their own battery"
     )
-    within = (
-        "as one community: all homes\nbehind one meter, surplus\nand lack netted\n"
-        f"in {amount(taken.sum(), 'kWh')},\nout {amount(given.sum(), 'kWh')}"
-    )
-    key(ax, [Patch(fc=PALE, label=without), stroke(within, COLOUR["community"], lw=3.2)])
+    within = "as one community: netted, and\nbatteries that trade with\nneighbours"
+    entries = [
+        Patch(fc=PALE, label=f"{without}\n{sums[0]}"),
+        stroke(f"netted: the same, all homes\nbehind one meter\n{sums[1]}", COLOUR["load"], **thin),
+        stroke(f"{within}\n{sums[2]}", COLOUR["community"], lw=3.2),
+    ]
+    key(ax, entries)
     return fig
 
 
@@ -319,6 +337,14 @@ def name_batteries(ax: Axes, data: Results) -> None:
         row_names(ax, homes, first=1)
 
 
+def from_batteries(data: Results, near: float) -> str:
+    """What batteries sold to neighbours, in words: it is no sun of its hour."""
+    sold = data.total("p2p_sold_kwh").sum()
+    if amount(sold - near, "kWh") == amount(0.0, "kWh"):
+        return ""
+    return f". Batteries sold {amount(sold - near, 'kWh')} of {amount(sold, 'kWh')} P2P"
+
+
 @figure
 def renewable_usage(data: Results) -> Figure:
     """What became of the sun's energy?"""
@@ -331,8 +357,8 @@ def renewable_usage(data: Results) -> Figure:
     near = used["to neighbours (P2P)"].sum()
     fig, (ax,) = canvas(
         f"{share(home, pv)} of the PV energy stayed in its home, {share(near, pv)} went to neighbours",
-        f"{amount(pv, 'kWh')} of PV: first into the load, then the battery, then neighbours, market, "
-        "utility." + data.timeline.note,
+        f"{amount(pv, 'kWh')} of PV, from below in the order of their turn"
+        f"{from_batteries(data, near)}." + data.timeline.note,
         right=WIDE_KEY,
     )
     layers = bands(data, dict(zip(used, zip(colours, used.values(), strict=True), strict=True)))

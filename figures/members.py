@@ -110,8 +110,18 @@ def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, pe
         return f"The {home} saves {amount(float(saving.median()), 'EUR')} {per}"
     by_type, by_owned = (share(part, 1) for part in parts)
     if len(set(owned)) < 2:
-        return f"The type of a home explains {by_type} of the differences in saving"
-    return f"Having PV or a battery explains {by_owned} of the differences in saving, the type {by_type}"
+        return f"The type of a home accounts for {by_type} of the differences in saving"
+    told = f"accounts for {by_owned} of the differences in saving, the type for {by_type}"
+    return f"Owning {what_varies(set(owned))} {told}"
+
+
+def what_varies(owned: set[str]) -> str:
+    """What some of the members own and others do not, of these GROUPS."""
+    of_pv = {name in ("PV and battery", "PV only") for name in owned}
+    of_batteries = {name in ("PV and battery", "battery only") for name in owned}
+    if len(of_pv) == len(of_batteries) == 2:
+        return "PV or a battery"
+    return "PV" if len(of_pv) == 2 else "a battery"
 
 
 @figure
@@ -120,9 +130,11 @@ def home_type_analysis(data: Results) -> Figure:
     table, order = by_home_type(data)
     mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
     _, per = data.timeline.per_day
+    has_pv = data.members["pv_capacity_kw"] > 0
+    some = ", also of those without PV" * bool(has_pv.any() and not has_pv.all())
     fig, (left, right) = canvas(
         type_or_possession(table["saving"], table["type"], groups(data), per),
-        "Left: energy of the average home of a type. "
+        f"Left: energy of the average home of a type{some}. "
         "Right: saving of each home against being alone, median and quartiles.",
         widths=(1, 1.2),
         gap=0.03,

@@ -145,16 +145,18 @@ def lorenz(values: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def what_the_best_fifth_saves(saving: np.ndarray) -> str:
-    """The part of all savings that the fifth with the largest has, by the Lorenz curve.
+    """The part of all savings that the fifth with the largest has, by the Lorenz curve; of a few, the best.
 
     Where members lose, that fifth can save more than all together, so both are told in EUR.
     """
     curve, _ = lorenz(saving)
-    best = 1 - np.interp(0.8, np.linspace(0, 1, len(curve)), curve)
+    few = len(saving) < 5
+    who = "the member" if few else "the fifth"
+    best = 1 - (curve[-2] if few else np.interp(0.8, np.linspace(0, 1, len(curve)), curve))
     if (saving >= -ALMOST_NOTHING_EUR).all():
-        return f"the fifth that saves most has {share(best, 1)} of the savings"
+        return f"{who} that saves most has {share(best, 1)} of the savings"
     whole = float(saving.sum())
-    return f"the fifth that saves most saves {amount(best * whole, 'EUR')}, all together {amount(whole, 'EUR')}"
+    return f"{who} that saves most saves {amount(best * whole, 'EUR')}, all together {amount(whole, 'EUR')}"
 
 
 @figure

@@ -106,6 +106,35 @@ def merit_curves(data: Results) -> tuple[MeritOrder, str]:
     return found, why
 
 
+def of_batteries(data: Results, step: int) -> tuple[float, float]:
+    """What batteries offered, and bid for, in a step (kWh).
+
+    What a home has left, or lacks, goes somewhere in full: to neighbours, market or utility. So an order of which
+    something went nowhere is a battery's, and so is one whose trade went with its discharge, or its charge.
+    """
+    flows = {name: data.flow(f"{name}_kwh")[step] for name in FLOWS_OF_ORDERS}
+    order = data.trading["order_kwh"].to_numpy().reshape(data.shape)[step]
+    role = data.trading["role"].to_numpy().reshape(data.shape)[step]
+
+    def kwh(side: str, traded: str, went: tuple[str, str], battery: str) -> float:
+        nowhere = order - flows[traded] - sum(flows[name] for name in went) > HALF_A_WH
+        stored = nowhere | ((flows[traded] > 0) & (flows[f"battery_{battery}"] > 0))
+        return float(order[(role == side) & stored].sum())
+
+    return (
+        kwh("seller", "p2p_sold", ("market_sold", "grid_export"), "discharge"),
+        kwh("buyer", "p2p_bought", ("market_bought", "grid_import"), "charge"),
+    )
+
+
+FLOWS_OF_ORDERS = (
+    *("p2p_sold", "market_sold", "grid_export", "battery_discharge"),
+    *("p2p_bought", "market_bought", "grid_import", "battery_charge"),
+)
+HALF_A_WH = 0.0005
+"Whole Wh in kWh, as floats, differ by less than this where they are equal."
+
+
 def traded_prices(data: Results, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The P2P trades of a step in their order: (energy so far (M + 1), what sellers get, what buyers pay (M))."""
     trades = data.p2p[data.p2p["timestep"] == step]
@@ -127,9 +156,13 @@ def merit_order(data: Results) -> Figure:
         left=0.1,
     )
     sellers, buyers = many(len(order.ask_kwh), "seller"), many(len(order.bid_kwh), "buyer")
+    from_stores, for_stores = (
+        f",\n{amount(kwh, 'kWh')} of it {words} batteries" if kwh else ""
+        for kwh, words in zip(of_batteries(data, order.step), ("from", "for"), strict=True)
+    )
     entries = [
-        stroke(f"demand: {buyers}\n{amount(demand, 'kWh')}", COLOUR["buyer"], lw=4),
-        stroke(f"supply: {sellers}\n{amount(supply, 'kWh')}", COLOUR["seller"], lw=4),
+        stroke(f"demand: {buyers}\n{amount(demand, 'kWh')}{for_stores}", COLOUR["buyer"], lw=4),
+        stroke(f"supply: {sellers}\n{amount(supply, 'kWh')}{from_stores}", COLOUR["seller"], lw=4),
         *draw_meeting(ax, order),
         *draw_traded_prices(ax, data, order.step),
     ]
@@ -138,7 +171,10 @@ def merit_order(data: Results) -> Figure:
     room = max(0.1 * np.ptp(prices), 0.01)
     reach = min(max(supply, demand), 3 * max(order.cleared_kwh, min(supply, demand)))
     ax.set(xlim=(0, 1.03 * reach), ylim=(max(prices.min() - room, 0), prices.max() + room))
-    ax.set(xlabel="Energy, cumulated over the offers (kWh)", ylabel="Limit price (EUR/kWh)")
+    beyond = f"; cut at {amount(reach, 'kWh')}" if reach < max(supply, demand) else ""
+    ax.set(
+        xlabel=f"Energy, cumulated over the offers (kWh{beyond})", ylabel="Limit price (EUR/kWh)"
+    )
     ax.grid(axis="y")
     key(ax, entries)
     return fig

@@ -42,13 +42,15 @@ def price_forecast(data: Results) -> Figure:
     forecast, settled = data.price("price_forecast"), data.price("market_price")
     missed, timeline = forecast - settled, data.timeline
     error, long = np.abs(missed), timeline.steps_per_point > 1
+    name, price = "settled", "the price that settles"
+    if data.tariff_is_given:
+        name, price = "mean of import\nand export price", "the tariff's mean"
     fig, (top, bottom) = canvas(
-        f"The forecast misses the settled price by {error.mean():.4f} EUR/kWh "
-        f"({share(error.mean(), settled.mean())}) on average",
-        "By hour of the day and day. Above: the price that settles. Below: forecast minus settled."
-        if long
-        else "Above: the price that members expect, and the one that settles. "
-        "Below: forecast minus settled.",
+        f"{'Of later hours, the' if data.tariff_is_given else 'The'} forecast misses {price} by "
+        f"{error.mean():.4f} EUR/kWh ({share(error.mean(), settled.mean())}) on average",
+        ("By hour of the day and day. " if long else "")
+        + f"Above: {price}{'' if long else ', and what members forecast'}. Below: forecast minus that."
+        + " A step's own tariff is known." * data.tariff_is_given,
         heights=(1, 1) if long else (2.2, 1),
         right=MAP_RIGHT - 0.02 if long else NARROW_KEY,
     )
@@ -76,7 +78,7 @@ def price_forecast(data: Results) -> Figure:
     time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (EUR/kWh)"])
     top.set_ylim(0, 1.1 * max(forecast.max(), settled.max(), 1e-9))
     in_order = [
-        stroke("settled", COLOUR["market"], lw=5),
+        stroke(name, COLOUR["market"], lw=5),
         stroke("forecast", COLOUR["load"], ls=DASHED, lw=2),
     ]
     key(top, in_order)
@@ -94,14 +96,19 @@ def p2p_price_range(data: Results) -> tuple[np.ndarray, np.ndarray]:
 
 
 def p2p_in_band(data: Results) -> tuple[float, int, int]:
-    """(mean P2P price, steps with P2P inside the local market's two prices, steps with P2P)."""
+    """(mean P2P price, steps with P2P inside the two prices that are to be had outside, steps with P2P).
+
+    Outside is the local market, or the utility where the rule leaves none.
+    """
     average, energy = data.price("p2p_price"), data.community["p2p_kwh"].to_numpy()
     traded = (energy > 0) & np.isfinite(average)
     if not traded.any():
         return math.nan, 0, 0
-    inside = (average >= data.price("market_sell_price")) & (
-        average <= data.price("market_buy_price")
+    names = (
+        ("market_sell", "market_buy") if data.has_local_market else ("grid_export", "grid_import")
     )
+    low, high = (data.price(f"{name}_price") for name in names)
+    inside = (average >= low) & (average <= high)
     mean = float((average[traded] * energy[traded]).sum() / energy[traded].sum())
     return mean, int((inside & traded).sum()), int(traded.sum())
 
@@ -119,16 +126,18 @@ def what_neighbours_pay(data: Results) -> str:
         return f"P2P sellers get {mean:.3f} EUR/kWh, buyers pay {paid:.3f}; the aggregator keeps the rest"
     steps = many(traded, "hour" if data.timeline.step_hours == 1 else "step")
     where = f"all {steps}" if inside == traded else f"{inside:,} of the {steps}"
-    return f"P2P trades at {mean:.3f} EUR/kWh, within the market's prices in {where} with P2P trade"
+    whose = "the market's" if data.has_local_market else "the utility's"
+    return f"P2P at {mean:.3f} EUR/kWh, within {whose} prices in {where} with P2P"
 
 
 @figure
 def price_dynamics(data: Results) -> Figure:
     """Do neighbours trade at better prices than the local market and the utility offer?"""
     timeline = data.timeline
+    market = ", in the local market" * data.has_local_market
     fig, (ax,) = canvas(
         what_neighbours_pay(data),
-        "What a kWh costs, and earns, with a neighbour, in the local market and at the utility."
+        f"What a kWh costs, and earns, with a neighbour{market} and at the utility."
         + timeline.note,
         right=WIDE_KEY,
     )
@@ -161,23 +170,23 @@ def draw_p2p_prices(ax: Axes, data: Results) -> list[Any]:
 
 
 def draw_other_prices(ax: Axes, data: Results) -> list[Any]:
-    """Draws the prices of the local market, as a band, and of the utility; returns their key."""
+    """Draws the prices of the local market, as a band, where there is one, and of the utility; returns their key."""
     timeline, edges = data.timeline, data.timeline.edges
     buy, sell, dear, cheap = (
         timeline.mean(data.price(f"{name}_price"))
         for name in ("market_buy", "market_sell", "grid_import", "grid_export")
     )
-    band: Any = {"color": COLOUR["market"], "alpha": 0.35, "lw": 0}
-    corners = np.repeat(edges, 2)[1:-1]
-    ax.fill_between(corners, np.repeat(sell, 2), np.repeat(buy, 2), **band)
-    for values in (buy, sell):
-        line(ax, edges, values, COLOUR["market"])
     for values in (dear, cheap):
         line(ax, edges, values, COLOUR["utility"], ls=DASHED)
     ax.set_ylim(0, 1.06 * max(dear.max(), buy.max(), 1e-6))
+    utility = stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED)
+    if not data.has_local_market:
+        return [utility]
+    band: Any = {"color": COLOUR["market"], "alpha": 0.35, "lw": 0}
+    corners = np.repeat(edges, 2)[1:-1]
+    ax.fill_between(corners, np.repeat(sell, 2), np.repeat(buy, 2), zorder=0.9, **band)
+    for values in (buy, sell):
+        line(ax, edges, values, COLOUR["market"], zorder=0.95)
     unused = "" if data.community["market_trades"].any() else "\n(nobody used it)"
     name = "local market: between\nselling and buying" + unused
-    return [
-        stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED),
-        Patch(fc="#EFD5E3", ec=COLOUR["market"], lw=2, label=name),
-    ]
+    return [utility, Patch(fc="#EFD5E3", ec=COLOUR["market"], lw=2, label=name)]

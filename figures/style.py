@@ -94,6 +94,10 @@ def amount(value: float, unit: str, signed: bool = False) -> str:
     return f"{minus(number)} {unit}"
 
 
+DUST = 1e-9
+"What floats leave of a share (%) that is nothing, or take from one that is all."
+
+
 def minus(number: str) -> str:
     """A number with a true minus sign."""
     return number.replace("-", "\u2212")
@@ -102,9 +106,11 @@ def minus(number: str) -> str:
 def share(part: float, whole: float) -> str:
     """part / whole as a percentage; hardly anything, and hardly all, are told from nothing and all."""
     percent = 100 * part / whole if whole else 0.0
-    if 0 < percent < 0.5:
+    if DUST < percent < 0.5:
         return "< 1 %"
-    return "> 99 %" if 99.5 <= percent < 100 - 1e-9 else minus(f"{percent:.0f} %")
+    if 99.5 <= percent < 100 - DUST:
+        return "> 99 %"
+    return minus(f"{0.0 if abs(percent) < DUST else percent:.0f} %")
 
 
 def many(number: int, noun: str, plural: str = "") -> str:
@@ -171,7 +177,9 @@ def canvas(
 def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) -> None:
     """A line of text over the whole figure, in smaller letters where it would not fit."""
     line = fig.text(0.03, y, text, fontsize=fontsize, va="center", **style)
-    line.set_fontsize(fontsize * min(1.0, 0.94 * fig.bbox.width / line.get_window_extent().width))
+    while (width := line.get_window_extent().width) > 0.94 * fig.bbox.width:
+        fontsize *= min(0.99, 0.94 * fig.bbox.width / width)  # letters do not shrink quite evenly
+        line.set_fontsize(fontsize)
 
 
 def width_of(fig: Figure | SubFigure, text: str, fontsize: float) -> float:

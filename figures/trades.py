@@ -73,7 +73,7 @@ def trading_activity(data: Results) -> Figure:
     return fig
 
 
-def p2p_share(p2p: float, bought: float, sold: float) -> str:
+def parts_of_p2p(p2p: float, bought: float, sold: float) -> str:
     """What P2P is of the energy that members buy and sell; they may do only one of the two."""
     if not sold:
         return f"P2P is {share(p2p, bought)} of what members buy; they sell nothing"
@@ -107,7 +107,7 @@ def p2p_vs_market(data: Results) -> Figure:
         data,
         bands(data, bought),
         bands(data, sold),
-        p2p_share(p2p, all_bought, all_sold),
+        parts_of_p2p(p2p, all_bought, all_sold),
         "Above zero: bought by members, from whom. Below: sold by members, to whom.",
         (f"Bought: {amount(all_bought, 'kWh')}", f"Sold: {amount(all_sold, 'kWh')}"),
     )

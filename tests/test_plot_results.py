@@ -27,8 +27,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 import plot_results as plots
+import simulator
+from extensions.mechanisms import MECHANISMS
 from figures import energy, ledger, members, money, offers, prices, regulator, style, trades
-from figures.data import Results, short_names, without_common_start
+from figures.data import WITHOUT_MARKET, Results, short_names, without_common_start
 from figures.style import COLOUR
 from figures.timeline import Timeline
 from plot_results import FIGURES, LEDGER_FIGURES
@@ -73,6 +75,7 @@ VARIANTS = {
     "stake": ("--set", "CONSENSUS=pos"),
     "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
     "two prices": ("--set", "MARKET_MECHANISM=huang", "--set", "NUM_PROSUMERS=12"),
+    "shared by ratio": ("--set", "MARKET_MECHANISM=supply_demand_ratio"),
     "thirty": ("--set", "NUM_PROSUMERS=30", "--set", "CONSENSUS=none"),
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
@@ -83,6 +86,7 @@ TOUCHED = {
         *("trade_volume_analysis", "trading_activity", "lorenz_fairness", "prosumer_day"),
     },
     "two prices": {"money_by_party", "price_dynamics", "merit_order", "trade_volume_analysis"},
+    "shared by ratio": {"price_dynamics"},
     "thirty": {"soc_heatmap", "ban_timeline"},
 }
 """Variants that change a part of the figures only; the others are those of the default day."""
@@ -656,6 +660,70 @@ def test_exchange_with_outside_is_the_community_import_and_export_of_the_summary
     assert given.sum() == pytest.approx(summary["community_export_kwh"])
 
 
+def test_every_headline_ends_as_far_from_the_edge_as_it_begins(drawn: dict[str, Figure]):
+    for name, fig in drawn.items():
+        for text in fig.texts[:2]:
+            assert text.get_window_extent().x1 <= 0.9701 * fig.bbox.width, f"{name}: {text}"
+
+
+def test_netting_is_told_apart_from_what_batteries_do(day: Results, drawn: dict[str, Figure]):
+    """Surplus and lack of one hour cancel behind one meter; what goes below that, batteries traded."""
+    lack, left = (
+        per_step(day, "community_summary.csv", f"{n}_kwh") for n in ("deficit", "surplus")
+    )
+    entries = [text.split("\n") for text in key_colours(drawn["community_net_power"])]
+    assert [entry[0].split(":")[0] for entry in entries] == [
+        "home by home",
+        "netted",
+        "as one community",
+    ]
+    due_in, due_out = np.maximum(lack - left, 0).sum(), np.maximum(left - lack, 0).sum()
+    told = f"in {style.amount(due_in, 'kWh')},", f"out {style.amount(due_out, 'kWh')}"
+    assert tuple(entries[1][-2:]) == told
+
+
+def test_p2p_energy_that_passed_through_batteries_is_told_where_it_is_not_drawn(day: Results):
+    """Else one figure says 395 kWh of P2P, the next 212 and the next 198."""
+    whole = per_step(day, "prosumer_energy.csv", "p2p_bought_kwh").sum()
+    for name, parts, kind in (
+        ("energy_by_source", energy.sources_of_load(day), "neighbours (P2P)"),
+        ("renewable_usage", energy.uses_of_pv(day), "to neighbours (P2P)"),
+    ):
+        rest = style.amount(whole - parts[kind].sum(), "kWh")
+        subtitle = FIGURES[name](day).texts[1].get_text()
+        assert f"{rest} of {style.amount(whole, 'kWh')} P2P" in subtitle
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--set", "MARKET_MECHANISM=huang", "--seed", "5"),
+        ("--set", "REGULATOR_OBJECTIVE=maximize_p2p", "--set", "NUM_CONSUMERS=20"),
+    ],
+)
+def test_orders_of_batteries_are_told_from_those_of_homes_by_the_files(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    runs: list[simulator.Run] = []
+    real = simulator.run
+    monkeypatch.setattr(simulator, "run", lambda *a, **k: runs.append(real(*a, **k)) or runs[-1])
+    data = Results(save_run(tmp_path / "results", *options, "--set", "CONSENSUS=none"))
+    for step, result in enumerate(runs[0].steps):
+        orders = result.orders
+        due = [
+            orders.energy_wh[orders.from_storage & (orders.is_sale == sale)].sum() / 1000
+            for sale in (True, False)
+        ]
+        assert list(offers.of_batteries(data, step)) == pytest.approx(due), f"step {step}"
+
+
+def test_an_axis_that_leaves_offers_out_says_where_it_ends(day: Results, drawn: dict[str, Figure]):
+    order, (ax,) = offers.merit_curves(day)[0], drawn["merit_order"].axes
+    longest = max(order.ask_kwh.sum(), order.bid_kwh.sum())
+    assert ("cut at" in ax.get_xlabel()) == (ax.get_xlim()[1] < longest)
+
+
 def test_the_curves_of_the_merit_order_cross_where_the_market_cleared(day: Results):
     order, _ = offers.merit_curves(day)
     traded = [float(row["p2p_kwh"]) for row in rows(day, "community_summary.csv")]
@@ -1019,7 +1087,7 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     told = title("energy_by_source", variant("consumers only"))
     assert told.startswith("The local market served")
     assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
-    assert trades.p2p_share(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
+    assert trades.parts_of_p2p(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
     kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}
     assert energy.who_served(kwh) == (
         "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
@@ -1039,8 +1107,31 @@ def test_titles_speak_of_one_member_in_the_singular(variant: Any):
 def test_the_price_figure_counts_the_hours_with_trade(day: Results):
     _, inside, traded = prices.p2p_in_band(day)
     assert 0 < traded < 24
-    told = f"in {inside} of the {traded} hours with P2P trade"
+    told = f"in {inside} of the {traded} hours with P2P"
     assert title("price_dynamics", day).endswith(told)
+
+
+def test_a_rule_without_local_market_shows_none(variant: Any):
+    """Its trades are set against the utility, which takes what neighbours leave."""
+    assert {n for n, rule in MECHANISMS.items() if not rule.market_follows} == WITHOUT_MARKET
+    data = variant("shared by ratio")
+    fig = laid_out("price_dynamics", data)
+    low, high, p2p = (
+        data.price(n) for n in ("grid_export_price", "grid_import_price", "p2p_price")
+    )
+    inside = int(((p2p >= low) & (p2p <= high)).sum())
+    assert "the utility's prices" in fig.texts[0].get_text() and inside > 0
+    assert prices.p2p_in_band(data)[1] == inside
+    assert not [text for text in key_colours(fig) if "local market" in text]
+
+
+def test_a_tariff_from_a_file_is_known_and_only_later_hours_are_forecast(tmp_path: Path):
+    """Nobody pays the mean of import and export price, so the figure must not call it settled."""
+    given = REPOSITORY / "examples" / "prices.csv"
+    data = Results(save_run(tmp_path / "r", "--prices", str(given), "--set", "NUM_PROSUMERS=6"))
+    fig = laid_out("price_forecast", data)
+    words = "|".join([*(t.get_text() for t in fig.texts), *key_colours(fig)])
+    assert "known" in words and "later hours" in words and "settle" not in words
 
 
 def test_self_sufficiency_that_does_not_vary_explains_nothing():
@@ -1100,7 +1191,7 @@ def test_the_part_that_a_grouping_explains_is_the_adjusted_r_squared():
 
 def test_a_few_homes_explain_nothing():
     """Nine homes, of which those with PV save more: the median is told. Ten: what explains it."""
-    saving, kind, owned = [1.0, 5] * 5, list("aabbaabbab"), ["none", "PV only"] * 5
+    saving, kind, owned = [1.0, 5] * 5, list("aabbaabbab"), ["no PV, no battery", "PV only"] * 5
     few, ten = (
         members.type_or_possession(
             pd.Series(saving[:n]), pd.Series(kind[:n]), np.array(owned[:n]), "per day"
@@ -1108,20 +1199,21 @@ def test_a_few_homes_explain_nothing():
         for n in (9, 10)
     )
     assert few == "The median home saves 1.00 EUR per day"
-    assert ten.startswith("Having PV or a battery explains 100 % of the differences in saving")
+    assert ten.startswith("Owning PV accounts for 100 % of the differences in saving")
 
 
 def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
     table, _ = members.by_home_type(day)
     owned = members.explained(table["saving"], members.groups(day))
     assert owned > 2 * members.explained(table["saving"], table["type"])
-    assert title("home_type_analysis", day).startswith("Having PV or a battery explains")
+    assert title("home_type_analysis", day).startswith("Owning a battery accounts for")
 
 
 def test_the_words_of_quantities():
     assert style.amount(1971.171, "kWh") == "1,971 kWh"
     assert style.amount(-0.4567, "EUR", signed=True) == "\u22120.46 EUR"
     assert style.amount(-0.001, "EUR") == "0 EUR"
+    assert style.share(1e-16, 1) == style.share(-1e-16, 1) == "0 %", "dust of floats"
     assert style.amount(12.34, "member-hours") == "12.3 member-hours"
     assert [style.share(p, 1000) for p in (0, 1, 123, 999, 1000)] == [
         "0 %",
