@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import save_run
+from conftest import REPOSITORY, save_run
 
 from verification import Unreadable, verify
 
@@ -22,25 +23,29 @@ Row = dict[str, str]
 SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
+PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
 
 
 @pytest.fixture(scope="module")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """run_of("huang") is a saved day under this rule; read only."""
+    """run_of("huang") is a saved day under this rule, or objective, or with "prices" of a file; read only."""
     folders: dict[str, Path] = {}
 
-    def make(rule: str) -> Path:
-        if rule not in folders:
-            folder = tmp_path_factory.mktemp(rule) / "results"
-            folders[rule] = save_run(folder, *SMALL, f"--set=MARKET_MECHANISM={rule}")
-        return folders[rule]
+    def make(name: str) -> Path:
+        if name not in folders:
+            setting = "REGULATOR_OBJECTIVE" if name in OBJECTIVES else "MARKET_MECHANISM"
+            option = f"--prices={PRICE_FILE}" if name == "prices" else f"--set={setting}={name}"
+            folder = tmp_path_factory.mktemp(name) / "results"
+            folders[name] = save_run(folder, *SMALL, option)
+        return folders[name]
 
     return make
 
 
 @pytest.fixture
 def forged(run_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., set[str]]:
-    """forged(file, change, rule) gives the rules that verify finds broken after change(rows)."""
+    """forged(file, change, run) gives the rules that verify finds broken after change(rows)."""
 
     def judge(file: str, change: Callable[[Any], Any], rule: str = "midpoint") -> set[str]:
         folder = tmp_path / "results"
@@ -73,11 +78,11 @@ def raised(text: str, by: float) -> str:
     return f"{float(text) + by:.{len(text.split('.')[1])}f}"
 
 
-@pytest.mark.parametrize("rule", [*AUCTIONS, *SHARING, "none"])
-def test_a_run_under_any_rule_keeps_its_own_promises(
-    rule: str, run_of: Callable[[str], Path]
+@pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, "prices"])
+def test_a_run_under_any_rule_and_objective_keeps_its_own_promises(
+    name: str, run_of: Callable[[str], Path]
 ) -> None:
-    report = verify(run_of(rule))
+    report = verify(run_of(name))
     assert report.ok, report.findings[:5]
 
 
@@ -174,6 +179,67 @@ def test_a_price_or_lever_that_the_settings_do_not_set(
         rows[12][name] = raised(rows[12][name], by)
 
     assert rule in forged("community_summary.csv", change)
+
+
+@pytest.mark.parametrize("lever", ["p2p_bonus", "market_penalty"])
+def test_levers_of_an_objective_that_does_not_double_them(
+    lever: str, forged: Callable[..., set[str]]
+) -> None:
+    """maximize_p2p pays and takes twice what the settings say; once would be another regulator's."""
+
+    def change(rows: list[Row]) -> None:
+        for row in rows:
+            name = f"{lever}_eur_per_kwh"
+            row[name] = raised("0.000000", float(row[name]) / 2)
+
+    assert "lever" in forged("community_summary.csv", change, "maximize_p2p")
+
+
+def test_a_lever_above_what_chaos_draws(forged: Callable[..., set[str]]) -> None:
+    """At most twice the setting: 0.02 EUR/kWh of P2P_BONUS; a micro-euro more is too much."""
+
+    def change(rows: list[Row]) -> None:
+        rows[5]["p2p_bonus_eur_per_kwh"] = "0.020001"
+
+    assert "lever" in forged("community_summary.csv", change, "chaos")
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_local_market_beside_a_price_file_that_costs_something_else(
+    side: str, forged: Callable[..., set[str]]
+) -> None:
+    """One tariff holds towards everything outside."""
+
+    def change(rows: list[Row]) -> None:
+        name = f"market_{side}_price_eur_per_kwh"
+        rows[5][name] = raised(rows[5][name], 0.000001)
+
+    assert "price file" in forged("community_summary.csv", change, "prices")
+
+
+def test_an_order_of_a_battery_a_little_above_its_share(
+    forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """It offers half of what lies above the reserve, at the terminals, rounded down; 3 Wh more are too many."""
+    folder = run_of("midpoint")
+    members = json.loads((folder / "prosumers.json").read_text())
+    with open(folder / "prosumer_energy.csv", newline="") as opened:
+        meters = list(csv.DictReader(opened))
+    least, eta = 0.1, math.sqrt(0.95)
+
+    def change(rows: list[Row]) -> None:
+        for meter, row in zip(meters, rows, strict=True):
+            gave, sold = float(meter["battery_discharge_kwh"]), float(meter["p2p_sold_kwh"])
+            before = float(meter["battery_level_kwh"]) + gave / eta
+            reserve = least * members[int(row["prosumer_id"])]["battery_capacity_kwh"]
+            left = (before - reserve) * eta - (gave - sold)  # its own home comes first
+            offer = math.floor(500 * left + 1e-3)
+            if row["role"] == "seller" and gave and round(1000 * float(row["order_kwh"])) == offer:
+                row["order_kwh"] = raised(row["order_kwh"], 0.003)
+                return
+        raise AssertionError("no battery offered its share in part")
+
+    assert "order" in forged("prosumer_trading.csv", change)
 
 
 def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:
