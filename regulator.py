@@ -126,7 +126,7 @@ def chaos(settings: Settings, outlook: Outlook) -> Levers:
 
 
 def widened(share: float) -> float:
-    """Half way from a share to the whole."""
+    """Half way from a share to the whole; 0, by which a user takes batteries out of trade, stays 0."""
     return (1 + share) / 2 if share else 0.0
 
 

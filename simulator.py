@@ -37,6 +37,8 @@ from records import (
 from settings import InputError, Settings
 
 MOST_NANOEUR = 2**62
+MOVED_AT_MOST = 4
+"""How often a Wh can be paid for in one account: sold and bought, with a neighbour or in the local market."""
 MOST_WH = 10**9
 """Of one home in one step, as verify demands it."""
 NOBODY = (False, False)
@@ -128,7 +130,7 @@ def checked(scenario: Scenario) -> Scenario:
     trades = 2 * scenario.fleet.size  # of a step, at most: with neighbours and with the aggregator
     blocks = profiles.steps * (trades / s.MAX_TRANSACTIONS_PER_BLOCK + 1) * (s.CONSENSUS != "none")
     rewards = s.BLOCK_REWARD * 1e9 * blocks
-    if 4 * energy * per_wh + wallets + rewards > MOST_NANOEUR:
+    if MOVED_AT_MOST * energy * per_wh + wallets + rewards > MOST_NANOEUR:
         raise InputError(
             [
                 f"energy {energy / 1000:,.0f} kWh at prices up to {dearest / 1e6:,.2f} EUR/kWh, and rewards of "
