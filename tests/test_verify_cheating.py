@@ -346,6 +346,26 @@ def test_a_longer_side_that_is_not_cut_equally(cheat: Cheat) -> None:
     assert cheat(mechanisms, "cut_equally", cut, rule("huang"), homes=30) == {"equal cut"}
 
 
+def test_orders_that_agree_and_are_not_served_under_huang(cheat: Cheat) -> None:
+    """Only the pair at the crossing may stay; here all do, and the local market takes what they have."""
+
+    def nothing(energy_wh: Any, total_wh: int) -> Any:
+        return 0 * energy_wh
+
+    assert cheat(mechanisms, "cut_equally", nothing, rule("huang"), homes=30) == {"priority"}
+
+
+def test_prices_of_huang_set_by_another_pair_than_the_one_at_the_crossing(cheat: Cheat) -> None:
+    """The pair before it, which is closer to what buyers, or sellers, would like."""
+
+    def crossing(orders: Any) -> Any:
+        return tuple(column[:-1] for column in real(orders))
+
+    real = mechanisms.crossing
+    found = cheat(mechanisms, "crossing", crossing, rule("huang"), homes=30)
+    assert found == {"market rule", "auction_spread due", "priority"}
+
+
 def test_best_bids_with_dearest_asks(cheat: Cheat) -> None:
     """The same orders are served, at the midpoints of other pairs: money moves between neighbours."""
 

@@ -11,6 +11,7 @@ from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
 from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, reservation_prices
 from verification.prices import check_prices, limits_of, limits_of_side
+from verification.reduction import reduced
 from verification.tables import NO_LIMIT
 
 MOST_MARGIN = 0.8  # of the price gap, that a member keeps
@@ -31,9 +32,11 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     check_pairs(saved, rows, mechanism in AUCTIONS, findings)
     if mechanism in AUCTIONS:
         check_queue_of_market(saved, findings)
-        check_priority(saved, mechanism == "huang", findings)
     if mechanism == "huang":
+        check_reduction(saved, findings)
         check_equal_cut(saved, findings)
+    elif mechanism in AUCTIONS:
+        check_priority(saved, findings)
     if mechanism in SHARING:
         check_pro_rata(saved, findings)
     check_prices(saved, rows, findings)
@@ -72,8 +75,8 @@ def check_quotes(saved: Saved, findings: Findings) -> None:
         )
 
 
-def check_priority(saved: Saved, one_pair_stays: bool, findings: Findings) -> None:
-    """The best orders are served first, and no two are left that would have agreed (but one, under huang)."""
+def check_priority(saved: Saved, findings: Findings) -> None:
+    """The best orders are served first, and no two are left that would have agreed."""
     o, e = saved.trading, saved.energy
     limit, beyond = o["limit_price_microeur_per_kwh"], np.iinfo(np.int64).max
     left = o["order_wh"] - e["p2p_bought_wh"] - e["p2p_sold_wh"] > 0
@@ -87,19 +90,22 @@ def check_priority(saved: Saved, one_pair_stays: bool, findings: Findings) -> No
         return np.asarray(by_step.max(axis=1) if bids != worst else by_step.min(axis=1))
 
     bid, ask = best(BUYER, left), best(SELLER, left)
-    if not one_pair_stays:
-        words = "a bid of {} and an ask of {} were left, although they agree"
-        findings.rows((bid >= ask) & (bid >= 0), "priority", step_name, words, bid, ask)
+    words = "a bid of {} and an ask of {} were left, although they agree"
+    findings.rows((bid >= ask) & (bid >= 0), "priority", step_name, words, bid, ask)
     served = best(BUYER, e["p2p_bought_wh"] > 0, worst=True)
     words = "a bid of {} was served, one of {} was left"
-    findings.rows(
-        (served < bid) & ~np.bool_(one_pair_stays), "priority", step_name, words, served, bid
-    )
+    findings.rows(served < bid, "priority", step_name, words, served, bid)
     served = best(SELLER, e["p2p_sold_wh"] > 0, worst=True)
     words = "an ask of {} was served, one of {} was left"
-    findings.rows(
-        (served > ask) & ~np.bool_(one_pair_stays), "priority", step_name, words, served, ask
-    )
+    findings.rows(served > ask, "priority", step_name, words, served, ask)
+
+
+def check_reduction(saved: Saved, findings: Findings) -> None:
+    """Under huang as much is traded as the orders before the pair that sets the prices have on both sides."""
+    due, traded = reduced(saved), saved.per_step(saved.energy["p2p_bought_wh"])
+    wrong = (traded < due.least_wh) | (traded > due.most_wh)
+    words = "{} Wh traded, the orders before the pair at the crossing make it {} to {} Wh"
+    findings.rows(wrong, "priority", step_name, words, traded, due.least_wh, due.most_wh)
 
 
 def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings) -> None:

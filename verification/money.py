@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from verification.energy import BUYER, P2P
+from verification.energy import P2P
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import (
     AGGREGATOR,
@@ -26,6 +26,7 @@ from verification.folder import (
     Saved,
     step_name,
 )
+from verification.reduction import reduced
 from verification.tables import UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
@@ -280,7 +281,7 @@ def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
 def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     """auction_spread: each buyer of a step pays the aggregator the same beyond the price, for each Wh.
 
-    What that is, is the limit of a buyer who did not trade, less the price.
+    In a run of ours that is the lowest bid that meets an ask, less the price.
     """
     moves, n = paid.of("auction_spread"), len(saved.members)
     huang = saved.settings.mechanism == "huang"
@@ -289,18 +290,14 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     findings.rows(strange, "auction_spread due", moves.name_step, words, moves.nanoeur)
     if not huang:
         return
-    bought, limit = saved.energy["p2p_bought_wh"], saved.trading["limit_price_microeur_per_kwh"]
-    got, price = by_member(saved, moves, moves.payer), spread_price(saved)
-    for t in range(saved.steps):
-        mine = slice(t * n, t * n + n)
-        wh, nanoeur, asked = bought[mine], got[mine], limit[mine]
-        left_out = (saved.trading["role"][mine] == BUYER) & (wh == 0)
-        spread = nanoeur.sum() // max(int(wh.sum()), 1)
-        known = not wh.any() or bool(np.isin(price[t] + spread, asked[left_out]))
-        wrong = (nanoeur != spread * wh) | ((wh > 0) & ((price[t] + spread > asked) | (not known)))
-        words = "{} nano-euro paid beyond the price for {} Wh, which no bid left out explains"
-        place = partial(member_of_step, t)
-        findings.rows(wrong, "auction_spread due", place, words, nanoeur, wh)
+    bought, got = saved.energy["p2p_bought_wh"], by_member(saved, moves, moves.payer)
+    if saved.settings.ours:
+        spread = np.repeat(reduced(saved).bid - spread_price(saved), n)
+    else:
+        spread = np.repeat(saved.per_step(got) // np.maximum(saved.per_step(bought), 1), n)
+    wrong = got != spread * bought
+    words = "{} nano-euro paid beyond the price for {} Wh, expected {} micro-euro per kWh"
+    findings.rows(wrong, "auction_spread due", saved.row_name, words, got, bought, spread)
 
 
 def member_of_step(step: int, member: int) -> str:

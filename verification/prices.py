@@ -9,6 +9,7 @@ import numpy as np
 from verification.energy import BUYER, SELLER
 from verification.findings import Findings, IntArray
 from verification.folder import Saved
+from verification.reduction import reduced
 
 
 def check_prices(saved: Saved, rows: IntArray, findings: Findings) -> None:
@@ -55,21 +56,9 @@ def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
     return np.asarray(price[step])
 
 
-def excluded_ask(saved: Saved, rows: IntArray) -> IntArray:
-    """The limit of a seller who did not trade, at or above all who did; the trades say which."""
-    step, price = saved.trades["timestep"][rows], saved.trades["price_microeur_per_kwh"][rows]
-    n, limit = len(saved.members), saved.trading["limit_price_microeur_per_kwh"]
-    left_out = (saved.trading["role"] == SELLER) & (saved.energy["p2p_sold_wh"] == 0)
-    highest = np.full(saved.steps, -1)
-    np.maximum.at(highest, step, limits_of_side(saved, rows, "seller"))
-    due = np.full(len(rows), -1)
-    for t in np.unique(step).tolist():
-        mine = slice(t * n, t * n + n)
-        asks = limit[mine][left_out[mine] & (limit[mine] >= highest[t])]
-        told = price[step == t]
-        one = told[0] if len(asks) and told[0] in asks else asks.min(initial=-1)
-        due[step == t] = one
-    return due
+def ask_at_the_crossing(saved: Saved, rows: IntArray) -> IntArray:
+    """The dearest ask of the step that meets a bid; its owner does not trade."""
+    return np.asarray(reduced(saved).ask[saved.trades["timestep"][rows]])
 
 
 def halfway(saved: Saved, rows: IntArray) -> IntArray:
@@ -111,7 +100,7 @@ PRICES: dict[str, Callable[[Saved, IntArray], IntArray]] = {
     "midpoint": midpoint,
     "uniform": marginal_midpoint,
     "pay_as_bid": bid,
-    "huang": excluded_ask,
+    "huang": ask_at_the_crossing,
     "mid_market_rate": halfway,
     "supply_demand_ratio": supply_demand_ratio,
     "bill_sharing": free,

@@ -22,6 +22,7 @@ day.py           what settings let sun, homes and market price do in each hour
 scenario.py      what settings promise beside: prices outside, levers, caps
 orders.py        what members must ask for, and who goes to the local market
 prices.py        the price that each rule makes between neighbours
+reduction.py     what huang's auction makes of the orders
 market_rule.py   who may quote what, and whom the rule serves first
 bans.py          how bans last, and the avoidable penalties that they follow from
 homes.py         who takes part, and what each owns
