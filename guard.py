@@ -104,8 +104,8 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
             _print_no_more()
             if isinstance(error, BrokenPipeError):
                 return EXIT_UNREAD
-            print(f"error: {error}", file=sys.stderr)
-            return EXIT_WRONG
+            print(f"error: the output cannot be written ({error})", file=sys.stderr)
+            return EXIT_INPUT  # not EXIT_WRONG: nothing that was looked at is wrong
 
 
 def _demand_little_of_the_terminal() -> None:

@@ -410,7 +410,7 @@ def aggregator_buys_below_every_price(run: Folder) -> None:
     run.sum_up()
 
 
-@attack("unknown word", "transfers.csv line 2")
+@attack("p2p due", "step 0, member 2")
 def money_moved_for_a_reason_of_its_own(run: Folder) -> None:
     run.transfers[0]["reason"] = "gift"
 

@@ -626,7 +626,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     ("line", "code"),
     [
         ("$RUN | true; exit ${PIPESTATUS[0]}", {0, 141}),
-        ("$RUN > /dev/full", {1}),
+        ("$RUN > /dev/full", {2}),
         ("$RUN >&-", {0}),
         ("$RUN 2>&-", {0}),
         ("PYTHONIOENCODING=ascii $RUN -o r\u00e9sultats", {0}),
@@ -642,7 +642,7 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
     assert ended.returncode in code, ended
     assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
     if "/dev/full" in line:
-        assert ended.stderr.strip().endswith(b"No space left on device")
+        assert ended.stderr.strip().endswith(b"No space left on device)")
     (folder,) = tmp_path.iterdir()
     assert (folder / "summary.json").is_file()
 

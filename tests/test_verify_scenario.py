@@ -300,7 +300,7 @@ def test_an_order_of_a_home_whose_battery_rests(
 
 
 def test_the_sun_of_any_step_length_is_the_same_for_both_readings(tmp_path: Path) -> None:
-    """Steps of 0.175 h meet midnight only after a week, and a shift of twelve hours puts noon there."""
+    """Steps of 0.175 h meet midnight only after a week, and a shift of six hours puts dawn there."""
     options = ["--set=TIME_STEP_DURATION=0.175", "--set=ORIENTATION_SHIFT=6", "--steps=2900"]
     few = ["--set=NUM_PROSUMERS=3", "--set=CONSENSUS=none"]
     report = verify(save_run(tmp_path / "results", *options, *few))
@@ -356,6 +356,17 @@ def test_a_home_without_battery_stores_nothing(forged: Callable[..., set[str]]) 
     assert {"battery law", "battery_soc"} <= forged("prosumer_energy.csv", change)
 
 
+def test_money_for_a_reason_that_this_program_does_not_know(
+    forged: Callable[..., set[str]],
+) -> None:
+    """Another program may have documented one; ours has not."""
+
+    def change(rows: list[Row]) -> None:
+        rows.append(rows[-1] | {"payer_id": "3", "payee_id": "5", "reason": "gift"})
+
+    assert "unknown word" in forged("transfers.csv", change)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -364,6 +375,9 @@ def test_a_home_without_battery_stores_nothing(forged: Callable[..., set[str]]) 
         {"BAN_BALANCE_LIMIT": True, "LOAD_PATTERN": []},
         {"LOCAL_MARKET_FEE": 1e20, "BAN_MARKET_HOURS": 1e20, "BAN_COOLDOWN_HOURS": -1e20},
         {"PV_CAPACITY": [1e300]},
+        {"PV_CAPACITY": [5.0], "LOAD_PATTERN": [1.0] * 23, "PRICE_PATTERN": [1.0] * 25},
+        {"NUM_PROSUMERS": 7.0, "NUM_CONSUMERS": 55.5},
+        {"HAS_BATTERY": 7.5, "PRICE_VARIATION": 1e6, "OFFER_SHARE": -0.1, "QUOTE_MARGIN": "x"},
     ],
 )
 def test_settings_of_the_wrong_type_do_not_switch_laws_off(
@@ -375,6 +389,41 @@ def test_settings_of_the_wrong_type_do_not_switch_laws_off(
     with pytest.raises(Unreadable) as error:
         verify(folder)
     assert {problem.split()[1] for problem in error.value.problems} == set(change)
+
+
+@pytest.mark.parametrize("stakes", [None, []])
+def test_stakes_that_nobody_has(stakes: object, tmp_path: Path) -> None:
+    """All equal, as hash power is where nothing is said, would be another lottery."""
+    folder = save_run(tmp_path / "results", *SMALL, "--set=CONSENSUS=pos")
+    params = json.loads((folder / "params.json").read_text())
+    (folder / "params.json").write_text(json.dumps(params | {"VALIDATOR_STAKES": stakes}))
+    with pytest.raises(Unreadable, match="VALIDATOR_STAKES"):
+        verify(folder)
+
+
+HASH = "0" * 64
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"members": None},
+        {"data": {}},
+        {"data": {"name": "homes.csv", "sha256": "zz"}},
+        {"members": {"name": "members.csv", "sha256": HASH}},
+        {"weather": {"name": "sun.csv", "sha256": HASH}},
+        ["data"],
+    ],
+)
+def test_input_files_that_are_none_do_not_switch_laws_off(
+    inputs: object, run_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A file of members says how strong batteries are, one of data what sun and use were: so laws are silent."""
+    folder = Path(shutil.copytree(run_of("none"), tmp_path / "results"))
+    params = json.loads((folder / "params.json").read_text())
+    (folder / "params.json").write_text(json.dumps(params | {"inputs": inputs}))
+    with pytest.raises(Unreadable, match="inputs"):
+        verify(folder)
 
 
 @pytest.mark.parametrize("name", ["MARKET_MECHANISM", "REGULATOR_OBJECTIVE"])

@@ -103,8 +103,9 @@ def places(
         raise ValueError("columns are separated by semicolons, expected are commas")
     if missing:
         raise ValueError(f"columns missing: {', '.join(missing)}")
-    if len(set(header)) != len(header):
-        raise ValueError("two columns have the same name")
+    twice = [column for column in (*wanted, *optional) if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"two columns have the same name: {', '.join(twice)}")
     there = [column for column in optional if column in header]
     return {column: header.index(column) for column in (*wanted, *there)}
 

@@ -180,7 +180,7 @@ def check_load(saved: Saved, hour: IntArray, findings: Findings) -> None:
     )
     types = {f"type {k}": kwh for k, kwh in enumerate(homes, 1)}
     names = [str(member.told.get("home_type")) for member in saved.members]
-    if not told or len(pattern) != 24 or not set(names) <= set(types):
+    if not told or not pattern or not set(names) <= set(types):
         return  # homes.py tells a type that there is not
     variation, least = told
     hours = saved.settings.step_seconds / 3600
@@ -248,7 +248,7 @@ def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
         saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION"),
         saved.settings.numbers("PRICE_PATTERN"),
     )
-    if not told or len(pattern) != 24:
+    if not told or not pattern:
         return
     base, width = told
     price = saved.community[MARKET_PRICE]

@@ -42,11 +42,9 @@ class Fields:
         return str(self.ask(name, lambda v: type(v) is str and v in words, should, words[0]))
 
     def wholes(
-        self, name: str, low: int, beyond: int, usual: int, length: int | None = None
+        self, name: str, low: int, beyond: int, length: int | None = None
     ) -> tuple[int, ...]:
-        """A list of whole numbers; where it is missing or empty, as many ones as is usual."""
-        if self.raw.get(name) is None or self.raw[name] == []:
-            return (1,) * usual
+        """A list of whole numbers."""
         size = "" if length is None else f"{length} "
         bits = beyond.bit_length() - 1
         should = f"a list of {size}whole numbers from {low} on, below 2^{bits}, not all 0"
@@ -55,4 +53,4 @@ class Fields:
             right = type(value) is list and length in (None, len(value))
             return right and all(type(v) is int and low <= v < beyond for v in value) and any(value)
 
-        return tuple(self.ask(name, holds, should, (1,) * usual))
+        return tuple(self.ask(name, holds, should, (1,)))

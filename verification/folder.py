@@ -185,10 +185,9 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         raise Unreadable([f"{show(str(folder))}: holds no results; none of their files is there"])
     size = reader.size("prosumer_energy.csv") or SLACK_BYTES
 
-    def table(name: str, header: str, times: int, due: int, of_one_member: bool = True) -> Table:
+    def table(name: str, header: str, times: int, due: int, **ways: Any) -> Table:
         most_rows = ROWS_AT_MOST if reader.problems else SLACK_ROWS + 2 * due
-        largest = SLACK_TABLE + times * size
-        return read_table(reader, name, header, largest, most_rows, home_types, of_one_member)
+        return read_table(reader, name, header, SLACK_TABLE + times * size, most_rows, **ways)
 
     settings = read_settings(reader)
     most_members = SLACK_MEMBERS + size // (LEAST_ROW_BYTES * max(settings.time_steps, 1))
@@ -199,7 +198,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     of_steps = community_columns(settings)
     community = table("community_summary.csv", of_steps, 16, steps, of_one_member=False)
     by_member = community.rows * len(members)
-    energy = table("prosumer_energy.csv", ENERGY, 1, by_member)
+    energy = table("prosumer_energy.csv", ENERGY, 1, by_member, home_types=home_types)
     tell("reading", 0.3)
     trading = table("prosumer_trading.csv", TRADING, 2, by_member)
     of_regulator = ACTIONS + OUR_ACTIONS * settings.ours
@@ -207,7 +206,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     tell("reading", 0.5)
     trades = table("all_trades.csv", TRADES, 64, trades_told(community))
     moves = 2 * trades.rows + 8 * (by_member + 2 * community.rows)
-    transfers = table("transfers.csv", TRANSFERS, 64, moves)
+    reasons = () if settings.ours else ("reason",)
+    transfers = table("transfers.csv", TRANSFERS, 64, moves, words_of_its_own=reasons)
     parties = len(members) + len(INSTITUTIONS) + settings.chain.miners
     accounts = table("accounts.csv", ACCOUNTS, 16, parties)
     tell("reading", 0.8)
@@ -276,7 +276,7 @@ def check_sizes(
 
 
 def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
-    """Who takes part; where the list is unusable one stand-in, so that reading can go on."""
+    """Who takes part; where there is nobody, or the list is unusable, one stand-in, so that reading can go on."""
     members, known = [], reader.counts["prosumers.json"]
     for i, told in enumerate(reader.elements("prosumers.json", largest_bytes)):
         if reader.is_hopeless("prosumers.json"):
@@ -296,7 +296,7 @@ def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
         capacity = ask.number("battery_capacity_kwh", 0, 1e9)
         members.append(Member(kind, capacity, ask.number("initial_level_kwh", -1e9, 1e9), ask.raw))
     if not members and reader.counts["prosumers.json"] == known:
-        reader.problem("prosumers.json", "is [], should be a list of members")
+        reader.findings.add("prosumers.json", "members", "there is no member at all")
     return members or [Member("prosumer", 0.0, 0.0, {})]
 
 

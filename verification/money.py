@@ -60,7 +60,7 @@ class Moves:
 
 
 def check_money(saved: Saved, findings: Findings) -> Moves:
-    """All rules of single payments; gives those whose step, parties and reason are known."""
+    """All rules of single payments; gives those that check_transfers finds sound."""
     paid = check_transfers(saved, findings)
     check_due(saved, paid, findings)
     check_parts(saved, paid, findings)
@@ -72,7 +72,7 @@ def check_money(saved: Saved, findings: Findings) -> Moves:
 
 
 def check_transfers(saved: Saved, findings: Findings) -> Moves:
-    """The transfers whose step, parties and reason are known; the others are findings."""
+    """The transfers whose step and parties are known, in runs of ours the reason too; the others are findings."""
     table = saved.transfers
     payer, payee = saved.places(table["payer_id"]), saved.places(table["payee_id"])
     step, nanoeur = table["timestep"], table["amount_nanoeur"]
@@ -86,7 +86,8 @@ def check_transfers(saved: Saved, findings: Findings) -> Moves:
     findings.rows(nanoeur < 0, "negative amount", name, "{} nano-euro", nanoeur)
     outside = (step < 0) | (step >= saved.steps)
     findings.rows(outside, "rows", name, "there is no step {}", step)
-    sound = (payer >= 0) & (payee >= 0) & ~outside & (table["reason"] != UNKNOWN_WORD)
+    known = (table["reason"] != UNKNOWN_WORD) | (not saved.settings.ours)
+    sound = (payer >= 0) & (payee >= 0) & ~outside & known
     return Moves(step, payer, payee, table["reason"], nanoeur).where(sound)
 
 

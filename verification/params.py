@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from verification.blocks import Rules
 from verification.fields import Fields
+from verification.findings import show
 from verification.read import Reader, is_number
 
 LARGEST_PARAMS = 2**20  # bytes
 LARGEST = 10**6  # of any setting that only our own runs have
-OUR_NUMBERS = (
-    *("NUM_PROSUMERS", "NUM_CONSUMERS", "HAS_BATTERY", "SEASON_FACTOR", "PV_SYSTEM_EFFICIENCY"),
-    *("CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION", "ORIENTATION_SHIFT"),
-    *("LOAD_VARIATION", "MIN_LOAD"),
-    *("OFFER_SHARE", "STORAGE_BID_SHARE"),
-    *("BATTERY_INITIAL_SOC", "BATTERY_C_RATE", "BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR"),
-    *("RETAIL_PRICE", "FEED_IN_PRICE", "IMBALANCE_THRESHOLD", "LOCAL_MARKET_FEE"),
-    *("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"),
-    *("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_MARKET_HOURS"),
-    *("BAN_BALANCE_LIMIT", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"),
-)
-OUR_LISTS = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY", "LOAD_PATTERN", "PRICE_PATTERN")
-OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
-"""Settings beyond the contract to which a law of our own runs refers."""
+SHARE, AMOUNT, SIGNED = (0, 1), (0, LARGEST), (-LARGEST, LARGEST)  # what numbers may be
+OUR_NUMBERS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("HAS_BATTERY", "PV_SYSTEM_EFFICIENCY", "BATTERY_INITIAL_SOC"), SHARE),
+    **dict.fromkeys(("CLOUD_MIN_TRANSMISSION", "CLOUD_PERSISTENCE", "ROOF_VARIATION"), SHARE),
+    **dict.fromkeys(("LOAD_VARIATION", "PRICE_VARIATION", "FORECAST_ERROR"), SHARE),
+    **dict.fromkeys(("OFFER_SHARE", "STORAGE_BID_SHARE"), SHARE),
+    **dict.fromkeys(("QUOTE_MARGIN", "QUOTE_VARIATION"), SHARE),
+    **dict.fromkeys(("SEASON_FACTOR", "ORIENTATION_SHIFT", "MIN_LOAD", "BATTERY_C_RATE"), AMOUNT),
+    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE", "LOCAL_MARKET_FEE"), AMOUNT),
+    **dict.fromkeys(("IMBALANCE_THRESHOLD", "STORAGE_MARGIN"), AMOUNT),
+    **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), AMOUNT),
+    **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), AMOUNT),
+    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), SIGNED),
+}
+OUR_COUNTS = ("NUM_PROSUMERS", "NUM_CONSUMERS")
+OF_HOME_TYPES = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")
+OF_HOURS = ("LOAD_PATTERN", "PRICE_PATTERN")
+OUR_LISTS = (*OF_HOME_TYPES, *OF_HOURS)
+OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
+OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
+"""Settings beyond the contract, all of which a run of ours tells."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 """Those beyond the contract; folder.py says which file has which."""
+INPUTS = ("data", "members", "prices")
+HASH = re.compile("[0-9a-f]{64}")
 
 
 def are_numbers(told: Any) -> bool:
@@ -42,14 +54,13 @@ def are_numbers(told: Any) -> bool:
 def are_ours(told: Mapping[str, Any], reader: Reader) -> bool:
     """Whether a run of this program wrote these settings.
 
-    Another program may know MARKET_MECHANISM, but hardly all settings to which a law of ours refers, nor a column
-    that ours alone has. Where that is there a setting that is missing has been taken away.
+    Another program may know many of them, but hardly all; nor most of them together with a column that ours
+    alone has: where both are there a setting that is missing has been taken away.
     """
-    all_there = all(name in told for name in (*OUR_NUMBERS, *OUR_LISTS, *OUR_WORDS))
+    there = sum(name in told for name in OUR_SETTINGS)
     columns = reader.header("regulator_actions.csv") + reader.header("community_summary.csv")
-    return "MARKET_MECHANISM" in told and (
-        all_there or any(name in columns for name in OUR_COLUMNS)
-    )
+    has_columns = any(name in columns for name in OUR_COLUMNS)
+    return there == len(OUR_SETTINGS) or (has_columns and 2 * there > len(OUR_SETTINGS))
 
 
 def microeur(euro: float) -> int:
@@ -101,6 +112,9 @@ def read_settings(reader: Reader) -> Settings:
     raw = None if data is None else reader.parsed("params.json", data)
     ask = Fields(reader, "params.json", "", raw)
     consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
+    ours = are_ours(ask.raw, reader)
+    if consensus == "none" and not ours:
+        ask.raw = LEDGER_OF_NOBODY | ask.raw
     miners = ask.whole("NUM_MINERS", 1, 10_000)
     difficulty = ask.whole("DIFFICULTY_TARGET", 0, 64)
     step_hours = ask.number("TIME_STEP_DURATION", 1e-3, 8760)
@@ -111,11 +125,12 @@ def read_settings(reader: Reader) -> Settings:
         difficulty=0 if consensus == "pos" else difficulty,
         reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
         block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
-        weights=ask.wholes("MINER_HASH_POWER", 1, 2**63, miners, length=miners),
-        stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256, miners) if consensus == "pos" else (),
+        weights=ask.wholes("MINER_HASH_POWER", 1, 2**63, length=miners)
+        if ask.raw.get("MINER_HASH_POWER")
+        else (1,) * miners,
+        stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
     )
-    ours = are_ours(ask.raw, reader)
     check_our_settings(ask, ours)
     return Settings(
         consensus=consensus,
@@ -134,19 +149,74 @@ def read_settings(reader: Reader) -> Settings:
     )
 
 
+LEDGER_OF_NOBODY = {
+    "NUM_MINERS": 1,
+    "DIFFICULTY_TARGET": 0,
+    "BLOCK_REWARD": 0,
+    "MAX_TRANSACTIONS_PER_BLOCK": 1,
+}
+"""What means nothing without a ledger, so that another program may leave it out."""
+
+
 def check_our_settings(ask: Fields, ours: bool) -> None:
     """Problems for settings that are not what a run of this program writes: their laws would go unread.
 
     Those of our own runs must be within reason; of another program's those that are there, of the right type.
     """
-    for name in OUR_NUMBERS + OUR_LISTS + OUR_WORDS:
-        if name not in ask.raw and not ours:
+    if ours:
+        check_values(ask)
+        check_inputs(ask)
+        return
+    for name in OUR_SETTINGS:
+        if name not in ask.raw or name == "VERBOSE":
             continue
         if name in OUR_LISTS:
             ask.ask(name, are_numbers, f"a list of numbers from {-LARGEST} to {LARGEST}", [])
         elif name in OUR_WORDS:
-            ask.ask(name, lambda told: type(told) is str, "a word", "")
-        elif ours:
-            ask.number(name, -LARGEST, LARGEST)
+            ask.ask(name, is_text, "a word", "")
         else:
             ask.ask(name, is_number, "a number", 0.0)
+
+
+def check_values(ask: Fields) -> None:
+    """All settings of ours are there, of the type and the size that a law needs."""
+    for name, (low, high) in OUR_NUMBERS.items():
+        ask.number(name, low, high)
+    for name in OUR_COUNTS:
+        ask.whole(name, 0, LARGEST)
+    for name in OUR_WORDS:
+        ask.ask(name, is_text, "a word", "")
+    for name in ("MINER_HASH_POWER", "VALIDATOR_STAKES"):
+        ask.ask(name, lambda told: type(told) is list, "a list", [])
+    ask.ask("VERBOSE", lambda told: type(told) is bool, "true or false", True)
+    lists = [ask.raw[name] for name in OF_HOME_TYPES if type(ask.raw.get(name)) is list]
+    types = max(map(len, lists), default=1)
+    for names, size, things in ((OF_HOURS, 24, "hour"), (OF_HOME_TYPES, types, "home type")):
+        for name in names:
+            holds = partial(are_amounts, size)
+            ask.ask(name, holds, f"{size} numbers from 0 to {LARGEST}, one per {things}", [])
+
+
+def is_text(told: Any) -> bool:
+    return type(told) is str
+
+
+def are_amounts(size: int, told: Any) -> bool:
+    """Whether this is a list of so many numbers, none of them below 0."""
+    return are_numbers(told) and len(told) == size and min(told) >= 0
+
+
+def check_inputs(ask: Fields) -> None:
+    """For each input file its name and SHA-256; homes are picked and described of a data file only."""
+    told = ask.raw.get("inputs", {})
+    should = f"files among {', '.join(INPUTS)}, each with its name and sha256"
+    ask.ask("inputs", lambda _: type(told) is dict and set(told) <= set(INPUTS), should, {})
+    if type(told) is not dict:
+        return
+    for name, file in told.items():
+        right = type(file) is dict and is_text(file.get("name")) and is_text(file.get("sha256"))
+        if not right or not HASH.fullmatch(file["sha256"]):
+            detail = f"inputs: {name} is {show(file)}, should be a name and a sha256"
+            ask.reader.problem(ask.file, detail)
+    if "data" not in told and ("members" in told or str(ask.raw.get("HOUSEHOLDS", "")).strip()):
+        ask.reader.problem(ask.file, "inputs: no data, whose homes were picked or described")

@@ -78,15 +78,17 @@ def read_table(
     most_rows: int,
     home_types: Sequence[str] = (),
     of_one_member: bool = True,
+    words_of_its_own: Sequence[str] = (),
 ) -> Table:
     """The promised columns of a CSV file, empty where it cannot be read.
 
     `home_types` are the words of the column home_type. Where a row is `of_one_member`, none of its
-    energies may be beyond LARGEST; what many members have may.
+    energies may be beyond LARGEST; what many members have may. Columns with `words_of_its_own` may hold
+    others than WORDS, which are UNKNOWN_WORD then.
     """
     wanted = header.split(",")
     parts: dict[str, list[IntArray]] = {column: [] for column in wanted if column != "tx_id"}
-    filling = Filling(reader, name, home_types, of_one_member, parts)
+    filling = Filling(reader, name, home_types, of_one_member, words_of_its_own, parts)
     if reader.fits(name, largest_bytes):
         with reader.telling(name):
             for piece in reader.pieces(name, wanted, most_rows):
@@ -102,6 +104,7 @@ class Filling:
     name: str
     home_types: Sequence[str]
     of_one_member: bool
+    words_of_its_own: Sequence[str]
     parts: dict[str, list[IntArray]]  # by name in the file
     tx_ids: list[Hashes] = field(default_factory=list)
     rows: int = 0
@@ -150,6 +153,8 @@ class Filling:
     def words(self, column: str, piece: Piece) -> IntArray:
         """Words as their place in WORDS; an unknown one is a finding, since it can be read."""
         codes = piece.codes(column, WORDS[column])
+        if column in self.words_of_its_own:
+            return codes
         unknown = np.flatnonzero(codes == UNKNOWN_WORD).tolist()
         texts = piece.texts(column) if unknown else []
         expected = f"expected one of {', '.join(WORDS[column])}"

@@ -34,7 +34,8 @@ VERSIONS = Kind(
     lambda v: type(v) is dict and v != {} and all(type(text) is str for text in v.values()),
     "names of programs, each with a text",
 )
-MEMBER = {"home_type": TEXT, "pv_capacity_kw": SIZE, "final_balance_eur": NUMBER}
+MEMBER = {"home_type": TEXT, "pv_capacity_kw": SIZE}
+OUR_MEMBER = MEMBER | {"final_balance_eur": NUMBER}
 SUMMARY = {
     "stored_change_value_eur": NUMBER,
     "net_cost_eur": NUMBER,
@@ -49,8 +50,9 @@ demanded with its value."""
 def check_promised(saved: Saved, findings: Findings) -> None:
     """What summary.json and each member of prosumers.json promise is there, and of its type."""
     check_types(findings, "summary.json", "summary", saved.summary, SUMMARY)
+    of_member = OUR_MEMBER if saved.settings.ours else MEMBER
     for i, member in enumerate(saved.members):
-        check_types(findings, f"member {i}", "prosumers.json", member.told, MEMBER)
+        check_types(findings, f"member {i}", "prosumers.json", member.told, of_member)
 
 
 def check_types(

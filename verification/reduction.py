@@ -1,0 +1,84 @@
+"""The second reading of huang, an auction by trade reduction: the pair at the crossing sets prices and does not trade.
+
+All orders of a step stand in prosumer_trading.csv with their limits, so both prices follow, and how much is
+traded; among equal limits only who came first does not, which leaves bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verification.energy import BUYER, SELLER
+from verification.findings import IntArray
+from verification.folder import Saved
+from verification.tables import NO_LIMIT
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What each step's orders make of prices and energy (T); NOBODY and 0 where no bid meets an ask."""
+
+    bid: IntArray  # the lowest bid that meets an ask, micro-euro per kWh: what buyers pay
+    ask: IntArray  # the dearest ask that meets a bid: what sellers get
+    least_wh: IntArray  # what is traded, as far as limits tell
+    most_wh: IntArray
+
+
+def reduced(saved: Saved) -> Reduction:
+    """The last pair that meets in each step, best with best, and what stands before it on both sides."""
+    bids, asks = Side(saved, BUYER), Side(saved, SELLER)
+    ends = np.union1d(bids.ends, asks.ends)
+    begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+    of_step = ends > 0
+    ends, begins = ends[of_step], begins[of_step]
+    step = (ends - 1) // bids.apart
+    begins = np.maximum(begins, step * bids.apart)
+    buying, selling = bids.at(begins), asks.at(begins)
+    there = (bids.step[buying] == step) & (asks.step[selling] == step)
+    last = np.flatnonzero(there & (bids.limit[buying] >= asks.limit[selling]))
+    bid, ask, met = (np.full(saved.steps, fill) for fill in (NOBODY, NOBODY, 0))
+    bid[step[last]], ask[step[last]] = bids.limit[buying[last]], asks.limit[selling[last]]
+    met[step[last]] = ends[last] - step[last] * bids.apart
+    sides = bids.before(bid, met), asks.before(ask, met)
+    return Reduction(bid, ask, *(np.minimum(*parts) for parts in zip(*sides, strict=True)))
+
+
+class Side:
+    """The bids or the asks of all steps in their queues, the best first; a stand-in last, that meets nobody."""
+
+    def __init__(self, saved: Saved, role: int) -> None:
+        o, n = saved.trading, len(saved.members)
+        limit, wh = o["limit_price_microeur_per_kwh"], o["order_wh"]
+        rows = np.flatnonzero((o["role"] == role) & (limit != NO_LIMIT) & (wh > 0))
+        self.sign, self.steps = 1 if role == BUYER else -1, saved.steps
+        rows = rows[np.lexsort((-self.sign * limit[rows], rows // n))]
+        self.apart = int(saved.per_step(np.maximum(wh, 0)).max(initial=0)) + 1
+        self.step = np.append(rows // n, saved.steps)
+        self.limit = np.append(limit[rows], NO_LIMIT)
+        self.wh = np.append(np.maximum(wh, 0)[rows], 0)
+        whole = np.cumsum(self.wh)
+        first = np.searchsorted(self.step, self.step)
+        self.ends = self.step * self.apart + whole - (whole - self.wh)[first]
+
+    def at(self, place: IntArray) -> IntArray:
+        """The order whose turn it is after these places in the queues."""
+        found = np.searchsorted(self.ends, place, side="right")
+        return np.asarray(np.minimum(found, len(self.ends) - 1))
+
+    def before(self, price: IntArray, met: IntArray) -> tuple[IntArray, IntArray]:
+        """(least, most) Wh of the orders of each step (T) before the one that sets its price."""
+        step, wh = self.step[:-1], self.wh[:-1]
+        ahead = self.sign * (self.limit[:-1] - price[step])
+        chosen = price[step] != NOBODY
+        better, equal = chosen & (ahead > 0), chosen & (ahead == 0)
+        least, alike = np.zeros(self.steps, np.int64), np.zeros(self.steps, np.int64)
+        smallest = np.full(self.steps, np.iinfo(np.int64).max)
+        np.add.at(least, step[better], wh[better])
+        np.add.at(alike, step[equal], wh[equal])
+        np.minimum.at(smallest, step[equal], wh[equal])
+        most = least + np.maximum(alike - np.minimum(smallest, alike), 0)
+        return least, np.maximum(np.minimum(most, met - 1), least)
