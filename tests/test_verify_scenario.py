@@ -97,18 +97,20 @@ def test_a_member_more_or_less_than_the_settings_say(forged: Callable[..., set[s
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "value"),
+    ("kind", "battery"),
     [
-        ("prosumer", "initial_level_kwh", 9.0),
-        ("prosumer", "battery_capacity_kwh", 100.0),
-        ("consumer", "battery_capacity_kwh", 10.0),
+        ("prosumer", {"initial_level_kwh": 9.0}),
+        ("prosumer", {"battery_capacity_kwh": 100.0, "initial_level_kwh": 50.0}),
+        ("consumer", {"battery_capacity_kwh": 10.0, "initial_level_kwh": 5.0}),
     ],
 )
 def test_a_battery_that_the_settings_do_not_give(
-    kind: str, name: str, value: float, forged: Callable[..., set[str]]
+    kind: str, battery: dict[str, float], forged: Callable[..., set[str]]
 ) -> None:
+    """Too full at the start; of a size, half full as it should be, that no home type has; or a consumer's."""
+
     def change(members: list[dict]) -> None:
-        next(m for m in members if m["kind"] == kind)[name] = value
+        next(m for m in members if m["kind"] == kind).update(battery)
 
     assert "equipment" in forged("prosumers.json", change)
 
