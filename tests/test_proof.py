@@ -50,6 +50,14 @@ def test_every_trade_of_a_block_has_a_proof_that_passes(default_day: Path, check
         assert shown["record"]["energy_wh"] == transaction["energy_wh"]
 
 
+def test_a_proof_as_long_as_any_is_not_too_large_to_be_read(made: dict[str, Any]) -> None:
+    """As many headers as it may have, every number at its longest, printed as the command prints them."""
+    sizes = {"nonce": 2**64 - 1} | dict.fromkeys(proof.HEADER_NUMBERS, 2**32 - 1)
+    assert set(made["headers"][0]) == {*sizes, *proof.HEADER_HASHES}
+    one, two = (json.dumps({"headers": [made["headers"][0] | sizes] * n}, indent=1) for n in (1, 2))
+    assert (len(two) - len(one)) * proof.MOST_HEADERS < proof.LARGEST_BYTES
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 70).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))))
 def test_a_path_leads_to_the_root_for_every_leaf_of_every_tree(case: tuple[int, int]) -> None:
