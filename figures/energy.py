@@ -193,10 +193,8 @@ def community_net_power(data: Results) -> Figure:
         f"in {amount(above.sum(), 'kWh')},\nout {amount(below.sum(), 'kWh')}"
         for above, below in ((lack, left), netted, (taken, given))
     ]
-    without = (
-        "home by home: what homes\nlack (above) and have left\n(below) after their own battery"
-    )
-    within = "as one community: netted, and\nbatteries that trade with\nneighbours"
+    without = "home by home: what homes\nlack (above) and have left\n(below) after own batteries"
+    within = "as one community: netted,\nand batteries that trade\nwith neighbours"
     entries = [
         Patch(fc=PALE, label=f"{without}\n{sums[0]}"),
         stroke(f"netted: the same, all homes\nbehind one meter\n{sums[1]}", COLOUR["load"], **thin),
