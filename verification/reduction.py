@@ -48,7 +48,10 @@ def reduced(saved: Saved) -> Reduction:
 
 
 class Side:
-    """The bids or the asks of all steps in their queues, the best first; a stand-in last, that meets nobody."""
+    """The bids or the asks of all steps in their queues, the best first; a stand-in last, that meets nobody.
+
+    Queues stand side by side: that of a step begins at the step times `apart`, more Wh than any queue holds.
+    """
 
     def __init__(self, saved: Saved, role: int) -> None:
         o, n = saved.trading, len(saved.members)
@@ -66,8 +69,7 @@ class Side:
 
     def at(self, place: IntArray) -> IntArray:
         """The order whose turn it is after these places in the queues."""
-        found = np.searchsorted(self.ends, place, side="right")
-        return np.asarray(np.minimum(found, len(self.ends) - 1))
+        return np.searchsorted(self.ends, place, side="right")
 
     def before(self, price: IntArray, met: IntArray) -> tuple[IntArray, IntArray]:
         """(least, most) Wh of the orders of each step (T) before the one that sets its price."""
