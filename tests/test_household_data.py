@@ -689,6 +689,14 @@ def test_a_price_holds_until_the_next_one(prices: Callable[..., Path]) -> None:
     assert grid_import(path, 8, TIME_STEP_DURATION=0.5) == [300_000] * 4 + [301_000] * 4
 
 
+def test_a_single_price_holds_for_one_step(prices: Callable[..., Path]) -> None:
+    """Nothing says how long else; a second step is beyond the file."""
+    path = prices(price_rows(1, minutes=60, start=MIDNIGHT))
+    assert grid_import(path, 1) == [300_000]
+    with pytest.raises(InputError, match="holds prices from"):
+        grid_import(path, 2)
+
+
 def test_of_prices_that_change_within_a_step_the_mean_counts(prices: Callable[..., Path]) -> None:
     """(0.300 + 0.301 + 0.302 + 0.303) / 4 = 0.3015: no quarter of an hour is left out."""
     path = prices(price_rows(8, minutes=15, start=MIDNIGHT))

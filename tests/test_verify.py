@@ -511,6 +511,20 @@ def test_every_field_of_a_table_may_stand_in_quotation_marks(folder: Path) -> No
     assert verify(folder).ok
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"MARKET_MECHANISM": 3}, {"LOAD_PATTERN": ["much"]}, {"BATTERY_C_RATE": "fast"}],
+)
+def test_settings_that_another_program_shares_with_ours_have_their_type(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    folder = Folder().write(tmp_path)
+    params = json.loads((folder / "params.json").read_text())
+    (folder / "params.json").write_text(json.dumps(params | change))
+    (problem,) = problems_of(folder)
+    assert problem.startswith(f"params.json: {next(iter(change))} is ")
+
+
 def test_a_ban_may_have_another_reason(tmp_path: Path) -> None:
     run = Folder()
     for row in run.actions:
