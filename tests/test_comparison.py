@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import statistics
 from pathlib import Path
 
 import matplotlib
@@ -170,6 +171,38 @@ def test_the_table_in_the_terminal_fits_into_80_columns(
     assert "…" not in "".join(lines), "nothing is cut off"
     for rule in set(table["mechanism"]):
         assert any(line.startswith(rule) for line in lines)
+
+
+def test_the_tables_hold_means_and_differences_paired_by_seed(cases: list[c.Case]) -> None:
+    """Of three seeds: half the 95 % interval is 4.302653 (Student, 2 degrees of freedom) sd / sqrt(3)."""
+    table = c.table_of(cases)
+    text = c.markdown(table, ("midpoint", "maximize_renewable"), "made")
+    means, differences = text.split("## Differences against midpoint, maximize_renewable")
+    heads = [head.strip() for head in means.split("| mechanism |")[1].split("\n")[0].split("|")]
+
+    def cell(part: str, rule: str, head: str) -> str:
+        (line,) = [line for line in part.split("\n") if line.startswith(f"| {rule} |")]
+        return [field.strip() for field in line.split("|")][2:][heads.index(head)]
+
+    def values(rule: str, name: str) -> list[float]:
+        rows = table[table["mechanism"] == rule].sort_values("seed")
+        return rows[name].tolist()
+
+    assert sorted(set(table["seed"])) == [1, 2, 3], "the factor above is for three seeds"
+    for head, name, scale, digits in (
+        ("net cost (EUR)", "net_cost_eur", 1, 2),
+        ("P2P share (%)", "p2p_share", 100, 1),
+    ):
+        for rule in ("uniform", "bill_sharing", "none"):
+            pairs = list(zip(values(rule, name), values("midpoint", name), strict=True))
+            for part, found, sign in (
+                (means, [scale * here for here, _ in pairs], ""),
+                (differences, [scale * (here - base) for here, base in pairs], "+"),
+            ):
+                mean, half = statistics.mean(found), 4.302653 * statistics.stdev(found) / 3**0.5
+                star = "*" if sign and abs(mean) > half > 0 else ""
+                due = f"{mean:{sign}.{digits}f} \u00b1 {half:.{digits}f}{star}"
+                assert cell(part, rule, head) == due, f"{head} of {rule}"
 
 
 # ---------------------------------------------------------------- figures
