@@ -75,7 +75,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
-    """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped, 141 unread."""
+    """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input or no way to write, 130 stopped,
+    141 unread."""
     _demand_little_of_the_terminal()
     with stoppable():
         try:

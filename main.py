@@ -42,7 +42,8 @@ from trading import MIDPOINT, Mechanism
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input, 130 stopped."""
+    """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input or no way to
+    write, 130 stopped, 141 the reader of the output has gone."""
     words = sys.argv[1:] if arguments is None else arguments
     return guarded(lambda: _command(words), "stopped; earlier results are as they were")
 

@@ -339,8 +339,10 @@ def _misnamed(present: list[str]) -> list[str]:
         if meant:
             missing.remove(meant[0])
             hint = f"{meant[0]} is missing; is it meant?"
+        elif near := difflib.get_close_matches(name, TYPES, n=1):
+            hint = f"did you mean {near[0]}?"
         else:
-            hint = _meant(name) or "begin a name of your own with _"
+            hint = "begin a name of your own with _"
         problems.append(f"config.py: {name}: no such setting; {hint}")
     return problems + [f"{name}: missing in config.py; restore its line" for name in missing]
 

@@ -66,7 +66,7 @@ TABLES = {
         "market_sell_price_eur_per_kwh grid_import_price_eur_per_kwh grid_export_price_eur_per_kwh",
     ),
 }
-WITHOUT_MARKET = {"mid_market_rate", "supply_demand_ratio", "bill_sharing", "none"}
+WITHOUT_MARKET = ("mid_market_rate", "supply_demand_ratio", "bill_sharing", "none")
 """The market rules after which what is left goes to the utility."""
 MEMBER_NUMBERS = (
     *("pv_capacity_kw", "battery_capacity_kwh", "initial_level_kwh", "final_balance_eur"),

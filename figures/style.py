@@ -177,7 +177,7 @@ def canvas(
 def headline(fig: Figure, text: str, y: float, fontsize: float, **style: Any) -> None:
     """A line of text over the whole figure, in smaller letters where it would not fit."""
     line = fig.text(0.03, y, text, fontsize=fontsize, va="center", **style)
-    while (width := line.get_window_extent().width) > 0.94 * fig.bbox.width:
+    while fontsize > 1 and (width := line.get_window_extent().width) > 0.94 * fig.bbox.width:
         fontsize *= min(0.99, 0.94 * fig.bbox.width / width)  # letters do not shrink quite evenly
         line.set_fontsize(fontsize)
 

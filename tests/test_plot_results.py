@@ -666,6 +666,17 @@ def test_every_headline_ends_as_far_from_the_edge_as_it_begins(drawn: dict[str, 
             assert text.get_window_extent().x1 <= 0.9701 * fig.bbox.width, f"{name}: {text}"
 
 
+def test_a_title_without_end_is_no_loop_without_end() -> None:
+    """Letters have a smallest size."""
+    assert style.canvas("x" * 3000, "")[0].texts[0].get_fontsize() >= 1
+
+
+def test_a_rule_that_is_none_is_no_traceback(copy: Path) -> None:
+    params = json.loads((copy / "params.json").read_text()) | {"MARKET_MECHANISM": ["huang"]}
+    (copy / "params.json").write_text(json.dumps(params))
+    assert laid_out("price_dynamics", Results(copy)).axes
+
+
 def test_netting_is_told_apart_from_what_batteries_do(day: Results, drawn: dict[str, Figure]):
     """Surplus and lack of one hour cancel behind one meter; what goes below that, batteries traded."""
     lack, left = (
@@ -1113,7 +1124,7 @@ def test_the_price_figure_counts_the_hours_with_trade(day: Results):
 
 def test_a_rule_without_local_market_shows_none(variant: Any):
     """Its trades are set against the utility, which takes what neighbours leave."""
-    assert {n for n, rule in MECHANISMS.items() if not rule.market_follows} == WITHOUT_MARKET
+    assert {n for n, rule in MECHANISMS.items() if not rule.market_follows} == set(WITHOUT_MARKET)
     data = variant("shared by ratio")
     fig = laid_out("price_dynamics", data)
     low, high, p2p = (

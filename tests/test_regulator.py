@@ -148,7 +148,7 @@ def test_over_a_day_bonuses_are_levers_times_flows_and_nothing_else() -> None:
 def levers_of(
     objective: str, surplus: int = 0, buy: int = 0, sell: int = 0, **changes: Any
 ) -> Levers:
-    """The levers under an objective, with a day-ahead price of 0.1 EUR/kWh."""
+    """The levers under an objective, with a 24-hour mean of 0.1 EUR/kWh."""
     settings = quick_settings(REGULATOR_OBJECTIVE=objective, **changes)
     return regulator.set_levers(settings, regulator.Outlook(7, surplus, buy, sell, 100_000))
 
@@ -177,7 +177,7 @@ def test_the_p2p_objective_doubles_what_speaks_for_neighbours() -> None:
 
 
 def test_the_profit_objective_moves_a_battery_only_where_the_losses_leave_a_gain() -> None:
-    """At 0.1 EUR/kWh day-ahead: charging from a price of 0.095 on is a loss, discharging below 0.1 / 0.95."""
+    """At 0.1 EUR/kWh on average ahead: charging from a price of 0.095 on is a loss, discharging below 0.1 / 0.95."""
     for sell, charges in ((95_000, 1.0), (95_001, 0.0)):
         assert levers_of("maximize_profit", buy=200_000, sell=sell).charge_share == charges
     for buy, reserve in ((105_263, 1.0), (105_264, 0.0)):

@@ -13,12 +13,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from day_by_hand import REGULATOR, UTILITY, Folder, Row, checker_says, has, number, told, told_by
+from day_by_hand import (
+    AGGREGATOR,
+    REGULATOR,
+    UTILITY,
+    Folder,
+    Row,
+    checker_says,
+    has,
+    number,
+    told,
+    told_by,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from verification import Unreadable, verify
-from verification.params import OUR_COLUMNS
+from verification.params import OUR_COLUMNS, OUR_SETTINGS
 
 # --------------------------------------------------------------------------------- right folders
 
@@ -106,7 +117,8 @@ def test_half_a_file_is_found(name: str, folder: Path) -> None:
 
 
 TELL_TOO_LITTLE = {
-    *(("simulation_log.json", b"[]"), ("prosumers.json", b"[]")),
+    ("simulation_log.json", b"[]"),
+    ("prosumers.json", b"[]"),
     ("summary.json", b"{}"),
 }
 """These read well."""
@@ -525,6 +537,59 @@ def test_settings_that_another_program_shares_with_ours_have_their_type(
     assert problem.startswith(f"params.json: {next(iter(change))} is ")
 
 
+@pytest.mark.parametrize("told", [["1", "2"], None, 5])
+def test_settings_that_no_law_reads_are_another_programs_own(told: object, tmp_path: Path) -> None:
+    run = Folder(HOUSEHOLDS=told, QUOTE_MARGIN=told, CLOUD_PERSISTENCE=told)
+    assert verify(run.write(tmp_path)).ok
+
+
+@pytest.mark.parametrize("power", [{}, 0, "", False])
+def test_hash_power_that_is_no_list_is_not_taken_for_equal(power: object, tmp_path: Path) -> None:
+    (problem,) = problems_of(Folder(MINER_HASH_POWER=power).write(tmp_path))
+    assert problem.startswith("params.json: MINER_HASH_POWER is ")
+
+
+def test_without_a_ledger_another_program_need_not_speak_of_one(tmp_path: Path) -> None:
+    run = Folder(CONSENSUS="none")
+    for name in ("NUM_MINERS", "DIFFICULTY_TARGET", "BLOCK_REWARD", "MAX_TRANSACTIONS_PER_BLOCK"):
+        del run.params[name]
+    written = run.write(tmp_path)
+    found = {finding.rule for finding in verify(written).findings}
+    assert found <= {"accounts", "unknown party"}, "its miners' accounts are another matter"
+
+
+@pytest.mark.parametrize(
+    ("microeur", "more", "ok"), [(1, 0, True), (1, 1, False), (10**6, 0, False)]
+)
+def test_another_programs_spread_is_the_same_for_each_wh_and_below_the_limits(
+    microeur: int, more: int, ok: bool, tmp_path: Path
+) -> None:
+    """One price for all who buy in a step, and none pays more than it bid."""
+    run = Folder(MARKET_MECHANISM="huang")
+    bought = [(row["timestep"], row["prosumer_id"], row["p2p_bought_wh"]) for row in run.energy]
+    for step, member, wh in (buyer for buyer in bought if buyer[2]):
+        run.transfer(step, member, AGGREGATOR, wh * microeur + more, "auction_spread")
+    run.settle()
+    run.sum_up()
+    found = verify(run.write(tmp_path)).totals
+    assert ("auction_spread due" not in found) == ok
+    assert set(found) <= {"auction_spread due"}
+
+
+def test_what_is_taken_from_a_run_of_ours_is_missed(own_day: Path) -> None:
+    """Its columns alone, or half of its settings alone: neither makes it a folder of another program."""
+    path = own_day / "params.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    few = {name: value for name, value in told.items() if name not in OUR_SETTINGS[:22]}
+    path.write_text(json.dumps(few), encoding="utf-8")
+    with pytest.raises(Unreadable, match="is missing"):
+        verify(own_day)
+    of_another_program(own_day)
+    path.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(Unreadable, match="columns missing"):
+        verify(own_day)
+
+
 def test_a_ban_may_have_another_reason(tmp_path: Path) -> None:
     run = Folder()
     for row in run.actions:
@@ -671,7 +736,7 @@ def of_another_program(day: Path) -> Path:
     """The day as one that promises what the contract demands, and no more."""
     path = day / "params.json"
     params = json.loads(path.read_text(encoding="utf-8"))
-    del params["MARKET_MECHANISM"]
+    params.pop("MARKET_MECHANISM", None)
     path.write_text(json.dumps(params), encoding="utf-8")
     for name in ("regulator_actions.csv", "community_summary.csv"):
         table = pd.read_csv(day / name, dtype=str, keep_default_na=False)

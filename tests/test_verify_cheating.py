@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import save_run
 
+import audit
 import data_generation
 import household_data
 import prosumer
@@ -355,6 +356,80 @@ def test_orders_that_agree_and_are_not_served_under_huang(cheat: Cheat) -> None:
     assert cheat(mechanisms, "cut_equally", nothing, rule("huang"), homes=30) == {"priority"}
 
 
+def huang_that_serves(choose: Callable[..., tuple[Any, Any]]) -> dict[str, trading.Mechanism]:
+    """The rules, with a huang whose prices are right; choose(queues, their ends, orders, prices) is whom it serves."""
+
+    def clear(orders: Any, _: Any) -> Any:
+        buying, selling, _wh = trading.crossing(orders)
+        if not len(buying):
+            return trading.without_spread(trading.p2p_trades(orders, buying, selling, _wh, _wh))
+        queues = [trading.queue(orders, sales=sale) for sale in (False, True)]
+        last = buying[-1], selling[-1]
+        ends = [int(np.flatnonzero(q == row)[0]) for q, row in zip(queues, last, strict=True)]
+        bid, ask = (int(orders.limit_microeur_per_kwh[row]) for row in last)
+        bids, asks = choose(*queues, *ends, orders, ask)
+        wh = [orders.energy_wh[side] for side in (bids, asks)]
+        traded = min(int(side.sum()) for side in wh)
+        cut = [mechanisms.cut_equally(side, traded) for side in wh]
+        pairs = trading.side_by_side(bids, asks, *cut)
+        price = np.full(len(pairs[2]), ask, np.int64)
+        trades = trading.p2p_trades(orders, *pairs, price)
+        return trading.Clearing(trades, trades.energy_wh * (bid - ask))
+
+    rule = replace(mechanisms.MECHANISMS["huang"], clear=clear)
+    return mechanisms.MECHANISMS | {"huang": rule}
+
+
+def before_the_crossing(bids: Any, asks: Any, last_bid: int, last_ask: int, *_: Any) -> Any:
+    return bids[:last_bid], asks[:last_ask]
+
+
+def with_the_crossing(bids: Any, asks: Any, last_bid: int, last_ask: int, *_: Any) -> Any:
+    return bids[: last_bid + 1], asks[: last_ask + 1]
+
+
+def down_to_the_ask(
+    bids: Any, asks: Any, last_bid: int, last_ask: int, orders: Any, ask: int
+) -> Any:
+    """On a longer side of bids also those below the price that buyers pay."""
+    longer = orders.energy_wh[bids[:last_bid]].sum() >= orders.energy_wh[asks[:last_ask]].sum()
+    more = int((orders.limit_microeur_per_kwh[bids] >= ask).sum())
+    return bids[: more if longer and last_ask else last_bid], asks[:last_ask]
+
+
+def without_the_last(
+    bids: Any, asks: Any, last_bid: int, last_ask: int, orders: Any, _: int
+) -> Any:
+    """On the longer side as few orders as are needed, so that these are cut less."""
+    sides = [bids[:last_bid], asks[:last_ask]]
+    traded = min(int(orders.energy_wh[side].sum()) for side in sides)
+    for k, side in enumerate(sides):
+        needed = int(np.searchsorted(np.cumsum(orders.energy_wh[side]), traded)) + 1
+        sides[k] = side[: needed if traded else 0]
+    return tuple(sides)
+
+
+@pytest.mark.parametrize(
+    ("choose", "broken"),
+    [
+        (before_the_crossing, set()),
+        (with_the_crossing, {"priority", "equal cut"}),
+        (down_to_the_ask, {"equal cut", "auction_spread due"}),
+        (without_the_last, {"equal cut"}),
+    ],
+)
+def test_others_served_under_huang_than_those_before_the_crossing(
+    choose: Callable[..., tuple[Any, Any]],
+    broken: set[str],
+    cheat: Cheat,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under the right prices; the first is huang itself. Some buyers pay more than their limit."""
+    monkeypatch.setattr(audit, "demand_that", lambda *arguments: None)
+    rules = huang_that_serves(choose)
+    assert cheat(mechanisms, "MECHANISMS", rules, rule("huang"), homes=60) == broken
+
+
 def test_prices_of_huang_set_by_another_pair_than_the_one_at_the_crossing(cheat: Cheat) -> None:
     """The pair before it, which is closer to what buyers, or sellers, would like."""
 
@@ -363,7 +438,7 @@ def test_prices_of_huang_set_by_another_pair_than_the_one_at_the_crossing(cheat:
 
     real = mechanisms.crossing
     found = cheat(mechanisms, "crossing", crossing, rule("huang"), homes=30)
-    assert found == {"market rule", "auction_spread due", "priority"}
+    assert found == {"market rule", "auction_spread due", "priority", "equal cut"}
 
 
 def test_best_bids_with_dearest_asks(cheat: Cheat) -> None:

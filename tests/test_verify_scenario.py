@@ -358,6 +358,19 @@ def test_a_home_without_battery_stores_nothing(forged: Callable[..., set[str]]) 
     assert {"battery law", "battery_soc"} <= forged("prosumer_energy.csv", change)
 
 
+def test_an_institution_of_ours_that_brings_money(forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        row = first(rows, kind="utility")
+        row |= {name: raised(row[name], 1000) for name in ("opening_eur", "balance_eur")}
+
+    assert "opening" in forged("accounts.csv", change)
+
+
+def test_homes_picked_without_a_file_of_homes(forged: Callable[..., set[str]]) -> None:
+    with pytest.raises(Unreadable, match="no data, whose homes were picked"):
+        forged("params.json", lambda params: params.update(HOUSEHOLDS="flat:3"))
+
+
 def test_money_for_a_reason_that_this_program_does_not_know(
     forged: Callable[..., set[str]],
 ) -> None:

@@ -46,9 +46,8 @@ def check_accounts(saved: Saved, paid: Moves, findings: Findings) -> None:
         where, code = saved.party_name(p), int(table["kind"][i])
         kind = WORDS["kind"][code] if code != UNKNOWN_WORD else ""
         findings.differ(where, "accounts", "kind", kind, kinds[min(p, len(kinds) - 1)])
-        if (
-            p < n or saved.settings.ours
-        ):  # institutions of another program may bring money with them
+        # institutions of another program may bring money with them
+        if p < n or saved.settings.ours:
             wallet = saved.settings.wallet_nanoeur if p < n else 0
             findings.differ(where, "opening", "opening in nano-euro", opening[i], wallet)
         due = opening[i] + int(change[p])

@@ -181,24 +181,28 @@ def check_pro_rata(saved: Saved, findings: Findings) -> None:
 
 
 def check_equal_cut(saved: Saved, findings: Findings) -> None:
-    """Under huang a member that trades trades its order, on the longer side less the same amount, to the Wh."""
-    o, e, beyond = saved.trading, saved.energy, np.iinfo(np.int64).max
+    """Under huang all orders before the pair at the crossing trade, on the longer side less the same amount, to the Wh;
+
+    of those after it nobody does, and of those at its limits one stays.
+    """
+    o, e, due, beyond = saved.trading, saved.energy, reduced(saved), np.iinfo(np.int64).max
     limit, n, cuts = o["limit_price_microeur_per_kwh"], len(saved.members), []
-    for role, way, sign in ((BUYER, "bought", 1), (SELLER, "sold", -1)):
+    any_trade = saved.per_step(e["p2p_bought_wh"]) > 0
+    for role, way, sign, price in ((BUYER, "bought", 1, due.bid), (SELLER, "sold", -1, due.ask)):
         wh, mine = e[f"p2p_{way}_wh"], o["role"] == role
-        served = mine & (wh > 0)
-        cut = o["order_wh"] - wh
-
-        def by_step(column: IntArray, chosen: BoolArray, instead: int) -> IntArray:
-            return np.where(chosen, column, instead).reshape(saved.steps, n)
-
-        least = by_step(cut, served, beyond).min(axis=1)
+        served, cut = mine & (wh > 0), o["order_wh"] - wh
+        ahead = sign * (limit - np.repeat(price, n))
+        least = np.where(served, cut, beyond).reshape(saved.steps, n).min(axis=1)
         cuts.append(np.where(least == beyond, 0, least))
-        worst = np.repeat(by_step(sign * limit, served, beyond).min(axis=1), n)
-        better = mine & ~served & (sign * limit > worst)
         least = np.repeat(cuts[-1], n)
-        wrong = (served & (cut > least + 1)) | (better & (o["order_wh"] > least + 1))
+        passed = mine & ~served & (ahead > 0) & (limit != NO_LIMIT) & np.repeat(any_trade, n)
+        wrong = (served & ((cut > least + 1) | (ahead < 0))) | (
+            passed & (o["order_wh"] > least + 1)
+        )
         words = f"order of {{}} Wh, {way} {{}} Wh, others were cut by {{}} Wh"
         findings.rows(wrong, "equal cut", saved.row_name, words, o["order_wh"], wh, least)
+        stays = saved.per_step(mine & (ahead == 0) & ~served)
+        words = f"all orders at {{}} micro-euro per kWh {way}, the one at the crossing too"
+        findings.rows(any_trade & (stays == 0), "equal cut", step_name, words, price)
     words = "buyers were cut by {} Wh each, and sellers by {} Wh"
     findings.rows((cuts[0] > 0) & (cuts[1] > 0), "equal cut", step_name, words, *cuts)

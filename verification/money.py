@@ -27,7 +27,7 @@ from verification.folder import (
     step_name,
 )
 from verification.reduction import reduced
-from verification.tables import UNKNOWN_WORD, WORDS
+from verification.tables import NO_LIMIT, UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
@@ -296,8 +296,10 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
         spread = np.repeat(reduced(saved).bid - spread_price(saved), n)
     else:
         spread = np.repeat(saved.per_step(got) // np.maximum(saved.per_step(bought), 1), n)
-    wrong = got != spread * bought
-    words = "{} nano-euro paid beyond the price for {} Wh, expected {} micro-euro per kWh"
+    limit = saved.trading["limit_price_microeur_per_kwh"]
+    beyond = (bought > 0) & (np.repeat(spread_price(saved), n) + spread > limit)
+    wrong = (got != spread * bought) | (beyond & (limit != NO_LIMIT))
+    words = "{} nano-euro paid beyond the price for {} Wh, {} micro-euro per kWh are due, up to the limit"
     findings.rows(wrong, "auction_spread due", saved.row_name, words, got, bought, spread)
 
 

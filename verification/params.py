@@ -36,6 +36,8 @@ OF_HOME_TYPES = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")
 OF_HOURS = ("LOAD_PATTERN", "PRICE_PATTERN")
 OUR_LISTS = (*OF_HOME_TYPES, *OF_HOURS)
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
+UNREAD = ("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_MARGIN", "HOUSEHOLDS")
+"""Of them those that no law reads; of another program they may be anything."""
 OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
 """Settings beyond the contract, all of which a run of ours tells."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
@@ -54,13 +56,16 @@ def are_numbers(told: Any) -> bool:
 def are_ours(told: Mapping[str, Any], reader: Reader) -> bool:
     """Whether a run of this program wrote these settings.
 
-    Another program may know many of them, but hardly all; nor most of them together with a column that ours
-    alone has: where both are there a setting that is missing has been taken away.
+    Another program may know many of them, but hardly all; nor has it all columns that ours alone has, or one of
+    them and most of the settings. Where it does, a setting that is missing has been taken away.
     """
     there = sum(name in told for name in OUR_SETTINGS)
     columns = reader.header("regulator_actions.csv") + reader.header("community_summary.csv")
-    has_columns = any(name in columns for name in OUR_COLUMNS)
-    return there == len(OUR_SETTINGS) or (has_columns and 2 * there > len(OUR_SETTINGS))
+    return (
+        there == len(OUR_SETTINGS)
+        or all(name in columns for name in OUR_COLUMNS)
+        or (any(name in columns for name in OUR_COLUMNS) and 2 * there > len(OUR_SETTINGS))
+    )
 
 
 def microeur(euro: float) -> int:
@@ -113,20 +118,21 @@ def read_settings(reader: Reader) -> Settings:
     ask = Fields(reader, "params.json", "", raw)
     consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
     ours = are_ours(ask.raw, reader)
+    ledger = ask
     if consensus == "none" and not ours:
-        ask.raw = LEDGER_OF_NOBODY | ask.raw
-    miners = ask.whole("NUM_MINERS", 1, 10_000)
-    difficulty = ask.whole("DIFFICULTY_TARGET", 0, 64)
+        ledger = Fields(reader, "params.json", "", LEDGER_OF_NOBODY | ask.raw)
+    miners = ledger.whole("NUM_MINERS", 1, 10_000)
+    difficulty = ledger.whole("DIFFICULTY_TARGET", 0, 64)
     step_hours = ask.number("TIME_STEP_DURATION", 1e-3, 8760)
     cap_wh = ask.number("MAX_TRADE_CAP", 0, 1e9) * 1000 * step_hours
     chain = Rules(
         version=2 if consensus == "pos" else 1,
         miners=miners,
         difficulty=0 if consensus == "pos" else difficulty,
-        reward_nanoeur=round(ask.number("BLOCK_REWARD", 0, 1e9) * 10**9),
-        block_size=ask.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
+        reward_nanoeur=round(ledger.number("BLOCK_REWARD", 0, 1e9) * 10**9),
+        block_size=ledger.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
         weights=ask.wholes("MINER_HASH_POWER", 1, 2**63, length=miners)
-        if ask.raw.get("MINER_HASH_POWER")
+        if ask.raw.get("MINER_HASH_POWER") not in (None, [])
         else (1,) * miners,
         stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256) if consensus == "pos" else (),
         genesis_root=sha256(data or b"").digest(),
@@ -168,7 +174,7 @@ def check_our_settings(ask: Fields, ours: bool) -> None:
         check_inputs(ask)
         return
     for name in OUR_SETTINGS:
-        if name not in ask.raw or name == "VERBOSE":
+        if name not in ask.raw or name in (*UNREAD, "VERBOSE"):
             continue
         if name in OUR_LISTS:
             ask.ask(name, are_numbers, f"a list of numbers from {-LARGEST} to {LARGEST}", [])
