@@ -183,6 +183,27 @@ def test_a_price_or_lever_that_the_settings_do_not_set(
     assert rule in forged("community_summary.csv", change)
 
 
+@pytest.mark.parametrize(("role", "limit"), [("buyer", "0.900000"), ("seller", "0.000000")])
+def test_a_limit_of_a_battery_that_its_owner_cannot_accept(
+    role: str, limit: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """Of an order that nobody served, and whose home has nothing left and lacks nothing: a battery's."""
+    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
+        meters = list(csv.DictReader(opened))
+    outside = ("p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh", "market_sold_kwh")
+    flows = (*outside, "grid_import_kwh", "grid_export_kwh")
+
+    def change(rows: list[Row]) -> None:
+        row = next(
+            row
+            for meter, row in zip(meters, rows, strict=True)
+            if row["role"] == role and not any(float(meter[flow]) for flow in flows)
+        )
+        row["limit_price_eur_per_kwh"] = limit
+
+    assert "limit price" in forged("prosumer_trading.csv", change)
+
+
 @pytest.mark.parametrize("lever", ["p2p_bonus", "market_penalty"])
 def test_levers_of_an_objective_that_does_not_double_them(
     lever: str, forged: Callable[..., set[str]]
