@@ -234,17 +234,23 @@ def test_surplus_that_is_not_offered(cheat: Cheat) -> None:
 @pytest.mark.parametrize(
     ("change", "options"),
     [
-        (lambda limit: limit + 5_000_000, ()),
-        (lambda limit: limit * 0, ()),
-        (lambda limit: np.minimum(limit, 40_000), ("--set=HAS_BATTERY=0",)),
+        (lambda limit, sale: limit + 5_000_000, ()),
+        (lambda limit, sale: limit * 0, ()),
+        (lambda limit, sale: np.where(sale, limit, 40_000), ("--set=HAS_BATTERY=0",)),
+        (lambda limit, sale: np.where(sale, 310_000, limit), ("--set=HAS_BATTERY=0",)),
     ],
 )
 def test_limit_prices_that_nobody_would_quote(
-    change: Callable[[Any], Any], options: tuple[str, ...], cheat: Cheat
+    change: Callable[[Any, Any], Any], options: tuple[str, ...], cheat: Cheat
 ) -> None:
-    """Above what a buyer can pay without loss, or so low that only a margin beyond the largest explains it."""
+    """Above what a buyer can pay, or below what a seller can take, without loss; or, of a home that has nothing to
+    wait for, so low a bid and so high an ask that only a margin beyond the largest explains it."""
+
+    def quote(settings: Any, fleet: Any, orders: Any, *more: Any) -> Any:
+        return change(real(settings, fleet, orders, *more), orders.is_sale)
+
     real = prosumer.quote
-    assert cheat(prosumer, "quote", lambda *a: change(real(*a)), *options) == {"limit price"}
+    assert cheat(prosumer, "quote", quote, *options) == {"limit price"}
 
 
 # ---------------------------------------------------------------- the local market
