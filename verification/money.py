@@ -27,7 +27,7 @@ from verification.folder import (
     step_name,
 )
 from verification.reduction import reduced
-from verification.tables import NO_LIMIT, UNKNOWN_WORD, WORDS
+from verification.tables import UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
@@ -282,7 +282,7 @@ def check_exchange(saved: Saved, paid: Moves, findings: Findings) -> None:
 def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     """auction_spread: each buyer of a step pays the aggregator the same beyond the price, for each Wh.
 
-    In a run of ours that is the lowest bid that meets an ask, less the price.
+    What that is, is the lowest bid that meets an ask, less the price.
     """
     moves, n = paid.of("auction_spread"), len(saved.members)
     huang = saved.settings.mechanism == "huang"
@@ -292,13 +292,10 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     if not huang:
         return
     bought, got = saved.energy["p2p_bought_wh"], by_member(saved, moves, moves.payer)
-    if saved.settings.ours:
-        spread = np.repeat(reduced(saved).bid - spread_price(saved), n)
-    else:
-        spread = np.repeat(saved.per_step(got) // np.maximum(saved.per_step(bought), 1), n)
-    limit = saved.trading["limit_price_microeur_per_kwh"]
-    beyond = (bought > 0) & (np.repeat(spread_price(saved), n) + spread > limit)
-    wrong = (got != spread * bought) | (beyond & (limit != NO_LIMIT))
+    price, limit = reduced(saved).bid, saved.trading["limit_price_microeur_per_kwh"]
+    spread = np.repeat(price - spread_price(saved), n)
+    beyond = (bought > 0) & (np.repeat(price, n) > limit)
+    wrong = (got != spread * bought) | beyond
     words = "{} nano-euro paid beyond the price for {} Wh, {} micro-euro per kWh are due, up to the limit"
     findings.rows(wrong, "auction_spread due", saved.row_name, words, got, bought, spread)
 

@@ -36,10 +36,14 @@ OF_HOME_TYPES = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")
 OF_HOURS = ("LOAD_PATTERN", "PRICE_PATTERN")
 OUR_LISTS = (*OF_HOME_TYPES, *OF_HOURS)
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
-UNREAD = ("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_MARGIN", "HOUSEHOLDS")
-"""Of them those that no law reads; of another program they may be anything."""
 OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
 """Settings beyond the contract, all of which a run of ours tells."""
+UNREAD = {
+    *("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_MARGIN"),
+    *("HOUSEHOLDS", "VERBOSE"),
+}
+OUR_LAWS = tuple(name for name in OUR_SETTINGS if name not in UNREAD)
+"""Of them those to which a law refers; the others may be anything in another program's hands."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 """Those beyond the contract; folder.py says which file has which."""
 INPUTS = ("data", "members", "prices")
@@ -56,15 +60,15 @@ def are_numbers(told: Any) -> bool:
 def are_ours(told: Mapping[str, Any], reader: Reader) -> bool:
     """Whether a run of this program wrote these settings.
 
-    Another program may know many of them, but hardly all; nor has it all columns that ours alone has, or one of
-    them and most of the settings. Where it does, a setting that is missing has been taken away.
+    Another program may know many to which a law refers, but hardly all; nor has it all columns that ours alone has,
+    or one of them and most of those settings. Where it does, a setting that is missing has been taken away.
     """
-    there = sum(name in told for name in OUR_SETTINGS)
+    there = sum(name in told for name in OUR_LAWS)
     columns = reader.header("regulator_actions.csv") + reader.header("community_summary.csv")
     return (
-        there == len(OUR_SETTINGS)
+        there == len(OUR_LAWS)
         or all(name in columns for name in OUR_COLUMNS)
-        or (any(name in columns for name in OUR_COLUMNS) and 2 * there > len(OUR_SETTINGS))
+        or (any(name in columns for name in OUR_COLUMNS) and 2 * there > len(OUR_LAWS))
     )
 
 
@@ -173,9 +177,7 @@ def check_our_settings(ask: Fields, ours: bool) -> None:
         check_values(ask)
         check_inputs(ask)
         return
-    for name in OUR_SETTINGS:
-        if name not in ask.raw or name in (*UNREAD, "VERBOSE"):
-            continue
+    for name in (name for name in OUR_LAWS if name in ask.raw):
         if name in OUR_LISTS:
             ask.ask(name, are_numbers, f"a list of numbers from {-LARGEST} to {LARGEST}", [])
         elif name in OUR_WORDS:
