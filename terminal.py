@@ -133,7 +133,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ),
         (
             "prices",
-            f"P2P {format(p2p_price, '.4f') if p2p_price else '-'}, "
+            f"P2P {'-' if p2p_price is None else format(p2p_price, '.4f')}, "
             f"{'tariff' if tariff else 'market'} {f['market_price_eur_per_kwh']:.4f} EUR/kWh on average",
         ),
         (

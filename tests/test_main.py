@@ -73,6 +73,17 @@ def test_a_run_ends_with_the_table_the_folder_and_the_chain_tip(
     assert f"{summary['p2p_kwh']:,.1f} kWh in {summary['p2p_trades']:,} trades" in out
 
 
+def test_energy_given_for_nothing_has_a_price_and_only_without_trades_there_is_none(
+    run: Callable[..., tuple[int, str, str]],
+) -> None:
+    """Under bill_sharing neighbours pay nothing before the end; without batteries or sun nobody trades."""
+    day = ["--set=NUM_PROSUMERS=20", "--set=DIFFICULTY_TARGET=1", "--no-plots"]
+    shared = run(*day, "--set", "MARKET_MECHANISM=bill_sharing")[1]
+    nothing = run(*day, "--set", "SEASON_FACTOR=0", "--set", "HAS_BATTERY=0")[1]
+    assert "P2P 0.0000, market 0." in shared and "P2P -" not in shared
+    assert "P2P -, market 0." in nothing and "P2P 0.0000" not in nothing
+
+
 def test_a_quiet_run_prints_nothing(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
