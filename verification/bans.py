@@ -10,11 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from verification.energy import BUYER, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.orders import reservation_prices
-from verification.tables import BAN_REASONS
+from verification.tables import BAN_REASONS, BUYER, SELLER
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
 LIMIT_ROOM = 2**33  # more than any limit price; sorts orders by step before price

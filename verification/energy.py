@@ -8,10 +8,8 @@ import numpy as np
 
 from verification.findings import Findings, FloatArray, show
 from verification.folder import AGGREGATOR, BUY_PRICE, ENERGY, SELL_PRICE, Saved, step_name
-from verification.tables import NO_LIMIT, unit_of
+from verification.tables import LOCAL_MARKET, NO_LIMIT, P2P, unit_of
 
-BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
-P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
 FLOWS = tuple(unit for unit, _ in map(unit_of, ENERGY.split(",")) if unit.endswith("_wh"))
 LEVEL_TOLERANCE_MILLIWH = 1.1  # two levels, each rounded to the last of its 6 decimals
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from verification.alone import Alone, alone
-from verification.energy import P2P
 from verification.findings import Findings, FloatArray, IntArray
 from verification.folder import AGGREGATOR, MINT, UTILITY, Saved
 from verification.read import is_number
-from verification.tables import WORDS
+from verification.tables import P2P, WORDS
 from verification.told import Nanoeur, check_figure, shown
 from verification.totals import mean_market_price
 

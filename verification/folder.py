@@ -19,6 +19,7 @@ from verification.fields import Fields
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
 from verification.params import Settings, read_settings
 from verification.read import Reader
+from verification.reduction import Reduction, reduced
 from verification.tables import UNKNOWN_WORD, Table, read_table
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
@@ -148,6 +149,11 @@ class Saved:
     def rest_wh(self) -> IntArray:
         """What each member took from the utility or gave to it in each step (T N)."""
         return self.energy["grid_import_wh"] + self.energy["grid_export_wh"]
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """What huang's auction makes of the orders of each step."""
+        return reduced(self.trading, self.steps, len(self.members))
 
     def per_step(self, column: IntArray | BoolArray) -> IntArray:
         """Sums over members (T) of a column by step and member."""

@@ -6,13 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from verification.energy import BUYER, LOCAL_MARKET, P2P, SELLER
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
 from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, reservation_prices
 from verification.prices import check_prices, limits_of, limits_of_side
-from verification.reduction import reduced
-from verification.tables import NO_LIMIT
+from verification.tables import BUYER, LOCAL_MARKET, NO_LIMIT, P2P, SELLER
 
 MOST_MARGIN = 0.8  # of the price gap, that a member keeps
 
@@ -102,7 +100,7 @@ def check_priority(saved: Saved, findings: Findings) -> None:
 
 def check_reduction(saved: Saved, findings: Findings) -> None:
     """Under huang as much is traded as the orders before the pair that sets the prices have on both sides."""
-    due, traded = reduced(saved), saved.per_step(saved.energy["p2p_bought_wh"])
+    due, traded = saved.reduction, saved.per_step(saved.energy["p2p_bought_wh"])
     wrong = (traded < due.least_wh) | (traded > due.most_wh)
     words = "{} Wh traded, the orders before the pair at the crossing make it {} to {} Wh"
     findings.rows(wrong, "priority", step_name, words, traded, due.least_wh, due.most_wh)
@@ -185,7 +183,7 @@ def check_equal_cut(saved: Saved, findings: Findings) -> None:
 
     of those after it nobody does, and of those at its limits one stays.
     """
-    o, e, due, beyond = saved.trading, saved.energy, reduced(saved), np.iinfo(np.int64).max
+    o, e, due, beyond = saved.trading, saved.energy, saved.reduction, np.iinfo(np.int64).max
     limit, n, cuts = o["limit_price_microeur_per_kwh"], len(saved.members), []
     any_trade = saved.per_step(e["p2p_bought_wh"]) > 0
     for role, way, sign, price in ((BUYER, "bought", 1, due.bid), (SELLER, "sold", -1, due.ask)):

@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 
-from verification.energy import P2P
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import (
     AGGREGATOR,
@@ -26,8 +25,7 @@ from verification.folder import (
     Saved,
     step_name,
 )
-from verification.reduction import reduced
-from verification.tables import UNKNOWN_WORD, WORDS
+from verification.tables import P2P, UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
@@ -292,7 +290,7 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     if not huang:
         return
     bought, got = saved.energy["p2p_bought_wh"], by_member(saved, moves, moves.payer)
-    price, limit = reduced(saved).bid, saved.trading["limit_price_microeur_per_kwh"]
+    price, limit = saved.reduction.bid, saved.trading["limit_price_microeur_per_kwh"]
     spread = np.repeat(price - spread_price(saved), n)
     beyond = (bought > 0) & (np.repeat(price, n) > limit)
     wrong = (got != spread * bought) | beyond

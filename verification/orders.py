@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.energy import BANNED, BUYER, NEUTRAL, SELLER
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.params import microeur
-from verification.tables import NO_LIMIT
+from verification.tables import BANNED, BUYER, NEUTRAL, NO_LIMIT, SELLER
 
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")

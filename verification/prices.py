@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.energy import BUYER, SELLER
 from verification.findings import Findings, IntArray
 from verification.folder import Saved
-from verification.reduction import reduced
+from verification.tables import BUYER, SELLER
 
 
 def check_prices(saved: Saved, rows: IntArray, findings: Findings) -> None:
@@ -58,7 +57,7 @@ def marginal_midpoint(saved: Saved, rows: IntArray) -> IntArray:
 
 def ask_at_the_crossing(saved: Saved, rows: IntArray) -> IntArray:
     """The dearest ask of the step that meets a bid; its owner does not trade."""
-    return np.asarray(reduced(saved).ask[saved.trades["timestep"][rows]])
+    return np.asarray(saved.reduction.ask[saved.trades["timestep"][rows]])
 
 
 def halfway(saved: Saved, rows: IntArray) -> IntArray:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification.energy import BUYER, SELLER
 from verification.findings import IntArray
-from verification.folder import Saved
-from verification.tables import NO_LIMIT
+from verification.tables import BUYER, NO_LIMIT, SELLER, Table
 
 NOBODY = -1
 
@@ -28,10 +26,11 @@ class Reduction:
     most_wh: IntArray
 
 
-def reduced(saved: Saved) -> Reduction:
+def reduced(trading: Table, steps: int, members: int) -> Reduction:
     """The last pair that meets in each step, best with best, and what stands before it on both sides."""
-    bids, asks = Side(saved, BUYER), Side(saved, SELLER)
-    ends = np.union1d(bids.ends, asks.ends)
+    bids, asks = (Side(trading, steps, members, role) for role in (BUYER, SELLER))
+    ends = np.sort(np.concatenate([bids.ends, asks.ends]), kind="stable")
+    ends = ends[np.append(True, ends[1:] != ends[:-1])]
     begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
     of_step = ends > 0
     ends, begins = ends[of_step], begins[of_step]
@@ -40,7 +39,7 @@ def reduced(saved: Saved) -> Reduction:
     buying, selling = bids.at(begins), asks.at(begins)
     there = (bids.step[buying] == step) & (asks.step[selling] == step)
     last = np.flatnonzero(there & (bids.limit[buying] >= asks.limit[selling]))
-    bid, ask, met = (np.full(saved.steps, fill) for fill in (NOBODY, NOBODY, 0))
+    bid, ask, met = (np.full(steps, fill) for fill in (NOBODY, NOBODY, 0))
     bid[step[last]], ask[step[last]] = bids.limit[buying[last]], asks.limit[selling[last]]
     met[step[last]] = ends[last] - step[last] * bids.apart
     sides = bids.before(bid, met), asks.before(ask, met)
@@ -53,14 +52,13 @@ class Side:
     Queues stand side by side: that of a step begins at the step times `apart`, more Wh than any queue holds.
     """
 
-    def __init__(self, saved: Saved, role: int) -> None:
-        o, n = saved.trading, len(saved.members)
-        limit, wh = o["limit_price_microeur_per_kwh"], o["order_wh"]
-        rows = np.flatnonzero((o["role"] == role) & (limit != NO_LIMIT) & (wh > 0))
-        self.sign, self.steps = 1 if role == BUYER else -1, saved.steps
-        rows = rows[np.lexsort((-self.sign * limit[rows], rows // n))]
-        self.apart = int(saved.per_step(np.maximum(wh, 0)).max(initial=0)) + 1
-        self.step = np.append(rows // n, saved.steps)
+    def __init__(self, trading: Table, steps: int, members: int, role: int) -> None:
+        limit, wh = trading["limit_price_microeur_per_kwh"], trading["order_wh"]
+        rows = np.flatnonzero((trading["role"] == role) & (limit != NO_LIMIT) & (wh > 0))
+        self.sign, self.steps = 1 if role == BUYER else -1, steps
+        rows = rows[np.lexsort((-self.sign * limit[rows], rows // members))]
+        self.apart = int(np.maximum(wh, 0).reshape(steps, members).sum(axis=1).max(initial=0)) + 1
+        self.step = np.append(rows // members, steps)
         self.limit = np.append(limit[rows], NO_LIMIT)
         self.wh = np.append(np.maximum(wh, 0)[rows], 0)
         whole = np.cumsum(self.wh)

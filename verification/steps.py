@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from verification.columns import BadField, whole_units
-from verification.energy import P2P
 from verification.findings import Findings, Unreadable, reason_of, show
 from verification.folder import (
     BUY_PRICE,
@@ -27,7 +26,7 @@ from verification.folder import (
 )
 from verification.params import microeur
 from verification.read import Reader
-from verification.tables import unit_of
+from verification.tables import P2P, unit_of
 from verification.told import close, shown
 
 SECONDS_PER_DAY = 86_400

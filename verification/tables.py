@@ -31,6 +31,8 @@ WORDS = {  # a word is read as its place; folder.py, energy.py, money.py and acc
         *("market_penalty", "auction_spread", "bill_sharing"),
     ),
 }
+BUYER, SELLER, NEUTRAL, BANNED = range(4)  # places in WORDS["role"]
+P2P, LOCAL_MARKET = range(2)  # places in WORDS["trade_type"]
 UNKNOWN_WORD = -1
 BAN_REASONS = ("", "excessive_market_use", "low_balance")
 TRUTHS = ("False", "false", "0", "True", "true", "1")

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from verification.energy import BUYER, FLOWS, P2P, SELLER
+from verification.energy import FLOWS
 from verification.findings import Findings, IntArray, show
 from verification.folder import BUY_PRICE, MARKET_PRICE, REGULATOR, SELL_PRICE, Saved, step_name
 from verification.read import is_number
 from verification.scenario import LEVERS
+from verification.tables import BUYER, P2P, SELLER
 from verification.told import Nanoeur, check_figure
 
 KWH_TOLERANCE = 2e-6  # totals are told with 6 decimals, as levels are
