@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import main
-from verification import Unreadable, proof
+from verification import Unreadable, json_stream, proof
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,18 @@ def test_a_path_leads_to_the_root_for_every_leaf_of_every_tree(case: tuple[int, 
     assert proof.root_of_path(records[index], index, size, [*path, bytes(32)]) == ""
 
 
+def test_one_block_may_hold_all_trades_though_they_are_longer_there_than_in_their_table(
+    saved_run: Callable[..., Path], check: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved_run("--steps=1", "--set=MAX_TRANSACTIONS_PER_BLOCK=10000")
+    assert len(json.loads((folder / "blockchain.json").read_text())["blocks"]) == 2
+    sizes = [(folder / name).stat().st_size for name in ("blockchain.json", "all_trades.csv")]
+    assert sizes[0] > 2 * sizes[1]
+    monkeypatch.setattr(proof, "LARGEST_BLOCK", 0)
+    monkeypatch.setattr(json_stream, "PIECE_BYTES", 64)
+    assert check(proof.make_proof(folder, 0))["height"] == 1
+
+
 def test_a_node_cannot_pass_for_a_leaf() -> None:
     """Second pre-image: the two halves of a tree as a record of 64 bytes hash differently (0x00, 0x01)."""
     leaves = [sha256(b"\x00" + bytes([i]) * 37).digest() for i in range(2)]
@@ -104,6 +116,23 @@ def test_an_attack_on_a_proof_fails_at_its_step(
     with pytest.raises(proof.Refuted) as refuted:
         check(attacked)
     assert refuted.value.step == step
+
+
+@pytest.mark.parametrize(
+    ("change", "leads_to"),
+    [
+        (list.pop, "no root, the header says [0-9a-f]{64}"),
+        (lambda path: path.append("ab" * 32), "no root, the header says [0-9a-f]{64}"),
+        (lambda path: path.__setitem__(0, "ab" * 32), "[0-9a-f]{64}, the header says [0-9a-f]{64}"),
+    ],
+)
+def test_a_path_of_another_length_than_the_tree_s_leads_to_no_root_at_all(
+    change: Callable, leads_to: str, made: dict[str, Any], check: Callable
+) -> None:
+    attacked = copy.deepcopy(made)
+    change(attacked["audit_path"])
+    with pytest.raises(proof.Refuted, match=f"leads to {leads_to}"):
+        check(attacked)
 
 
 def test_the_record_of_another_trade_does_not_fit_the_path(
