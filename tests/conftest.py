@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,24 @@ import config
 import main
 import settings
 import simulator
+import stopping
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
 os.environ.setdefault("COLUMNS", "100")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_a_terminal() -> Iterator[None]:
+    """A suite that a shell runs in the background inherits ignored signals; its tests send them."""
+    inherited = {number: signal.getsignal(number) for number in stopping.STOPS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in set(stopping.STOPS) - {signal.SIGINT}:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in inherited.items():
+        signal.signal(number, handler)
 
 
 def make_settings(**changes: Any) -> settings.Settings:

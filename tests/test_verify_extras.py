@@ -132,6 +132,37 @@ def test_money_of_a_member_is_told_to_the_nano_euro(name: str, files: Files) -> 
     assert has(verify(files.folder), "prosumers.json", "member 7", f"{name} is ")
 
 
+ENERGY = [
+    *("pv_kwh", "load_kwh", "p2p_kwh", "market_kwh", "grid_import_kwh", "grid_export_kwh"),
+    *("community_import_kwh", "community_export_kwh", "curtailed_kwh"),
+]
+ENERGY_OF_A_MEMBER = [
+    *("pv_kwh", "load_kwh", "charge_kwh", "discharge_kwh", "p2p_bought_kwh", "p2p_sold_kwh"),
+    *("market_bought_kwh", "market_sold_kwh", "grid_import_kwh", "grid_export_kwh"),
+    *("curtailed_kwh", "renewable_used_kwh"),
+]
+
+
+@pytest.mark.parametrize("by", [-1e-6, 1e-8])
+@pytest.mark.parametrize("name", ENERGY)
+def test_a_sum_of_energy_is_told_to_the_wh_and_no_fraction_of_it(
+    name: str, by: float, files: Files
+) -> None:
+    files.json("summary.json", lambda summary: summary.update({name: summary[name] + by}))
+    assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
+
+
+@pytest.mark.parametrize("name", ENERGY_OF_A_MEMBER)
+def test_energy_of_a_member_is_told_to_the_wh_and_no_fraction_of_it(
+    name: str, files: Files
+) -> None:
+    def change(members: list) -> None:
+        members[7][name] += 1e-6
+
+    files.json("prosumers.json", change)
+    assert has(verify(files.folder), "prosumers.json", "member 7", f"{name} is ")
+
+
 @pytest.mark.parametrize("value", [None, "1.0", 1e300, True])
 @pytest.mark.parametrize("name", ["alone_eur", "stored_change_alone_kwh"])
 def test_a_bill_alone_is_a_number(name: str, value: object, files: Files) -> None:

@@ -240,13 +240,25 @@ def test_a_local_market_beside_a_price_file_that_costs_something_else(
     assert "price file" in forged("community_summary.csv", change, "prices")
 
 
-def test_an_order_of_a_battery_a_little_above_its_share(
-    forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+@pytest.mark.parametrize(
+    ("run", "share", "kwh"),
+    [("midpoint", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, -0.05, None)]
+    + [("maximize_p2p", 0.875, kwh) for kwh in (0.001, -0.001, None)]
+    + [("maximize_profit", 0.5, 0.003)],
+)
+def test_an_order_of_a_battery_that_is_not_its_share(
+    run: str,
+    share: float,
+    kwh: float | None,
+    forged: Callable[..., set[str]],
+    run_of: Callable[[str], Path],
 ) -> None:
-    """It offers half of what lies above the reserve, at the terminals, rounded down; 3 Wh more are too many."""
-    folder = run_of("midpoint")
-    members = json.loads((folder / "prosumers.json").read_text())
-    with open(folder / "prosumer_energy.csv", newline="") as opened:
+    """It offers its share of what lies above the reserve, at the terminals, rounded down: not a Wh more or less.
+
+    Under maximize_profit the reserve follows from forecasts beyond the run, so only too much is found.
+    """
+    members = json.loads((run_of(run) / "prosumers.json").read_text())
+    with open(run_of(run) / "prosumer_energy.csv", newline="") as opened:
         meters = list(csv.DictReader(opened))
     least, eta = 0.1, math.sqrt(0.95)
 
@@ -256,11 +268,40 @@ def test_an_order_of_a_battery_a_little_above_its_share(
             before = float(meter["battery_level_kwh"]) + gave / eta
             reserve = least * members[int(row["prosumer_id"])]["battery_capacity_kwh"]
             left = (before - reserve) * eta - (gave - sold)  # its own home comes first
-            offer = math.floor(500 * left + 1e-3)
-            if row["role"] == "seller" and gave and round(1000 * float(row["order_kwh"])) == offer:
-                row["order_kwh"] = raised(row["order_kwh"], 0.003)
+            offer, order = math.floor(1000 * share * left + 1e-3), float(row["order_kwh"])
+            in_part = sold + 0.05 < order and (sold == 0 if kwh is None else gave > 0)
+            if row["role"] == "seller" and in_part and round(1000 * order) == offer:
+                if kwh is None:
+                    row |= {"role": "neutral", "order_kwh": "0.000", "limit_price_eur_per_kwh": ""}
+                else:
+                    row["order_kwh"] = raised(row["order_kwh"], kwh)
                 return
-        raise AssertionError("no battery offered its share in part")
+        raise AssertionError("no battery offered its share in vain")
+
+    assert "order" in forged("prosumer_trading.csv", change, run)
+
+
+@pytest.mark.parametrize("by", [0.001, -0.001])
+def test_a_bid_of_a_battery_that_is_not_its_share(
+    by: float, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """It bids for three quarters of its room, once its home's surplus is stored."""
+    members = json.loads((run_of("midpoint") / "prosumers.json").read_text())
+    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
+        meters = list(csv.DictReader(opened))
+    most, eta = 0.95, math.sqrt(0.95)
+
+    def change(rows: list[Row]) -> None:
+        for meter, row in zip(meters, rows, strict=True):
+            stored, bought = float(meter["battery_charge_kwh"]), float(meter["p2p_bought_kwh"])
+            before = float(meter["battery_level_kwh"]) - stored * eta
+            limit = most * members[int(row["prosumer_id"])]["battery_capacity_kwh"]
+            left = (limit - before) / eta - (stored - bought)
+            bid, order = math.floor(750 * left + 1e-3), float(row["order_kwh"])
+            if row["role"] == "buyer" and stored and bought < order and round(1000 * order) == bid:
+                row["order_kwh"] = raised(row["order_kwh"], by)
+                return
+        raise AssertionError("no battery bid for its share in vain")
 
     assert "order" in forged("prosumer_trading.csv", change)
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from verification.batteries import batteries
 from verification.findings import FloatArray, IntArray
 from verification.folder import Saved
-
-FRACTIONS = ("BATTERY_MIN_SOC", "BATTERY_MAX_SOC", "BATTERY_INITIAL_SOC", "BATTERY_C_RATE")
 
 
 @dataclass(frozen=True)
@@ -28,24 +27,15 @@ class Alone:
 @np.errstate(all="ignore")
 def alone(saved: Saved) -> Alone | None:
     """The run again with every member alone; None where files do not say how strong batteries are."""
-    sizes, fractions = (
-        saved.settings.numbers("BATTERY_CAPACITY"),
-        saved.settings.all_numbers(*FRACTIONS),
-    )
-    if saved.settings.took("members") or not sizes or not fractions:
+    known, initial = batteries(saved), saved.settings.number("BATTERY_INITIAL_SOC")
+    if known is None or initial is None:
         return None
-    low, high, initial, c_rate = fractions
-    n, eta = len(saved.members), saved.settings.efficiency
-    capacity_kwh = np.array([member.capacity_kwh for member in saved.members])
-    exact = np.array([0.0, *sizes])  # what is told of a member is rounded
-    capacity_kwh = exact[np.abs(capacity_kwh[:, None] - exact).argmin(axis=1)]
-    capacity = capacity_kwh * 1000
-    power = np.floor(capacity_kwh * c_rate * (saved.settings.step_seconds / 3600) * 1000 + 1e-6)
-    least, most, start = capacity * low, capacity * high, capacity * initial
+    n, eta, start = len(saved.members), saved.settings.efficiency, known.capacity * initial
     balance = (saved.energy["pv_wh"] - saved.energy["load_wh"]).reshape(saved.steps, n)
     rest = balance.copy()
-    owners = np.flatnonzero(capacity > 0)
-    stored, least, most, power = start[owners], least[owners], most[owners], power[owners]
+    owners = np.flatnonzero(known.capacity > 0)
+    least, most, power = known.least[owners], known.most[owners], known.power[owners]
+    stored = start[owners]
     for t, wish in enumerate(balance[:, owners].astype(np.float64)):
         room = np.maximum(np.floor((most - stored) / eta), 0)
         above = np.maximum(np.floor((stored - least) * eta), 0)

@@ -16,7 +16,14 @@ from verification.totals import mean_market_price
 
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
 ALONE = ("alone_eur", "stored_change_alone_kwh")  # what our own runs tell of each member
-TOLERANCE = {"_kwh": 2e-6, "_per_kwh": 6e-7, "_hours": 1e-12}
+TOLERANCE = {
+    "_change_kwh": 2e-6,
+    "_change_alone_kwh": 2e-6,
+    "_per_kwh": 6e-7,
+    "_kwh": 1e-9,
+    "_hours": 1e-12,
+}
+"""What rounding leaves of a figure whose name ends so; the first that fits counts."""
 
 
 def check_extras(saved: Saved, findings: Findings) -> None:
@@ -47,9 +54,7 @@ def check_extras(saved: Saved, findings: Findings) -> None:
 
 
 def tolerance_of(name: str) -> float:
-    """What rounding leaves of a figure with this unit."""
-    ending = "_per_kwh" if name.endswith("_per_kwh") else name[name.rfind("_") :]
-    return TOLERANCE.get(ending, 0.0)
+    return next((most for end, most in TOLERANCE.items() if name.endswith(end)), 0.0)
 
 
 # ------------------------------------------------------------------------------------- summary

@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from verification.batteries import AUCTIONS, check_batteries_at_work
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.params import microeur
 from verification.tables import BANNED, BUYER, NEUTRAL, NO_LIMIT, SELLER
 
-AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 EVERY_RULE = (*AUCTIONS, *SHARING, "none")
-SELF_FIRST = {
-    "battery_charge_wh": ("maximize_renewable", "maximize_p2p"),
-    "battery_discharge_wh": ("maximize_renewable", "maximize_p2p", "chaos"),
-}
-"""Objectives that leave what a battery can do to its home."""
-WIDENED = {"maximize_renewable": (0, 1), "maximize_profit": (0, 0), "maximize_p2p": (2, 2)}
-"""How often an objective goes half way to the whole, of OFFER_SHARE and of STORAGE_BID_SHARE."""
-ROUNDED_WH = 1  # what levels and capacities that are told with six decimals may hide
 
 
 def check_what_is_asked(saved: Saved, findings: Findings) -> None:
@@ -32,9 +24,9 @@ def check_what_is_asked(saved: Saved, findings: Findings) -> None:
     if not saved.settings.ours or saved.settings.mechanism not in EVERY_RULE:
         return
     check_one_way(saved, findings)
-    check_own_battery_first(saved, findings)
-    check_size(saved, findings)
-    check_storage_orders(saved, findings)
+    sizes = sizes_of_orders(saved)
+    check_size(saved, sizes, findings)
+    check_batteries_at_work(saved, sizes, findings)
     check_who_comes(saved, findings)
 
 
@@ -87,41 +79,26 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
         findings.rows((e[flow] > 0) & (beside > 0), "battery use", name, words, e[flow], beside)
 
 
-def check_own_battery_first(saved: Saved, findings: Findings) -> None:
-    """A home with a rest has charged or discharged all that its battery can, unless a lever says otherwise."""
-    s, c_rate = saved.settings, saved.settings.number("BATTERY_C_RATE") or 0.0
-    objective = s.told.get("REGULATOR_OBJECTIVE")
-    if s.took("members"):
-        return  # such a file gives batteries a power that no result tells
-    e, name = saved.energy, saved.row_name
-    capacity = np.array([member.capacity_kwh for member in saved.members])
-    power = np.tile(np.floor(capacity * c_rate * s.step_seconds / 3.6), saved.steps) - ROUNDED_WH
-    level, capacity = e["battery_level_milliwh"] / 1000, np.tile(capacity * 1000, saved.steps)
-    room, above = s.max_soc * capacity - level, level - s.min_soc * capacity
-    for flow, rest, left in (
-        ("battery_charge_wh", e["grid_export_wh"] + e["market_sold_wh"], room * s.efficiency**-1),
-        ("battery_discharge_wh", e["grid_import_wh"] + e["market_bought_wh"], above * s.efficiency),
-    ):
-        if objective not in SELF_FIRST[flow]:
-            continue
-        idle = (rest > 0) & (capacity > 0) & (e[flow] < power) & (left > 1 + ROUNDED_WH)
-        words = f"{flow} is {{}}, {{:.0f}} Wh from its limit, and {{}} Wh went another way"
-        findings.rows(idle, "battery use", name, words, e[flow], left, rest)
-
-
-def check_size(saved: Saved, findings: Findings) -> None:
-    """A rest is ordered whole, up to the cap; only a battery orders more than it trades, or less than a rest."""
+def sizes_of_orders(saved: Saved) -> tuple[float, int] | None:
+    """(least, most) Wh of an order, None where settings are missing."""
     told = saved.settings.all_numbers("IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
+    if not told:
+        return None
+    least, most = (of_an_hour * saved.settings.step_seconds / 3600 * 1000 for of_an_hour in told)
+    return max(round(least, 6), 1), int(most + 1e-6)
+
+
+def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings) -> None:
+    """A rest is ordered whole, up to the cap; only a battery orders more than it trades, or less than a rest."""
     mechanism, name, order = saved.settings.mechanism, saved.row_name, saved.trading["order_wh"]
     role = saved.trading["role"]
     has_order, rest = (role == BUYER) | (role == SELLER), saved.rest_wh
     if mechanism == "none":
         words = "order of {} Wh, although nobody trades"
         findings.rows(has_order, "order", name, words, order)
-    if mechanism == "none" or not told:
+    if mechanism == "none" or not sizes:
         return
-    kwh = saved.settings.step_seconds / 3600 * 1000
-    least, cap = max(round(told[0] * kwh, 6), 1), int(told[1] * kwh + 1e-6)
+    least, cap = sizes
     words = f"order of {{}} Wh, those below {least:.0f} Wh go to the utility"
     findings.rows(has_order & (order < least), "threshold", name, words, order)
     missing = ~has_order & (role != BANNED) & (np.minimum(rest, cap) >= least)
@@ -134,33 +111,6 @@ def check_size(saved: Saved, findings: Findings) -> None:
     of_home = ~owns | (rest + market > 0) | (mechanism in SHARING) | (battery < saved.p2p_wh)
     words = "order of {} Wh, surplus or deficit make it {} Wh"
     findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
-
-
-def check_storage_orders(saved: Saved, findings: Findings) -> None:
-    """A battery offers, and bids for, no more than the share of its content, or room, that the settings say.
-
-    A member that sells and discharges sells from its battery, one that buys and charges buys for it.
-    """
-    e, s, role = saved.energy, saved.settings, saved.trading["role"]
-    objective = str(s.told.get("REGULATOR_OBJECTIVE"))
-    if objective not in WIDENED:
-        return  # chaos draws its shares
-    charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
-    capacity = np.tile([member.capacity_kwh * 1000 for member in saved.members], saved.steps)
-    before = e["battery_level_milliwh"] / 1000 - charge * s.efficiency + discharge / s.efficiency
-    spare = (before - s.min_soc * capacity) * s.efficiency - discharge + saved.p2p_wh
-    room = (s.max_soc * capacity - before) / s.efficiency - charge + saved.p2p_wh
-    for setting, times, mine, all_of_it in (
-        ("OFFER_SHARE", WIDENED[objective][0], (role == SELLER) & (discharge > 0), spare),
-        ("STORAGE_BID_SHARE", WIDENED[objective][1], (role == BUYER) & (charge > 0), room),
-    ):
-        share = s.number(setting) or 0.0
-        for _ in range(times * (share > 0)):
-            share = (1 + share) / 2
-        most = (1 - (1 - share) ** (s.step_seconds / 3600)) * all_of_it + ROUNDED_WH
-        order = saved.trading["order_wh"]
-        words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
-        findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)
 
 
 # ------------------------------------------------------------------------------- the local market

@@ -14,7 +14,8 @@ from verification.scenario import LEVERS
 from verification.tables import BUYER, P2P, SELLER
 from verification.told import Nanoeur, check_figure
 
-KWH_TOLERANCE = 2e-6  # totals are told with 6 decimals, as levels are
+KWH_TOLERANCE = 2e-6  # levels are told with 6 decimals, and so perhaps are sums by other programs
+OUR_TOLERANCE = 1e-9  # our own runs tell sums of whole Wh, as floats
 EUR_TOLERANCE = 2e-9  # differences of two figures that are told as floats
 SHARE_TOLERANCE = 1e-6
 
@@ -71,12 +72,18 @@ def check_totals_of_members(saved: Saved, findings: Findings) -> None:
     due = {f"{name[:-3]}_kwh": column_sum(saved, name) / 1e3 for name in FLOWS}
     due["final_level_kwh"] = level[-n:] / 1e6
     for name, column in due.items():
-        values = column.tolist()
+        values, tolerance = column.tolist(), tolerance_of(saved, name)
         for i, member in enumerate(saved.members):
             ours = saved.settings.ours and not name.startswith("battery_")  # extras.py has these
             if ours or name in member.told:
                 where, rule = f"member {i}", "prosumers.json"
-                check_figure(findings, where, rule, member.told, name, values[i], KWH_TOLERANCE)
+                check_figure(findings, where, rule, member.told, name, values[i], tolerance)
+
+
+def tolerance_of(saved: Saved, name: str) -> float:
+    """What may be missing from a figure in kWh, or be too much."""
+    exact = saved.settings.ours and name != "final_level_kwh"
+    return OUR_TOLERANCE if exact else KWH_TOLERANCE
 
 
 def column_sum(saved: Saved, name: str) -> IntArray:
@@ -121,7 +128,7 @@ def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | Nanoeur
     imported = kwh["community_import_kwh"] = int(np.maximum(net_wh, 0).sum()) / 1000
     exported = kwh["community_export_kwh"] = int(np.maximum(-net_wh, 0).sum()) / 1000
     result: dict[str, tuple[float | Nanoeur | None, float]] = {}
-    result |= {name: (value, KWH_TOLERANCE) for name, value in kwh.items()}
+    result |= {name: (value, tolerance_of(saved, name)) for name, value in kwh.items()}
     stored, stored_tolerance = stored_change_kwh(saved), 1e-6 * (1 + len(saved.members))
     result["stored_change_kwh"] = stored, stored_tolerance
     result["community_cost_eur"] = Nanoeur(cash_nanoeur), 0.0

@@ -21,6 +21,7 @@ accounts.py      what transfers make of each account
 day.py           what settings let sun, homes and market price do in each hour
 scenario.py      what settings promise beside: prices outside, levers, caps
 orders.py        what members must ask for, and who goes to the local market
+batteries.py     what batteries do for their homes, and ask of the neighbours
 prices.py        the price that each rule makes between neighbours
 reduction.py     what huang's auction makes of the orders
 market_rule.py   who may quote what, and whom the rule serves first
