@@ -188,6 +188,38 @@ def test_wrong_types_are_told_never_a_traceback(
         check(made | {key: value})
 
 
+@pytest.mark.parametrize("value", [None, 7, "x", [], list(proof.HEADER_KEYS), {}])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_header_that_is_none_is_unreadable(
+    place: int, value: Any, made: dict[str, Any], check: Callable
+) -> None:
+    attacked = copy.deepcopy(made)
+    attacked["headers"][place] = value
+    with pytest.raises(Unreadable, match="its headers are not"):
+        check(attacked)
+
+
+@pytest.mark.parametrize("name", sorted(proof.HEADER_KEYS))
+def test_a_header_has_the_keys_of_one_and_no_other(
+    name: str, made: dict[str, Any], check: Callable
+) -> None:
+    for change in (lambda header: header.pop(name), lambda header: header.update({name + "s": 1})):
+        attacked = copy.deepcopy(made)
+        change(attacked["headers"][1])
+        with pytest.raises(Unreadable, match="its headers are not"):
+            check(attacked)
+
+
+def test_a_proof_with_more_headers_than_any_chain_is_not_read_further(
+    made: dict[str, Any], check: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "MOST_HEADERS", len(made["headers"]))
+    assert check(made)["headers"] == len(made["headers"])
+    monkeypatch.setattr(proof, "MOST_HEADERS", len(made["headers"]) - 1)
+    with pytest.raises(Unreadable, match="more headers than the"):
+        check(made)
+
+
 def test_the_command_prints_a_proof_and_checks_it(
     default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
