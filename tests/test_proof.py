@@ -210,14 +210,16 @@ def test_a_header_has_the_keys_of_one_and_no_other(
             check(attacked)
 
 
-def test_a_proof_with_more_headers_than_any_chain_is_not_read_further(
-    made: dict[str, Any], check: Callable, monkeypatch: pytest.MonkeyPatch
+def test_a_proof_with_more_headers_than_any_chain_is_neither_made_nor_read_further(
+    default_day: Path, made: dict[str, Any], check: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proof, "MOST_HEADERS", len(made["headers"]))
     assert check(made)["headers"] == len(made["headers"])
     monkeypatch.setattr(proof, "MOST_HEADERS", len(made["headers"]) - 1)
     with pytest.raises(Unreadable, match="more headers than the"):
         check(made)
+    with pytest.raises(Unreadable, match=r"headers, a proof has at most"):
+        proof.make_proof(default_day, 17)
 
 
 def test_the_command_prints_a_proof_and_checks_it(
