@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class HostDevice:
             pytest.skip("no C compiler on this machine")
         self.folder, self.compiler = folder, compiler
         self.launches: list[int] = []
+        self.grid = (0,)
         properties = {"name": self.name, "multiProcessorCount": self.processors}
         runtime = SimpleNamespace(
             getDeviceCount=lambda: 1, getDeviceProperties=lambda device: properties
@@ -81,6 +83,7 @@ class HostDevice:
             ]
             if name == "attempts":
                 self.launches.append(int(arguments[7]))
+                self.grid = grid
             self.library[f"launch_{name}"](*grid, *block, *passed)
 
         return launch
@@ -88,6 +91,11 @@ class HostDevice:
 
 HARD = (9, 50_848_426, 762_726_392)
 """The race of block 8 at difficulty 8, found by a separate C program."""
+
+
+def clock(seconds: float) -> Callable[[], float]:
+    """One that so many seconds pass on from look to look."""
+    return itertools.count(1000.0, seconds).__next__
 
 
 def headers_of_block(height: int, miners: int, difficulty: int = 2) -> list[bytes]:
@@ -133,7 +141,7 @@ def test_the_race_goes_on_from_launch_to_launch(
 ) -> None:
     """Launches of 7, 14, 28, ... attempts: a block is won in a later one, its number is the same."""
     monkeypatch.setattr(gpu_mining, "FIRST_LAUNCH", 7)
-    monkeypatch.setattr(gpu_mining, "SHORT_SECONDS", 1e9)
+    monkeypatch.setattr(gpu_mining, "perf_counter", clock(gpu_mining.SHORT_SECONDS / 2))
     headers = headers_of_block(9, 4)
     expected = race_of_miners(headers, 1, 3, [3, 1, 2, 5])
     device.launches.clear()
@@ -146,7 +154,7 @@ def test_a_launch_that_takes_long_is_not_followed_by_a_longer_one(
     race: gpu_mining.GpuRace, device: HostDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu_mining, "FIRST_LAUNCH", 50)
-    monkeypatch.setattr(gpu_mining, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(gpu_mining, "perf_counter", clock(gpu_mining.SHORT_SECONDS * 2))
     device.launches.clear()
     *_, attempts = race(headers_of_block(9, 15), 9, 3, [1] * 15)
     assert attempts > 50
@@ -160,6 +168,9 @@ def test_use_gpu_leaves_the_same_folder_as_the_cpu(
     device.launches.clear()
     on_device = save_run(tmp_path / "device", "--use-gpu", "--steps", "14")
     assert device.launches
+    assert device.grid == (gpu_mining.BLOCKS * device.processors,), (
+        "all of them at work, none waits"
+    )
     on_cpu = save_run(tmp_path / "cpu", "--steps", "14")
     for name in ("blockchain.json", "blocks.csv", "transfers.csv", "summary.json"):
         assert (on_device / name).read_bytes() == (on_cpu / name).read_bytes()

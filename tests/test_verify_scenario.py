@@ -25,17 +25,18 @@ AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
+OTHERS = {"prices": f"--prices={PRICE_FILE}", "empty": "--set=BATTERY_INITIAL_SOC=0.1"}
 
 
 @pytest.fixture(scope="module")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """run_of("huang") is a saved day under this rule, or objective, or with "prices" of a file; read only."""
+    """run_of("huang") is a saved day under this rule, or objective, or one of OTHERS; read only."""
     folders: dict[str, Path] = {}
 
     def make(name: str) -> Path:
         if name not in folders:
             setting = "REGULATOR_OBJECTIVE" if name in OBJECTIVES else "MARKET_MECHANISM"
-            option = f"--prices={PRICE_FILE}" if name == "prices" else f"--set={setting}={name}"
+            option = OTHERS.get(name, f"--set={setting}={name}")
             folder = tmp_path_factory.mktemp(name) / "results"
             folders[name] = save_run(folder, *SMALL, option)
         return folders[name]
@@ -78,7 +79,7 @@ def raised(text: str, by: float) -> str:
     return f"{float(text) + by:.{len(text.split('.')[1])}f}"
 
 
-@pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, "prices"])
+@pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, *OTHERS])
 def test_a_run_under_any_rule_and_objective_keeps_its_own_promises(
     name: str, run_of: Callable[[str], Path]
 ) -> None:
@@ -281,29 +282,33 @@ def test_an_order_of_a_battery_that_is_not_its_share(
     assert "order" in forged("prosumer_trading.csv", change, run)
 
 
+@pytest.mark.parametrize("run", ["midpoint", "empty"])
 @pytest.mark.parametrize("by", [0.001, -0.001])
 def test_a_bid_of_a_battery_that_is_not_its_share(
-    by: float, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+    by: float, run: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
 ) -> None:
-    """It bids for three quarters of its room, once its home's surplus is stored."""
-    members = json.loads((run_of("midpoint") / "prosumers.json").read_text())
-    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
+    """It bids for three quarters of its room, once its home's surplus is stored, as far as power and cap allow."""
+    members = json.loads((run_of(run) / "prosumers.json").read_text())
+    with open(run_of(run) / "prosumer_energy.csv", newline="") as opened:
         meters = list(csv.DictReader(opened))
-    most, eta = 0.95, math.sqrt(0.95)
+    least, most, eta = 0.1, 0.95, math.sqrt(0.95)
 
     def change(rows: list[Row]) -> None:
         for meter, row in zip(meters, rows, strict=True):
             stored, bought = float(meter["battery_charge_kwh"]), float(meter["p2p_bought_kwh"])
             before = float(meter["battery_level_kwh"]) - stored * eta
-            limit = most * members[int(row["prosumer_id"])]["battery_capacity_kwh"]
-            left = (limit - before) / eta - (stored - bought)
-            bid, order = math.floor(750 * left + 1e-3), float(row["order_kwh"])
-            if row["role"] == "buyer" and stored and bought < order and round(1000 * order) == bid:
+            capacity = members[int(row["prosumer_id"])]["battery_capacity_kwh"]
+            own, order = stored - bought, float(row["order_kwh"])
+            room, power = (most * capacity - before) / eta - own, capacity / 2 - own
+            bid = math.floor(1000 * min(0.75 * room, power, 3) + 1e-3)  # 3 is the trade cap
+            is_empty = (before - least * capacity) * eta < 0.001
+            in_part = bought < order and is_empty == (run == "empty")
+            if row["role"] == "buyer" and in_part and round(1000 * order) == bid:
                 row["order_kwh"] = raised(row["order_kwh"], by)
                 return
         raise AssertionError("no battery bid for its share in vain")
 
-    assert "order" in forged("prosumer_trading.csv", change)
+    assert "order" in forged("prosumer_trading.csv", change, run)
 
 
 def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:
