@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, save_run
 
-from verification import Unreadable, verify
+from verification import Unreadable, batteries, verify
 
 Row = dict[str, str]
 SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
@@ -25,7 +25,12 @@ AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
-OTHERS = {"prices": f"--prices={PRICE_FILE}", "empty": "--set=BATTERY_INITIAL_SOC=0.1"}
+OTHERS = {
+    "prices": f"--prices={PRICE_FILE}",
+    "empty": "--set=BATTERY_INITIAL_SOC=0.1",
+    "no offers": "--set=OFFER_SHARE=0",
+    "no bids": "--set=STORAGE_BID_SHARE=0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +314,25 @@ def test_a_bid_of_a_battery_that_is_not_its_share(
         raise AssertionError("no battery bid for its share in vain")
 
     assert "order" in forged("prosumer_trading.csv", change, run)
+
+
+@pytest.mark.parametrize("seed", [9, 13, 48])
+def test_a_level_that_was_rounded_hides_no_more_than_a_wh_of_an_order(
+    seed: int, saved_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A battery holds 4,821.00003 Wh above its reserve, which is told as 4,820.9999: it offers the last Wh, too.
+
+    It takes thousands of orders to meet one; the seeds were searched for it.
+    """
+    monkeypatch.setattr(batteries, "LEVEL_WH", 0.0)
+    changes = {"NUM_PROSUMERS": 60, "NUM_CONSUMERS": 3, "CONSENSUS": "none", "MAX_TRADE_CAP": 100}
+    changes |= {"BATTERY_EFFICIENCY": 0.91371, "OFFER_SHARE": 1, "STORAGE_BID_SHARE": 1}
+    options = [f"--set={name}={value}" for name, value in (changes | {"BATTERY_C_RATE": 5}).items()]
+    folder = saved_run(f"--seed={seed}", "--steps=72", *options)
+    found = verify(folder).findings
+    assert found and {finding.rule for finding in found} == {"order"}
+    monkeypatch.undo()
+    assert verify(folder).ok
 
 
 def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:
