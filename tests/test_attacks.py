@@ -169,17 +169,32 @@ def trade_moved_to_another_step_everywhere_but_in_the_meters(run: Folder) -> Non
     run.derive()
 
 
-@attack("block fill", "block 2", checker=False)
-def trade_moved_so_that_a_block_is_not_filled(run: Folder) -> None:
+def packed(run: Folder, *blocks: tuple[int, list[int]]) -> None:
+    """Mines the day anew in blocks of a step and these trades each, rewards and accounts with them."""
     run.mine()
     del run.chain["blocks"][1:]
-    for t, ids in ((0, [0, 1]), (0, [2]), (0, [3]), (1, [4]), (2, [5, 6])):
+    for t, ids in blocks:
         for n in ids:
             run.trades[n]["block_height"] = len(run.chain["blocks"])
         run.append(t, [run.transaction(run.trades[n]) for n in ids])
     run.pay()
     run.settle()
     run.sum_up()
+
+
+@attack("block fill", "block 2", checker=False)
+def trade_moved_so_that_a_block_is_not_filled(run: Folder) -> None:
+    packed(run, (0, [0, 1]), (0, [2]), (0, [3]), (1, [4]), (2, [5, 6]))
+
+
+@attack("block size", "block 1")
+def trades_of_a_step_in_one_block_to_save_the_work_of_another(run: Folder) -> None:
+    packed(run, (0, [0, 1, 2, 3]), (1, [4]), (2, [5, 6]))
+
+
+@attack("block size", "block 5")
+def block_without_trades_for_its_reward(run: Folder) -> None:
+    packed(run, (0, [0, 1]), (0, [2, 3]), (1, [4]), (2, [5, 6]), (2, []))
 
 
 @attack("banned member", "block 4, trade 6")
