@@ -85,6 +85,17 @@ def price_above_the_limit_of_the_buyer_with_everything_else_consistent(run: Fold
     run.derive()
 
 
+@attack("negative price", "block 3, trade 4")
+def seller_pays_its_buyer_with_everything_else_consistent(run: Folder) -> None:
+    run.trades[4] |= {"price_microeur_per_kwh": -1, "amount_nanoeur": -500}
+    transactions(run, 3)[0]["price_microeur_per_kwh"] = -1
+
+
+@attack("negative price", "step 1", checker=False)
+def market_price_below_zero(run: Folder) -> None:
+    run.community[1]["market_sell_price_microeur_per_kwh"] = -1
+
+
 @attack("market price", "block 2, trade 2")
 def one_buyer_pays_the_local_market_another_price(run: Folder) -> None:
     run.trades[2] |= {"price_microeur_per_kwh": 170_000, "amount_nanoeur": 400 * 170_000}
@@ -167,6 +178,18 @@ def trade_moved_to_another_step_everywhere_but_in_the_meters(run: Folder) -> Non
     run.trades[2] |= {"timestep": 1, "hour": 1}
     run.trades[2], run.trades[3] = run.trades[3] | {"trade_id": 2}, run.trades[2] | {"trade_id": 3}
     run.derive()
+
+
+@attack("trade ids", "block 2, trade 3")
+def number_of_a_trade_left_out(run: Folder) -> None:
+    for trade in run.trades[3:]:
+        trade["trade_id"] += 1
+    run.derive()
+
+
+@attack("block height", "block 1, trade 3")
+def trade_told_to_stand_in_another_block(run: Folder) -> None:
+    run.trades[3]["block_height"] = 1
 
 
 def packed(run: Folder, *blocks: tuple[int, list[int]]) -> None:
