@@ -70,15 +70,23 @@ class Side:
         return np.searchsorted(self.ends, place, side="right")
 
     def before(self, price: IntArray, met: IntArray) -> tuple[IntArray, IntArray]:
-        """(least, most) Wh of the orders of each step (T) before the one that sets its price."""
+        """(least, most) Wh of the orders of each step (T) before the one that sets its price.
+
+        Which of the equal ones that is, nobody knows; it is where all orders have `met` Wh.
+        """
         step, wh = self.step[:-1], self.wh[:-1]
         ahead = self.sign * (self.limit[:-1] - price[step])
         chosen = price[step] != NOBODY
         better, equal = chosen & (ahead > 0), chosen & (ahead == 0)
         least, alike = np.zeros(self.steps, np.int64), np.zeros(self.steps, np.int64)
-        smallest = np.full(self.steps, np.iinfo(np.int64).max)
+        smallest, largest = (
+            np.full(self.steps, np.iinfo(np.int64).max),
+            np.zeros(self.steps, np.int64),
+        )
         np.add.at(least, step[better], wh[better])
         np.add.at(alike, step[equal], wh[equal])
         np.minimum.at(smallest, step[equal], wh[equal])
+        np.maximum.at(largest, step[equal], wh[equal])
         most = least + np.maximum(alike - np.minimum(smallest, alike), 0)
-        return least, np.maximum(np.minimum(most, met - 1), least)
+        most = np.maximum(np.minimum(most, met - 1), least)
+        return np.maximum(least, met - largest), most
