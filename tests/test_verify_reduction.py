@@ -42,6 +42,9 @@ def trading(books: list[Book]) -> tuple[Any, int, int]:
             [(100, 9), (100, 8)], [(100, 1), (100, 2)], (8, 2), (100, 100), id="the last pair stays"
         ),
         pytest.param(
+            [(100, 9), (100, 8)], [(50, 0), (100, 1)], (8, 1), (50, 50), id="prices next to nothing"
+        ),
+        pytest.param(
             [(100, 9), (100, 8)], [(100, 1), (100, 8)], (8, 8), (100, 100), id="at one price, too"
         ),
         pytest.param(
