@@ -31,11 +31,8 @@ def reduced(trading: Table, steps: int, members: int) -> Reduction:
     bids, asks = (Side(trading, steps, members, role) for role in (BUYER, SELLER))
     ends = np.sort(np.concatenate([bids.ends, asks.ends]), kind="stable")
     ends = ends[np.append(True, ends[1:] != ends[:-1])]
-    begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-    of_step = ends > 0
-    ends, begins = ends[of_step], begins[of_step]
     step = (ends - 1) // bids.apart
-    begins = np.maximum(begins, step * bids.apart)
+    begins = np.maximum(np.append(0, ends[:-1]), step * bids.apart)
     buying, selling = bids.at(begins), asks.at(begins)
     there = (bids.step[buying] == step) & (asks.step[selling] == step)
     last = np.flatnonzero(there & (bids.limit[buying] >= asks.limit[selling]))
@@ -60,7 +57,7 @@ class Side:
         self.apart = int(np.maximum(wh, 0).reshape(steps, members).sum(axis=1).max(initial=0)) + 1
         self.step = np.append(rows // members, steps)
         self.limit = np.append(limit[rows], NO_LIMIT)
-        self.wh = np.append(np.maximum(wh, 0)[rows], 0)
+        self.wh = np.append(wh[rows], 0)
         whole = np.cumsum(self.wh)
         first = np.searchsorted(self.step, self.step)
         self.ends = self.step * self.apart + whole - (whole - self.wh)[first]
@@ -87,6 +84,5 @@ class Side:
         np.add.at(alike, step[equal], wh[equal])
         np.minimum.at(smallest, step[equal], wh[equal])
         np.maximum.at(largest, step[equal], wh[equal])
-        most = least + np.maximum(alike - np.minimum(smallest, alike), 0)
-        most = np.maximum(np.minimum(most, met - 1), least)
+        most = least + alike - np.minimum(smallest, alike)
         return np.maximum(least, met - largest), most
