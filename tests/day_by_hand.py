@@ -392,6 +392,7 @@ class Folder:
             mine = [e for e in self.energy if e["prosumer_id"] == member["prosumer_id"]]
             for name in (*FLOW_NAMES, "curtailed_wh"):
                 member[name.replace("_wh", "_kwh")] = sum(e[name] for e in mine) / 1000
+        curtailed = sum(member["curtailed_kwh"] for member in self.members)
         blocks = self.chain["blocks"]
         names = ("pv", "load", "p2p", "market", "grid_import", "grid_export")
         regulator = next(a for a in self.accounts if a["account_id"] == REGULATOR)
@@ -401,7 +402,7 @@ class Folder:
             "p2p_trades": total["p2p_trades"], "market_trades": total["market_trades"],
             "community_import_kwh": imported, "community_export_kwh": exported,
             "self_sufficiency": 1 - (imported + max(0, -stored)) / (total["load_wh"] / 1000),
-            "self_consumption": 1 - exported / (total["pv_wh"] / 1000),
+            "self_consumption": 1 - (exported + curtailed) / (total["pv_wh"] / 1000),
             "community_cost_eur": cost / 1e9, "stored_change_kwh": stored,
             "stored_change_value_eur": value, "net_cost_eur": cost / 1e9 - value,
             "blocks": len(blocks), "hashes": sum(b["hashes_tried"] for b in blocks),

@@ -629,6 +629,11 @@ def load_that_was_shed_and_paid_for(run: Folder) -> None:
     run.sum_up()
 
 
+def sun_that_no_battery_and_no_line_could_take(run: Folder) -> None:
+    run.at(0, 0).update(pv_wh=3300, curtailed_wh=300)
+    run.derive()
+
+
 def an_institution_that_brings_money(run: Folder) -> None:
     for row in run.accounts:
         if row["account_id"] == UTILITY:
@@ -681,6 +686,7 @@ def that_ban_as_it_is_after_the_step(run: Folder) -> None:
     [
         nothing_was_due,
         load_that_was_shed_and_paid_for,
+        sun_that_no_battery_and_no_line_could_take,
         an_institution_that_brings_money,
         balances_of_another_name,
         columns_without_a_name,
