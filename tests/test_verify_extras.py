@@ -537,6 +537,11 @@ RIGHT = {
     "without ledger": ["--set", "CONSENSUS=none"],
     "roofs that may look either way": ["--steps", "12", "--set", "ORIENTATION_SHIFT=0.02",
                                        "--set", "ROOF_VARIATION=0", "--set", "NUM_CONSUMERS=1"],
+    "bills of a hundred million": [
+        "--steps=3", "--set=TIME_STEP_DURATION=0.25", "--set=BASE_CONSUMPTION=[1000000]",
+        "--set=PV_CAPACITY=[100000]", "--set=BATTERY_CAPACITY=[100000]", "--set=RETAIL_PRICE=307.973751",
+        "--set=BASE_PRICE=0", "--set=FEED_IN_PRICE=0", "--set=LOCAL_MARKET_FEE=0", "--set=NUM_CONSUMERS=4",
+    ],
     "roofs that do not matter": ["--steps", "12", "--set", "ROOF_VARIATION=1"],
 }  # fmt: skip
 

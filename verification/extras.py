@@ -14,6 +14,7 @@ from verification.tables import P2P, WORDS
 from verification.told import Nanoeur, check_figure, shown
 from verification.totals import mean_market_price
 
+FLOAT_DIGITS = 1e-15  # of a number, what a few operations on it may change
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
 ALONE = ("alone_eur", "stored_change_alone_kwh")  # what our own runs tell of each member
 TOLERANCE = {
@@ -47,10 +48,10 @@ def check_extras(saved: Saved, findings: Findings) -> None:
         for i, member in enumerate(saved.members):
             where, rule, told = f"member {i}", "prosumers.json", member.told
             check_figure(findings, where, rule, told, name, values[i], tolerance_of(name))
-    for name, (dues, tolerance) in bills(saved, of_members).items():
+    for name, (dues, tolerances) in bills(saved, of_members).items():
         for i in np.flatnonzero(~np.isnan(dues)).tolist():
             where, rule, told = f"member {i}", "prosumers.json", saved.members[i].told
-            check_figure(findings, where, rule, told, name, float(dues[i]), tolerance)
+            check_figure(findings, where, rule, told, name, float(dues[i]), float(tolerances[i]))
 
 
 def tolerance_of(name: str) -> float:
@@ -164,11 +165,12 @@ def member_extras(saved: Saved) -> dict[str, Any]:
     }
 
 
-def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, float]]:
-    """What each member (N) pays for energy, here and alone, and the saving, with tolerances.
+def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """What each member (N) pays for energy, here and alone, and the saving, with tolerances (N).
 
     Each is cash less what the battery gained, at the mean market price. Where nobody knows the battery's
-    power (`due` lacks the bill alone) that is taken as told, and is NaN where that is no number.
+    power (`due` lacks the bill alone) that is taken as told, and is NaN where that is no number. A small
+    difference of large bills is as exact as they are.
     """
     price, _ = mean_market_price(saved)
 
@@ -179,13 +181,16 @@ def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, floa
     cash, kept = (due.get(name) for name in ALONE)
     alone_eur = alone_as_told(ALONE[0]) if cash is None else cash / 1e9
     kept_kwh = alone_as_told(ALONE[1]) if kept is None else kept
-    here = (due["outside_eur"] + due["p2p_eur"]) / 1e9 - due["stored_change_kwh"] * price
-    without = alone_eur - kept_kwh * price
-    tolerance = 2e-9 + 2e-6 * abs(price)
+    cash_eur, stored_kwh = (due["outside_eur"] + due["p2p_eur"]) / 1e9, due["stored_change_kwh"]
+    here, without = cash_eur - stored_kwh * price, alone_eur - kept_kwh * price
+    tolerance, other = (
+        2e-9 + 2e-6 * abs(price) + FLOAT_DIGITS * (np.abs(paid) + np.abs(kwh * price))
+        for paid, kwh in ((cash_eur, stored_kwh), (alone_eur, kept_kwh))
+    )
     return {
         "net_cost_eur": (here, tolerance),
-        "net_cost_alone_eur": (without, tolerance),
-        "savings_eur": (without - here, 2 * tolerance),
+        "net_cost_alone_eur": (without, other),
+        "savings_eur": (without - here, tolerance + other),
     }
 
 
