@@ -31,7 +31,8 @@ def signals_of_a_terminal() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in inherited.items():
-        signal.signal(number, handler)
+        if handler is not None:  # one that was not set from Python
+            signal.signal(number, handler)
 
 
 def make_settings(**changes: Any) -> settings.Settings:

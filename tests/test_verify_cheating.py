@@ -263,6 +263,32 @@ def test_a_local_market_under_a_rule_that_has_none(name: str, cheat: Cheat) -> N
     assert cheat(mechanisms, "MECHANISMS", known, rule(name)) == {"local market"}
 
 
+@pytest.mark.parametrize("name", SHARING)
+def test_batteries_that_sell_under_a_rule_that_shares_what_homes_leave(
+    name: str, cheat: Cheat
+) -> None:
+    """As many as are needed, and each of them all that it offers, so that order and trades agree."""
+
+    def admit(orders: Any) -> Any:
+        wh, stored = orders.energy_wh, orders.from_storage
+        lack = wh[~orders.is_sale & ~stored].sum() - wh[orders.is_sale & ~stored].sum()
+        sells = stored & orders.is_sale
+        rows = np.flatnonzero(~stored | (sells & (np.cumsum(wh * sells) <= lack)))
+        return replace(
+            orders,
+            **{column: values[rows] for column, values in vars(orders).items()}
+            | {
+                "limit_microeur_per_kwh": np.where(
+                    orders.is_sale[rows], 0, mechanisms.HIGHEST_PRICE
+                )
+            },
+        )
+
+    known = {name: replace(mechanisms.MECHANISMS[name], admit=admit)}
+    found = cheat(mechanisms, "MECHANISMS", mechanisms.MECHANISMS | known, rule(name))
+    assert found == {"battery use"}
+
+
 def test_orders_where_nobody_trades(cheat: Cheat) -> None:
     known = mechanisms.MECHANISMS | {"none": replace(trading.MIDPOINT, name="none")}
     assert {"order", "local market"} <= cheat(mechanisms, "MECHANISMS", known, rule("none"))

@@ -13,9 +13,9 @@ import numpy as np
 
 from verification.findings import BoolArray, Findings, FloatArray, IntArray
 from verification.folder import Saved
+from verification.params import AUCTIONS
 from verification.tables import BANNED, BUYER, SELLER
 
-AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SELF_FIRST = {
     "battery_charge_wh": ("maximize_renewable", "maximize_p2p"),
     "battery_discharge_wh": ("maximize_renewable", "maximize_p2p", "chaos"),
@@ -23,6 +23,9 @@ SELF_FIRST = {
 """Objectives that leave what a battery can do to its home."""
 WIDENED = {"maximize_renewable": (0, 1), "maximize_profit": (0, 0), "maximize_p2p": (2, 2)}
 """How often an objective goes half way to the whole, of OFFER_SHARE and of STORAGE_BID_SHARE."""
+KNOWN_RESERVE = ("maximize_renewable", "maximize_p2p")
+"""Objectives whose reserve is BATTERY_MIN_SOC; that of maximize_profit follows from forecasts beyond the run."""
+TOLD_KWH = 1e-6  # sizes that lie nearer are told alike
 ROUNDED_WH = 1  # what levels that are told with six decimals may hide, in whole Wh
 LEVEL_WH = 1e-3  # the same before it is cut to whole Wh
 DUST_WH = 1e-6  # products of shares that are whole but for the last digits
@@ -49,12 +52,14 @@ class Shares:
 
 
 def batteries(saved: Saved) -> Batteries | None:
-    """None where a members file gave batteries a power that no result tells, or settings are missing."""
+    """None where no result tells their power: a members file, sizes that are told alike, no settings."""
     s = saved.settings
     sizes, rate = s.numbers("BATTERY_CAPACITY"), s.number("BATTERY_C_RATE")
     if s.took("members") or not sizes or rate is None:
         return None
-    told, exact = (np.array(v) for v in ([m.capacity_kwh for m in saved.members], [0.0, *sizes]))
+    told, exact = np.array([m.capacity_kwh for m in saved.members]), np.unique([0.0, *sizes])
+    if np.diff(exact).min(initial=1.0) < 2 * TOLD_KWH:
+        return None
     kwh = exact[np.abs(told[:, None] - exact).argmin(axis=1)]  # what is told of a member is rounded
     power = np.floor(kwh * rate * (s.step_seconds / 3600) * 1000 + DUST_WH)
     return Batteries(kwh * 1000, kwh * 1000 * s.min_soc, kwh * 1000 * s.max_soc, power)
@@ -69,19 +74,17 @@ def check_batteries_at_work(
         check_own_home_first(saved, known, findings)
     told = saved.settings.all_numbers("OFFER_SHARE", "STORAGE_BID_SHARE")
     objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
-    if (
-        saved.settings.mechanism not in AUCTIONS
-        or objective not in WIDENED
-        or not told
-        or not sizes
-    ):
-        return  # elsewhere batteries ask for nothing, or chaos draws their shares
+    if saved.settings.mechanism not in AUCTIONS:
+        check_no_trade_of_batteries(saved, findings)
+        return
+    if objective not in WIDENED or not told or not sizes:
+        return  # chaos draws their shares
     offer, bid = (
         share_of_step(saved, share, times)
         for share, times in zip(told, WIDENED[objective], strict=True)
     )
     shares = Shares(offer, bid, *sizes)
-    if known is not None and all(objective in advised for advised in SELF_FIRST.values()):
+    if known is not None and objective in KNOWN_RESERVE:
         check_shares(saved, known, shares, findings)
     else:
         check_shares_at_most(saved, shares, findings)
@@ -120,6 +123,18 @@ def check_own_home_first(saved: Saved, known: Batteries, findings: Findings) -> 
         findings.rows(idle, "battery use", saved.row_name, words, e[flow], left, rest)
 
 
+def check_no_trade_of_batteries(saved: Saved, findings: Findings) -> None:
+    """Without an auction no battery trades: the other rules share what homes leave and need."""
+    e = saved.energy
+    for flow, traded in (
+        ("battery_discharge_wh", e["p2p_sold_wh"]),
+        ("battery_charge_wh", e["p2p_bought_wh"]),
+    ):
+        wrong = (e[flow] > 0) & (traded > 0)
+        words = f"{flow} is {{}}, {{}} Wh were traded with neighbours, without an auction"
+        findings.rows(wrong, "battery use", saved.row_name, words, e[flow], traded)
+
+
 def check_shares(saved: Saved, known: Batteries, shares: Shares, findings: Findings) -> None:
     """A battery whose home needs nothing asks the neighbours for its share, neither more nor less."""
     role, order = saved.trading["role"], saved.trading["order_wh"]
@@ -132,12 +147,11 @@ def check_shares(saved: Saved, known: Batteries, shares: Shares, findings: Findi
         levels = level[wrong] + up, level[wrong] + down
         of_home, other = due_of_batteries(saved, known, shares, rows[wrong], *levels)
         wrong = wrong[~of_home & (asked[wrong] != other)]
-    words = "a battery asks to sell {} Wh, its share is {} Wh (below 0: to buy)"
-    place = np.zeros(len(role), np.bool_)
-    place[rows[wrong]] = True
-    told = np.zeros((2, len(role)), np.int64)
-    told[:, rows] = asked, due
-    findings.rows(place, "order", saved.row_name, words, *told)
+    asked, due = asked[wrong], due[wrong]
+    due = np.where(asked < 0, -due, due)  # below 0 on the other side
+    words = "order of {} Wh of a battery, its share makes it {} Wh"
+    every, place = np.ones(len(wrong), np.bool_), rows[wrong]
+    findings.rows(every, "order", lambda k: saved.row_name(place[k]), words, np.abs(asked), due)
 
 
 def due_of_batteries(
@@ -145,19 +159,18 @@ def due_of_batteries(
     known: Batteries,
     shares: Shares,
     rows: IntArray,
-    above: FloatArray,
-    below: FloatArray,
+    offer_level: FloatArray,
+    bid_level: FloatArray,
 ) -> tuple[BoolArray, IntArray]:
     """(whether the home's own rest is the order; else Wh to sell, or below 0 to buy) in these rows.
 
-    `above`, `below`: the level, in Wh, that stands above the reserve, and below the upper limit.
+    The levels before the step, in Wh, from which offers and bids are reckoned.
     """
     e, efficiency, member = saved.energy, saved.settings.efficiency, rows % len(saved.members)
     power, balance = known.power[member], e["pv_wh"][rows] - e["load_wh"][rows]
     surplus, need = np.maximum(balance, 0), np.maximum(-balance, 0)
-    spare = np.floor((above - known.least[member]) * efficiency)
-    room = np.floor((known.most[member] - below) / efficiency)
-    spare, room = np.maximum(spare, 0) - need, np.maximum(room, 0) - surplus
+    spare = np.maximum(np.floor((offer_level - known.least[member]) * efficiency), 0) - need
+    room = np.maximum(np.floor((known.most[member] - bid_level) / efficiency), 0) - surplus
     of_home = (np.minimum(spare, room) < 0) | (np.abs(balance) > power)
     offers, bids = (surplus == 0) & (spare > 0), (need == 0)
     offer = np.minimum(np.floor(shares.offer * spare + DUST_WH), power - need)

@@ -8,7 +8,8 @@ import numpy as np
 
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
-from verification.orders import AUCTIONS, EVERY_RULE, SHARING, expected_prices, reservation_prices
+from verification.orders import expected_prices, reservation_prices
+from verification.params import AUCTIONS, EVERY_RULE, SHARING
 from verification.prices import check_prices, limits_of, limits_of_side
 from verification.tables import BUYER, LOCAL_MARKET, NO_LIMIT, P2P, SELLER
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.batteries import AUCTIONS, check_batteries_at_work
+from verification.batteries import check_batteries_at_work
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
-from verification.params import microeur
+from verification.params import AUCTIONS, EVERY_RULE, SHARING, microeur
 from verification.tables import BANNED, BUYER, NEUTRAL, NO_LIMIT, SELLER
-
-SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
-EVERY_RULE = (*AUCTIONS, *SHARING, "none")
 
 
 def check_what_is_asked(saved: Saved, findings: Findings) -> None:

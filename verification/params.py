@@ -46,6 +46,9 @@ OUR_LAWS = tuple(name for name in OUR_SETTINGS if name not in UNREAD)
 """Of them those to which a law refers; the others may be anything in another program's hands."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 """Those beyond the contract; folder.py says which file has which."""
+AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
+SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+EVERY_RULE = (*AUCTIONS, *SHARING, "none")
 INPUTS = ("data", "members", "prices")
 HASH = re.compile("[0-9a-f]{64}")
 
