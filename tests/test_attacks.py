@@ -656,6 +656,11 @@ def ban_not_counted(run: Folder) -> None:
     run.community[2]["banned_prosumers"] = 0
 
 
+@attack("summary", "summary.json", checker=False)
+def bans_counted_that_were_none(run: Folder) -> None:
+    run.summary["banned_ever"] += 1
+
+
 @attack("summary", "summary.json")
 def total_told_wrong(run: Folder) -> None:
     run.summary["pv_kwh"] += 1
