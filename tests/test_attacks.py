@@ -488,6 +488,11 @@ def account_opened_with_more_than_the_wallet(run: Folder) -> None:
     run.accounts[1]["balance_nanoeur"] += 1
 
 
+@attack("accounts", "member 2", checker=False)
+def account_of_another_kind(run: Folder) -> None:
+    run.accounts[2]["kind"] = "prosumer"
+
+
 @attack("accounts", "miner 2", checker=False)
 def account_missing(run: Folder) -> None:
     run.accounts = [row for row in run.accounts if row["account_id"] != -102]
