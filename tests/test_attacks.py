@@ -569,6 +569,11 @@ def blocks_csv_tells_another_chain(run: Folder) -> None:
     run.blocks[2]["nonce"] += 1
 
 
+@attack("blocks.csv", "blocks.csv")
+def blocks_csv_lacks_the_last_block(run: Folder) -> None:
+    run.blocks = run.block_rows()[:-1]
+
+
 @attack("unknown key", "block 1", checker=False)
 def something_hidden_in_a_block(run: Folder) -> None:
     run.chain["blocks"][1]["memo"] = "not covered by any hash"
@@ -689,6 +694,16 @@ def row_missing(run: Folder) -> None:
 @attack("rows", "prosumer_energy.csv, step 1, member 1")
 def row_repeated(run: Folder) -> None:
     run.energy.insert(4, run.at(1, 1))
+
+
+@attack("rows", "block 4, trade 6")
+def trade_in_a_step_after_the_last(run: Folder) -> None:
+    run.trades[6]["timestep"] = 3
+
+
+@attack("negative flow", "step 1", checker=False)
+def surplus_below_zero(run: Folder) -> None:
+    run.community[1]["surplus_wh"] = -1
 
 
 @attack("hour", "step 1, member 0", checker=False)
