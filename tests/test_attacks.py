@@ -696,6 +696,22 @@ def row_repeated(run: Folder) -> None:
     run.energy.insert(4, run.at(1, 1))
 
 
+@attack("rows", "prosumer_energy.csv, step 1, member 0")
+def rows_in_another_order(run: Folder) -> None:
+    run.energy[3], run.energy[4] = run.energy[4], run.energy[3]
+
+
+@attack("member ids", "member 1")
+def member_with_the_number_of_another(run: Folder) -> None:
+    run.members[1]["prosumer_id"] = 2
+
+
+@attack("hour", "step 2", checker=False)
+def hour_that_no_day_has_in_every_file(run: Folder) -> None:
+    for row in (*run.energy, *run.trading, *run.actions, *run.community, *run.trades):
+        row["hour"] += 22
+
+
 @attack("rows", "block 4, trade 6")
 def trade_in_a_step_after_the_last(run: Folder) -> None:
     run.trades[6]["timestep"] = 3

@@ -621,10 +621,16 @@ def test_a_limit_taken_away_so_that_any_price_fits(forged: Callable[..., set[str
 
 @pytest.mark.parametrize("role", ["buyer", "seller"])
 def test_a_better_order_that_was_passed_over(role: str, forged: Callable[..., set[str]]) -> None:
-    """An order that found no neighbour, with a limit that would have been served first."""
+    """An order that found no neighbour, with a limit that would have been served first.
+
+    In a step in which nobody is left on the other side, so that it would agree with none of those.
+    """
+    other = "seller" if role == "buyer" else "buyer"
 
     def change(rows: list[Row]) -> None:
         busy = {r["timestep"] for r in rows if float(r["p2p_kwh"]) > 0}
+        opposite = (r for r in rows if r["role"] == other and r["p2p_kwh"] != r["order_kwh"])
+        busy -= {r["timestep"] for r in opposite}
         left = (r for r in rows if r["role"] == role and float(r["p2p_kwh"]) == 0)
         row = next(r for r in left if r["timestep"] in busy)
         row["limit_price_eur_per_kwh"] = "0.900000" if role == "buyer" else "0.000001"
