@@ -19,6 +19,12 @@ import stopping
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
+ALIKE = [
+    *("--set=BATTERY_CAPACITY=[10,9.9999999]", "--set=PV_CAPACITY=[3,7]"),
+    "--set=BASE_CONSUMPTION=[0.5,1.2]",
+]
+"""Options of a run with batteries of two sizes that six decimals cannot tell apart."""
+
 os.environ.setdefault("COLUMNS", "100")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_run
+from conftest import ALIKE, save_run
 
 import audit
 import data_generation
@@ -143,8 +143,11 @@ def test_a_price_that_changes_within_the_hour(purpose: str, broken: set[str], ch
 # ---------------------------------------------------------------- batteries and orders
 
 
+@pytest.mark.parametrize("options", [[], ALIKE], ids=["any", "sizes told alike"])
 @pytest.mark.parametrize("idle", ["charge_wh", "discharge_wh"])
-def test_a_battery_that_waits_while_its_home_trades(idle: str, cheat: Cheat) -> None:
+def test_a_battery_that_waits_while_its_home_trades(
+    idle: str, options: list[str], cheat: Cheat
+) -> None:
     """Of home 0, which sells its surplus, or buys what it needs, instead."""
 
     def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
@@ -153,7 +156,7 @@ def test_a_battery_that_waits_while_its_home_trades(idle: str, cheat: Cheat) -> 
         return replace(done, **{idle: getattr(done, idle) * ~waits})
 
     real = prosumer.plan_battery
-    assert "battery use" in cheat(prosumer, "plan_battery", plan)
+    assert "battery use" in cheat(prosumer, "plan_battery", plan, *options)
 
 
 def test_a_central_battery_in_a_run_of_ours(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, save_run
+from conftest import ALIKE, REPOSITORY, save_run
 
 from verification import Unreadable, batteries, verify
 from verification.findings import Findings
@@ -41,10 +41,7 @@ OTHERS = {
     "no bids": ["--set=STORAGE_BID_SHARE=0"],
     "weak batteries": ["--set=BATTERY_C_RATE=0.1"],
     "bans": ["--set=BAN_BALANCE_LIMIT=5", "--set=QUOTE_MARGIN=0.9"],
-    "batteries that are told alike": [
-        *("--set=BATTERY_CAPACITY=[10,9.9999999]", "--set=PV_CAPACITY=[3,7]"),
-        "--set=BASE_CONSUMPTION=[0.5,1.2]",
-    ],
+    "batteries that are told alike": ALIKE,
 }
 
 
@@ -358,7 +355,7 @@ def test_a_level_that_was_rounded_hides_a_wh_of_an_order_where_that_decides_and_
         steps=1,
         row_name=lambda row: f"row {row}",
     )
-    known = batteries.Batteries(*np.array([[10_000.0], [1000.0], [9500.0], [5000.0]]))
+    known = batteries.Batteries(*np.array([[10_000.0], [1000.0], [9500.0], [5000.0]]), exact=True)
     findings = Findings()
     batteries.check_shares(saved, known, batteries.Shares(0.5, 0.75, 1, 3000), findings)
     assert bool(findings.totals) == found

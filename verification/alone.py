@@ -28,7 +28,7 @@ class Alone:
 def alone(saved: Saved) -> Alone | None:
     """The run again with every member alone; None where files do not say how strong batteries are."""
     known, initial = batteries(saved), saved.settings.number("BATTERY_INITIAL_SOC")
-    if known is None or initial is None:
+    if known is None or not known.exact or initial is None:
         return None
     n, eta, start = len(saved.members), saved.settings.efficiency, known.capacity * initial
     balance = (saved.energy["pv_wh"] - saved.energy["load_wh"]).reshape(saved.steps, n)

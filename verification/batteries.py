@@ -39,6 +39,7 @@ class Batteries:
     least: FloatArray
     most: FloatArray
     power: FloatArray  # whole Wh in a step
+    exact: bool  # False where two sizes are told alike: power may be a Wh more or less
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,16 @@ class Shares:
 
 
 def batteries(saved: Saved) -> Batteries | None:
-    """None where no result tells their power: a members file, sizes that are told alike, no settings."""
+    """None where no result tells their power: beside a members file, or without settings."""
     s = saved.settings
     sizes, rate = s.numbers("BATTERY_CAPACITY"), s.number("BATTERY_C_RATE")
     if s.took("members") or not sizes or rate is None:
         return None
     told, exact = np.array([m.capacity_kwh for m in saved.members]), np.unique([0.0, *sizes])
-    if np.diff(exact).min(initial=1.0) < 2 * TOLD_KWH:
-        return None
     kwh = exact[np.abs(told[:, None] - exact).argmin(axis=1)]  # what is told of a member is rounded
     power = np.floor(kwh * rate * (s.step_seconds / 3600) * 1000 + DUST_WH)
-    return Batteries(kwh * 1000, kwh * 1000 * s.min_soc, kwh * 1000 * s.max_soc, power)
+    are_apart = bool(np.diff(exact).min(initial=1.0) >= 2 * TOLD_KWH)
+    return Batteries(kwh * 1000, kwh * 1000 * s.min_soc, kwh * 1000 * s.max_soc, power, are_apart)
 
 
 def check_batteries_at_work(
@@ -84,7 +84,7 @@ def check_batteries_at_work(
         for share, times in zip(told, WIDENED[objective], strict=True)
     )
     shares = Shares(offer, bid, *sizes)
-    if known is not None and objective in KNOWN_RESERVE:
+    if known is not None and known.exact and objective in KNOWN_RESERVE:
         check_shares(saved, known, shares, findings)
     else:
         check_shares_at_most(saved, shares, findings)
@@ -112,13 +112,14 @@ def check_own_home_first(saved: Saved, known: Batteries, findings: Findings) -> 
     objective = saved.settings.told.get("REGULATOR_OBJECTIVE")
     owns, level = np.tile(known.capacity > 0, steps), e["battery_level_milliwh"] / 1000
     room, above = np.tile(known.most, steps) - level, level - np.tile(known.least, steps)
+    power = np.tile(known.power, steps) - (0 if known.exact else ROUNDED_WH)
     for flow, rest, left in (
         ("battery_charge_wh", e["grid_export_wh"] + e["market_sold_wh"], room / efficiency),
         ("battery_discharge_wh", e["grid_import_wh"] + e["market_bought_wh"], above * efficiency),
     ):
         if objective not in SELF_FIRST[flow]:
             continue
-        idle = owns & (rest > 0) & (e[flow] < np.tile(known.power, steps)) & (left > 1 + ROUNDED_WH)
+        idle = owns & (rest > 0) & (e[flow] < power) & (left > 1 + ROUNDED_WH)
         words = f"{flow} is {{}}, {{:.0f}} Wh from its limit, and {{}} Wh went another way"
         findings.rows(idle, "battery use", saved.row_name, words, e[flow], left, rest)
 

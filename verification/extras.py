@@ -12,7 +12,7 @@ from verification.folder import AGGREGATOR, MINT, UTILITY, Saved
 from verification.read import is_number
 from verification.tables import P2P, WORDS
 from verification.told import Nanoeur, check_figure, shown
-from verification.totals import mean_market_price
+from verification.totals import OUR_TOLERANCE, mean_market_price
 
 FLOAT_DIGITS = 1e-15  # of a number, what a few operations on it may change
 OUTSIDE = ("local_market", "utility_import", "utility_export", "auction_spread", "bill_sharing")
@@ -21,7 +21,7 @@ TOLERANCE = {
     "_change_kwh": 2e-6,
     "_change_alone_kwh": 2e-6,
     "_per_kwh": 6e-7,
-    "_kwh": 1e-9,
+    "_kwh": OUR_TOLERANCE,
     "_hours": 1e-12,
 }
 """What rounding leaves of a figure whose name ends so; the first that fits counts."""

@@ -18,7 +18,7 @@ UNITS = {
     "_kwh": ("_wh", 3),
     "_soc": ("_soc_e4", 4),
 }  # suffix in the file: suffix of the column of integers, decimals; the first that fits counts
-WORDS = {  # a word is read as its place; folder.py, energy.py, money.py and accounts.py rely on the order
+WORDS = {  # a word is read as its place; folder.py, money.py and accounts.py rely on the order
     "role": ("buyer", "seller", "neutral", "banned"),
     "trade_type": ("p2p", "local_market"),
     "kind": (

@@ -72,7 +72,7 @@ def check_totals_of_members(saved: Saved, findings: Findings) -> None:
     due = {f"{name[:-3]}_kwh": column_sum(saved, name) / 1e3 for name in FLOWS}
     due["final_level_kwh"] = level[-n:] / 1e6
     for name, column in due.items():
-        values, tolerance = column.tolist(), tolerance_of(saved, name)
+        values, tolerance = column.tolist(), kwh_tolerance(saved, name)
         for i, member in enumerate(saved.members):
             ours = saved.settings.ours and not name.startswith("battery_")  # extras.py has these
             if ours or name in member.told:
@@ -80,7 +80,7 @@ def check_totals_of_members(saved: Saved, findings: Findings) -> None:
                 check_figure(findings, where, rule, member.told, name, values[i], tolerance)
 
 
-def tolerance_of(saved: Saved, name: str) -> float:
+def kwh_tolerance(saved: Saved, name: str) -> float:
     """What may be missing from a figure in kWh, or be too much."""
     exact = saved.settings.ours and name != "final_level_kwh"
     return OUR_TOLERANCE if exact else KWH_TOLERANCE
@@ -128,7 +128,7 @@ def measured(saved: Saved, cash_nanoeur: int) -> dict[str, tuple[float | Nanoeur
     imported = kwh["community_import_kwh"] = int(np.maximum(net_wh, 0).sum()) / 1000
     exported = kwh["community_export_kwh"] = int(np.maximum(-net_wh, 0).sum()) / 1000
     result: dict[str, tuple[float | Nanoeur | None, float]] = {}
-    result |= {name: (value, tolerance_of(saved, name)) for name, value in kwh.items()}
+    result |= {name: (value, kwh_tolerance(saved, name)) for name, value in kwh.items()}
     stored, stored_tolerance = stored_change_kwh(saved), 1e-6 * (1 + len(saved.members))
     result["stored_change_kwh"] = stored, stored_tolerance
     result["community_cost_eur"] = Nanoeur(cash_nanoeur), 0.0
