@@ -29,7 +29,14 @@ def verify_command(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("results"), metavar="DIR")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("results"),
+        metavar="DIR",
+        help="results folder, ./results if left out",
+    )
     parser.add_argument(
         "--tip", metavar="HASH", help="demand that the chain ends with this block hash"
     )
@@ -78,7 +85,7 @@ def proof_command(arguments: list[str]) -> int:
     )
     add = parser.add_argument
     add("folder", type=Path, nargs="?", metavar="DIR", help="results folder")
-    add("trade", type=int, nargs="?", metavar="TRADE_ID", help="a trade_id of all_trades.csv")
+    add("trade", type=_trade_id, nargs="?", metavar="TRADE_ID", help="a trade_id of all_trades.csv")
     add("--check", type=Path, metavar="FILE", help="check this proof")
     add("--tip", metavar="HASH", help="demand that the proof ends with this block hash")
     add(
@@ -130,6 +137,13 @@ def _demanded_tip(text: str | None) -> str | None:
     if not re.fullmatch("[0-9a-f]{64}", tip):
         raise InputError([f"--tip {ascii(text[:100])}: should be a block hash, 64 hex digits"])
     return tip
+
+
+def _trade_id(text: str) -> int:
+    """A trade_id as the files write it; int() alone takes 1_0 for 10, and digits of other scripts."""
+    if not re.fullmatch("[0-9]{1,100}", text):
+        raise argparse.ArgumentTypeError(f"{ascii(text[:100])} is no trade_id, a number from 0 on")
+    return int(text)
 
 
 def _write(made: dict[str, Any], output: Path | None) -> None:

@@ -314,7 +314,7 @@ def forged_genesis_for_another_scenario(run: Folder) -> None:
     run.params["SEED"] = 7
 
 
-@attack("genesis", "block 0", checker=False)
+@attack("genesis", "block 0")
 def genesis_with_a_timestep_of_its_own(run: Folder) -> None:
     genesis = run.chain["blocks"][0]
     genesis["timestep"] = 1
@@ -749,7 +749,7 @@ def member_told_another_total(run: Folder) -> None:
     run.members[0]["pv_kwh"] = 5.501
 
 
-@attack("kind", "step 0, member 2", checker=False)
+@attack("kind", "step 0, member 2")
 def consumer_with_sun(run: Folder) -> None:
     run.at(0, 2)["pv_wh"] += 100
     run.at(0, 2)["grid_import_wh"] -= 100
@@ -770,6 +770,113 @@ def reward_in_a_run_without_ledger(run: Folder) -> None:
     run.transfer(1, MINT, -101, 100_000_000, "block_reward")
     run.settle()
     run.sum_up()
+
+
+@attack("unknown party", "accounts.csv line 12", checker=False)
+def account_of_nobody(run: Folder) -> None:
+    run.accounts.append(
+        {"account_id": 77, "kind": "prosumer", "opening_nanoeur": 0, "balance_nanoeur": 0}
+    )
+
+
+@attack("ban in force", "step 1, member 0", checker=False)
+def member_called_banned_by_the_regulator_alone(run: Folder) -> None:
+    run.actions[3]["is_banned"] = True
+
+
+@attack("ban in force", "step 1, member 0")
+def member_called_banned_among_the_orders_alone(run: Folder) -> None:
+    run.trading[3]["is_banned"] = True
+
+
+@attack("banned member", "step 2, member 2")
+def banned_member_buys_by_its_meter_alone(run: Folder) -> None:
+    run.at(2, 2)["p2p_bought_wh"] += 100
+    run.at(2, 2)["grid_import_wh"] -= 100
+
+
+@attack("parties", "transfers.csv line 2", checker=False)
+def member_pays_itself(run: Folder) -> None:
+    run.transfers.insert(0, {"timestep": 0, "payer_id": 0, "payee_id": 0,
+                             "amount_nanoeur": 5, "reason": "a gift"})  # fmt: skip
+
+
+@attack("rows", "transfers.csv line 2")
+def payment_after_the_last_step(run: Folder) -> None:
+    """Which no account holds, so that all balances are right."""
+    run.transfers.insert(0, {"timestep": 3, "payer_id": UTILITY, "payee_id": 0,
+                             "amount_nanoeur": 5, "reason": "a gift"})  # fmt: skip
+
+
+@attack("market price", "step 1", checker=False)
+def market_that_would_pay_more_than_it_takes(run: Folder) -> None:
+    """In a step in which nobody went there."""
+    run.community[1]["market_sell_price_microeur_per_kwh"] = 181_001
+
+
+@attack("genesis", "block 0")
+def genesis_with_a_trade(run: Folder) -> None:
+    run.chain["blocks"][0]["transactions"] = [transactions(run, 1)[0]]
+
+
+@attack("hashes_tried", "block 2", checker=False, CONSENSUS="pos", VALIDATOR_STAKES=[5, 0, 7])
+def work_told_of_a_block_sealed_by_stake(run: Folder) -> None:
+    run.chain["blocks"][2]["hashes_tried"] = 5
+    run.sum_up()
+
+
+@attack("kind", "prosumers.json", checker=False)
+def consumer_numbered_before_a_prosumer(run: Folder) -> None:
+    run.members[1]["kind"], run.members[2]["kind"] = "consumer", "prosumer"
+
+
+@attack("kind", "step 0, member 2", checker=False)
+def storage_that_uses_energy(run: Folder) -> None:
+    run.members[2]["kind"] = "storage"
+
+
+@attack("trade order", "block 4, trade 6")
+def trade_in_a_step_before_that_of_the_one_before(run: Folder) -> None:
+    run.trades[6]["timestep"] = 1
+
+
+@attack("rows", "prosumer_energy.csv, step 1, member 7")
+def row_of_a_member_that_there_is_not(run: Folder) -> None:
+    run.energy.append(run.at(1, 1) | {"prosumer_id": 7})
+
+
+@attack("members", "prosumers.json")
+def nobody_takes_part(run: Folder) -> None:
+    run.extra_files["prosumers.json"] = b"[]"
+
+
+@attack("market_penalty due", "step 1")
+def penalty_that_goes_to_a_neighbour(run: Folder) -> None:
+    run.transfer(1, 1, 0, 1_000_000, "market_penalty")
+    run.settle()
+    run.sum_up()
+
+
+@attack("block_reward due", "transfers.csv", checker=False, NUM_MINERS=1)
+def two_rewards_paid_as_one(run: Folder) -> None:
+    """The only miner mined both blocks of the first step."""
+    first, second = [x for x in run.transfers if x["reason"] == "block_reward"][:2]
+    first["amount_nanoeur"] += second["amount_nanoeur"]
+    run.transfers = [x for x in run.transfers if x is not second]
+
+
+@attack("simulation_log", "step 1", checker=False)
+def step_of_the_log_that_is_a_number(run: Folder) -> None:
+    run.extra_files["simulation_log.json"] = b"[{}, 5, {}]"
+
+
+@attack("rows", "community_summary.csv", TIME_STEPS=0)
+def run_without_a_step(run: Folder) -> None:
+    for name in ("prosumer_energy", "prosumer_trading", "regulator_actions", "community_summary"):
+        rows = {"prosumer_energy": run.energy, "prosumer_trading": run.trading,
+                "regulator_actions": run.actions, "community_summary": run.community}  # fmt: skip
+        header = ",".join(told(rows[name][0]))
+        run.extra_files[f"{name}.csv"] = (header + "\n").encode()
 
 
 def attacked(name: str) -> Folder:

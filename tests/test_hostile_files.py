@@ -217,7 +217,8 @@ def test_a_folder_that_is_none_is_one_problem(
     (tmp_path / "file").touch()
     for name in ("nowhere", "file", "x" * 5_000, "\0"):
         assert main.main(["proof", str(tmp_path / name), "17"]) == 2
-        assert capsys.readouterr().err.rstrip().endswith("no such folder")
+        what = "a file, not a folder of results" if name == "file" else "no such folder"
+        assert capsys.readouterr().err.rstrip().endswith(what)
 
 
 def test_a_folder_without_any_results_is_called_so_once(tmp_path: Path) -> None:

@@ -254,6 +254,15 @@ def test_a_proof_is_checked_or_made_and_not_both(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["1_0", " 10", "+10", "\uff11\uff10", "\u0663", "10.0", "ten", ""])
+def test_a_trade_id_is_written_as_the_files_write_it(
+    text: str, default_day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """int() alone takes some of these for 10, or 3, and the proof would be one of a trade that nobody named."""
+    assert main.main(["proof", str(default_day), text]) == 2
+    assert f"{ascii(text)} is no trade_id" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- what a forger makes consistent
 
 

@@ -103,7 +103,9 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_one_problem(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     (problem,) = problems_of(tmp_path / name)
-    assert problem.endswith("no such folder")
+    assert problem.endswith(
+        "a file, not a folder of results" if name == "file" else "no such folder"
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -681,10 +683,24 @@ def that_ban_as_it_is_after_the_step(run: Folder) -> None:
     bans_as_they_are_after_the_step(run)
 
 
+def levers_scaled_as_its_regulator_likes(run: Folder) -> None:
+    """By 2 and by 1, where our own objective of this name scales by 1 and by 2."""
+    run.params |= {"REGULATOR_OBJECTIVE": "maximize_p2p", "RENEWABLE_BONUS": 0.01}
+    run.params |= {"PENALTY_FOR_MARKET": 0.02}
+    run.derive()
+
+
+def an_objective_of_its_own(run: Folder) -> None:
+    run.params |= {"REGULATOR_OBJECTIVE": "peace and quiet", "RENEWABLE_BONUS": 0.02}
+    run.derive()
+
+
 @pytest.mark.parametrize(
     "change",
     [
         nothing_was_due,
+        levers_scaled_as_its_regulator_likes,
+        an_objective_of_its_own,
         load_that_was_shed_and_paid_for,
         sun_that_no_battery_and_no_line_could_take,
         an_institution_that_brings_money,

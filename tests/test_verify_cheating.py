@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ALIKE, save_run
+from conftest import ALIKE, REPOSITORY, save_run
 
 import audit
 import data_generation
 import household_data
+import price_file
 import prosumer
 import regulator
+import simulator
 import trading
 from extensions import mechanisms
 from records import BanReason
@@ -28,6 +30,7 @@ from verification import verify
 SMALL = ["--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
 STRICT = ["--set=BAN_PENALTY_LIMIT=0", "--set=BAN_BONUS_LIMIT=100", "--set=QUOTE_MARGIN=0.8"]
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
+BOTH = ("charge_wh", "discharge_wh")
 
 Cheat = Callable[..., set[str]]
 
@@ -70,7 +73,8 @@ def test_a_forecast_that_misses_by_more_than_it_may(by: float, cheat: Cheat) -> 
         return drawn * by if purpose == "forecast" else drawn
 
     real = data_generation.hourly_noise
-    assert cheat(data_generation, "hourly_noise", noise) == {"forecast"}
+    found = cheat(data_generation, "hourly_noise", noise)
+    assert found == {"forecast", "limit price"}  # batteries look at the hours after the run, too
 
 
 def test_clouds_that_take_more_than_they_may(cheat: Cheat) -> None:
@@ -140,7 +144,41 @@ def test_a_price_that_changes_within_the_hour(purpose: str, broken: set[str], ch
     assert cheat(data_generation, "hourly_noise", noise, *QUARTERS) == broken
 
 
+def test_a_forecast_that_errs_otherwise_within_the_hour_beside_a_price_file(cheat: Cheat) -> None:
+    """The price may change with each step; the part by which its forecast errs stays for the hour."""
+    real = data_generation.given_prices
+
+    def given_prices(settings: Any, *arguments: Any) -> Any:
+        prices = real(settings, *arguments)
+        way = np.where(np.arange(len(prices.market)) % 2, 1, -1)
+        error = 1 + settings.FORECAST_ERROR * way
+        return replace(prices, forecast=np.rint(prices.market * error).astype(np.int64))
+
+    prices = f"--prices={REPOSITORY / 'examples' / 'prices.csv'}"
+    assert "forecast" in cheat(price_file, "given_prices", given_prices, prices, *QUARTERS)
+
+
 # ---------------------------------------------------------------- batteries and orders
+
+
+def resting(who: Callable[[Any], Any], *flows: str) -> Callable[..., Any]:
+    """A plan of batteries of which those of `who(fleet)` do nothing of their own; alone they do."""
+    real = prosumer.plan_battery
+
+    def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
+        done = real(fleet, stored, residual, levers)
+        works = ~who(fleet) | (levers is None)
+        return replace(done, **{flow: getattr(done, flow) * works for flow in flows})
+
+    return plan
+
+
+def home_0(fleet: Any) -> Any:
+    return np.arange(fleet.size) == 0
+
+
+def every_home(fleet: Any) -> Any:
+    return np.ones(fleet.size, np.bool_)
 
 
 @pytest.mark.parametrize("options", [[], ALIKE], ids=["any", "sizes told alike"])
@@ -149,14 +187,107 @@ def test_a_battery_that_waits_while_its_home_trades(
     idle: str, options: list[str], cheat: Cheat
 ) -> None:
     """Of home 0, which sells its surplus, or buys what it needs, instead."""
+    assert "battery use" in cheat(prosumer, "plan_battery", resting(home_0, idle), *options)
+
+
+@pytest.mark.parametrize("name", ["midpoint", *SHARING])
+def test_a_battery_that_waits_while_neighbours_take_all_that_its_home_has(
+    name: str, cheat: Cheat
+) -> None:
+    """Only where nothing is left for the utility or the local market, so that no other law asks why."""
+    real = simulator.step
+
+    def step_with(waits: Any, *arguments: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prosumer, "plan_battery", resting(lambda fleet: waits, *BOTH))
+            return real(*arguments)
+
+    def step(scenario: Any, state: Any, timestep: int, chain: Any) -> Any:
+        waits = np.zeros(scenario.fleet.size, np.bool_)
+        for home in range(len(waits)):
+            tried = waits | (np.arange(len(waits)) == home)
+            flows = step_with(tried, scenario, state, timestep, None).flows
+            outside = flows.market_bought_wh + flows.market_sold_wh
+            outside = outside + flows.grid_import_wh + flows.grid_export_wh
+            if not outside[tried].any():
+                waits = tried
+        waited.append(waits)
+        return step_with(waits, scenario, state, timestep, chain)
+
+    waited: list[Any] = []
+    assert "battery use" in cheat(simulator, "step", step, rule(name))
+    assert np.any(waited)
+
+
+def test_a_battery_that_does_not_follow_the_advice_that_all_others_follow(cheat: Cheat) -> None:
+    """A regulator who looks for profit says when to store and when to keep; not to home 0 alone."""
+    profit = "--set=REGULATOR_OBJECTIVE=maximize_profit"
+    real = prosumer.plan_battery
 
     def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
-        done = real(fleet, stored, residual, levers)
-        waits = (np.arange(fleet.size) == 0) & (levers is not None)  # alone it does not
-        return replace(done, **{idle: getattr(done, idle) * ~waits})
+        done, own = real(fleet, stored, residual, levers), real(fleet, stored, residual)
+        mine = home_0(fleet)
+        return replace(
+            done,
+            charge_wh=np.where(mine, own.charge_wh, done.charge_wh),
+            discharge_wh=np.where(mine, own.discharge_wh, done.discharge_wh),
+        )
 
-    real = prosumer.plan_battery
-    assert "battery use" in cheat(prosumer, "plan_battery", plan, *options)
+    assert "battery use" in cheat(prosumer, "plan_battery", plan, profit)
+
+
+@pytest.mark.parametrize("lever", ["charge_share", "reserve_share"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_advice_against_profit_in_the_first_hour_of_which_all_of_the_day_is_told(
+    lever: str, value: float, cheat: Cheat
+) -> None:
+    """The forecasts of 24 hours say whether energy is dear or cheap now; afterwards some hours are unknown."""
+    profit = "--set=REGULATOR_OBJECTIVE=maximize_profit"
+    real = regulator.maximize_profit
+
+    def strategy(settings: Any, outlook: Any) -> Any:
+        levers = real(settings, outlook)
+        changed.append(getattr(levers, lever) != value)
+        return replace(levers, **{lever: value})
+
+    changed: list[bool] = []
+    strategies = regulator.STRATEGIES | {"maximize_profit": strategy}
+    found = cheat(regulator, "STRATEGIES", strategies, profit, "--steps=60")
+    assert any(changed[:37]) and "battery use" in found
+
+
+def test_a_part_of_a_surplus_stored_that_is_not_the_part_of_others_under_chaos(
+    cheat: Cheat,
+) -> None:
+    """Chaos draws one part for all homes of a step."""
+    chaos = "--set=REGULATOR_OBJECTIVE=chaos"
+    assert cheat(prosumer, "plan_battery", resting(home_0, "charge_wh"), chaos) == {"battery use"}
+
+
+def test_an_offer_that_is_not_the_part_of_others_under_chaos(cheat: Cheat) -> None:
+    chaos = "--set=REGULATOR_OBJECTIVE=chaos"
+    real = prosumer.storage_orders_wh
+
+    def orders(settings: Any, fleet: Any, *rest: Any) -> Any:
+        offer, bid = real(settings, fleet, *rest)
+        return np.where(np.arange(len(offer)) % 2, offer, offer // 2), bid
+
+    assert cheat(prosumer, "storage_orders_wh", orders, chaos) == {"order"}
+
+
+@pytest.mark.parametrize("side", ["dearest", "cheapest"])
+def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(side: str, cheat: Cheat) -> None:
+    """Within what a home could accept: all of the gap to the outside, as if nothing were lost on the way."""
+    real = prosumer.quote
+
+    def quote(settings: Any, fleet: Any, orders: Any, prices: Any, levers: Any, step: int) -> Any:
+        limit = real(settings, fleet, orders, prices, levers, step)
+        dearest, cheapest = prosumer.reservation_prices(prices, levers)
+        own = np.where(orders.is_sale, cheapest, dearest)
+        mine = orders.from_storage & (orders.is_sale == (side == "cheapest"))
+        return np.where(mine, own, limit)
+
+    assert "limit price" in cheat(prosumer, "quote", quote)
 
 
 def test_a_central_battery_in_a_run_of_ours(
@@ -187,14 +318,8 @@ def test_a_central_battery_in_a_run_of_ours(
 
 def test_a_battery_that_serves_nobody_under_chaos(cheat: Cheat) -> None:
     """Chaos draws how much of a surplus is stored, but no reserve."""
-
-    def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
-        done = real(fleet, stored, residual, levers)
-        return replace(done, discharge_wh=done.discharge_wh * (levers is None))
-
-    real = prosumer.plan_battery
-    chaos = "--set=REGULATOR_OBJECTIVE=chaos"
-    assert "battery use" in cheat(prosumer, "plan_battery", plan, chaos)
+    chaos, nobody_works = "--set=REGULATOR_OBJECTIVE=chaos", resting(every_home, "discharge_wh")
+    assert "battery use" in cheat(prosumer, "plan_battery", nobody_works, chaos)
 
 
 @pytest.mark.parametrize("setting", ["OFFER_SHARE", "STORAGE_BID_SHARE"])
@@ -375,6 +500,24 @@ def test_less_traded_than_both_sides_have(name: str, cheat: Cheat) -> None:
     assert cheat(mechanisms, "share_pro_rata", half, rule(name)) == {"pro rata"}
 
 
+@pytest.mark.parametrize("name", SHARING)
+def test_a_wh_less_traded_than_both_sides_have(name: str, cheat: Cheat) -> None:
+    """Everybody's share, rounded down as it can be: no member by itself has too little."""
+    less = shared_by(lambda total, weights: mechanisms.share_out(max(total - 1, 0), weights))
+    assert cheat(mechanisms, "share_pro_rata", less, rule(name)) == {"pro rata"}
+
+
+def test_a_price_of_supply_and_demand_a_micro_euro_too_high(cheat: Cheat) -> None:
+    real = mechanisms.share_pro_rata
+    dearer = cheat(
+        mechanisms,
+        "share_pro_rata",
+        lambda orders, price: real(orders, price + 1),
+        rule("supply_demand_ratio"),
+    )
+    assert dearer == {"market rule"}
+
+
 def test_a_longer_side_that_is_not_cut_equally(cheat: Cheat) -> None:
     def cut(energy_wh: Any, total_wh: int) -> Any:
         return first_come(total_wh, energy_wh)
@@ -389,6 +532,29 @@ def test_orders_that_agree_and_are_not_served_under_huang(cheat: Cheat) -> None:
         return 0 * energy_wh
 
     assert cheat(mechanisms, "cut_equally", nothing, rule("huang"), homes=30) == {"priority"}
+
+
+@pytest.mark.parametrize("name", ["midpoint", "uniform", "pay_as_bid"])
+def test_orders_that_agree_and_are_not_served(name: str, cheat: Cheat) -> None:
+    """None of them, so that no worse one was served before a better one."""
+
+    def crossing(orders: Any) -> Any:
+        return tuple(column[:0] for column in real(orders))
+
+    real = trading.crossing
+    module = trading if name == "midpoint" else mechanisms
+    assert cheat(module, "crossing", crossing, rule(name)) == {"priority"}
+
+
+def test_both_sides_cut_under_huang(cheat: Cheat) -> None:
+    """Only the longer one is; each side here gives everybody half of it."""
+
+    def cut(energy_wh: Any, total_wh: int) -> Any:
+        return real(energy_wh, total_wh // 2)
+
+    real = mechanisms.cut_equally
+    found = cheat(mechanisms, "cut_equally", cut, rule("huang"), homes=30)
+    assert found == {"priority", "equal cut"}
 
 
 def huang_that_serves(choose: Callable[..., tuple[Any, Any]]) -> dict[str, trading.Mechanism]:
@@ -474,6 +640,22 @@ def test_prices_of_huang_set_by_another_pair_than_the_one_at_the_crossing(cheat:
     real = mechanisms.crossing
     found = cheat(mechanisms, "crossing", crossing, rule("huang"), homes=30)
     assert found == {"market rule", "auction_spread due", "priority", "equal cut"}
+
+
+def test_a_buyer_that_comes_back_after_others_were_served(cheat: Cheat) -> None:
+    """Of two queues side by side; whoever does not stay until it is served pays others' prices."""
+
+    def crossing(orders: Any) -> Any:
+        pairs = real(orders)
+        buying = pairs[0].tolist()
+        again = [k for k, row in enumerate(buying) if buying.count(row) > 1]
+        if not again or len(set(buying)) < 2:
+            return pairs
+        last = np.append(np.delete(np.arange(len(buying)), again[0]), again[0])
+        return tuple(column[last] for column in pairs)
+
+    real = trading.crossing
+    assert "pairs" in cheat(mechanisms, "crossing", crossing, rule("pay_as_bid"), homes=30)
 
 
 def test_best_bids_with_dearest_asks(cheat: Cheat) -> None:

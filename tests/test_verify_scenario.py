@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
-from verification import Unreadable, batteries, verify
-from verification.findings import Findings
-from verification.tables import SELLER
+from verification import Unreadable, battery_use, verify
+from verification.batteries import Advice, Batteries, Use
+from verification.battery_use import Shares
 
 Row = dict[str, str]
 SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
@@ -29,7 +29,9 @@ AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
+HOMES, OWNERS = REPOSITORY / "examples" / "homes.csv", REPOSITORY / "examples" / "members.csv"
 OTHERS = {
+    "members file": [f"--data={HOMES}", f"--members={OWNERS}"],
     "prices": [f"--prices={PRICE_FILE}"],
     "empty": ["--set=BATTERY_INITIAL_SOC=0.1"],
     "empty, and no use": [
@@ -55,7 +57,8 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             setting = "REGULATOR_OBJECTIVE" if name in OBJECTIVES else "MARKET_MECHANISM"
             options = OTHERS.get(name, [f"--set={setting}={name}"])
             folder = tmp_path_factory.mktemp("run") / "results"
-            folders[name] = save_run(folder, *SMALL, *options)
+            small = SMALL if name != "members file" else SMALL[-1:]  # the file says how many
+            folders[name] = save_run(folder, *small, *options)
         return folders[name]
 
     return make
@@ -76,9 +79,10 @@ def forged(run_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., set[s
         else:
             with open(path, newline="") as opened:
                 rows = list(csv.DictReader(opened))
-            names = list(rows[0])
+            columns = list(rows[0])
             changed = change(rows)
             rows = rows if changed is None else changed
+            names = list(rows[0]) if rows else columns
             with open(path, "w", newline="") as opened:
                 writer = csv.DictWriter(opened, names, lineterminator="\n")
                 writer.writeheader()
@@ -161,16 +165,66 @@ def test_sun_and_use_beyond_the_largest_roof_and_home(forged: Callable[..., set[
         (("grid_import_kwh", "curtailed_kwh"), "curtailed"),
     ],
 )
+@pytest.mark.parametrize("role", ["buyer", "seller", "neutral"])
 def test_energy_that_only_passes_through_a_meter(
-    columns: tuple[str, str], rule: str, forged: Callable[..., set[str]]
+    role: str,
+    columns: tuple[str, str],
+    rule: str,
+    forged: Callable[..., set[str]],
+    run_of: Callable[[str], Path],
 ) -> None:
-    """In and out at once: the sum is right, and somebody pays for it."""
+    """In and out at once: the sum is right, and somebody pays for it. Of a member that asks for nothing, too."""
+    with open(run_of("midpoint") / "prosumer_trading.csv", newline="") as opened:
+        roles = [row["role"] for row in csv.DictReader(opened)]
 
     def change(rows: list[Row]) -> None:
         for name in columns:
-            rows[5][name] = raised(rows[5][name], 5)
+            row = rows[roles.index(role)]
+            row[name] = raised(row[name], 5)
 
     assert rule in forged("prosumer_energy.csv", change)
+
+
+def test_dates_in_a_run_without_a_data_file(forged: Callable[..., set[str]]) -> None:
+    """No hour of a synthetic day has a date, so none can be told."""
+
+    def change(rows: list[Row]) -> None:
+        for row in rows:
+            row["timestamp"] = f"2024-06-01T{int(row['hour']):02d}:00:00"
+
+    assert "timestamp" in forged("community_summary.csv", change)
+
+
+@pytest.mark.parametrize("flow", ["battery_charge_kwh", "battery_discharge_kwh"])
+def test_a_battery_that_deals_with_the_outside_beside_a_members_file(
+    flow: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """Where nobody knows how strong it is: it serves its home and neighbours, and not the utility."""
+    members = json.loads((run_of("members file") / "prosumers.json").read_text())
+    outside = "grid_import_kwh" if flow == "battery_charge_kwh" else "grid_export_kwh"
+
+    def change(rows: list[Row]) -> None:
+        for row in rows:
+            owns = members[int(row["prosumer_id"])]["battery_capacity_kwh"]
+            if owns and not float(row["battery_charge_kwh"]) + float(row["battery_discharge_kwh"]):
+                for name in (flow, outside):
+                    row[name] = raised(row[name], 0.1)
+                return
+        raise AssertionError("no battery was at rest")
+
+    assert "battery use" in forged("prosumer_energy.csv", change, "members file")
+
+
+@pytest.mark.parametrize("name", ["alone_eur", "stored_change_alone_kwh"])
+def test_what_a_member_would_have_paid_alone_is_told_beside_a_members_file(
+    name: str, forged: Callable[..., set[str]]
+) -> None:
+    """It cannot be made again there, only added up; left out it would not be missed."""
+
+    def change(members: list[Any]) -> None:
+        members[1][name] = "much"
+
+    assert "prosumers.json" in forged("prosumers.json", change, "members file")
 
 
 def test_an_order_above_the_cap(forged: Callable[..., set[str]]) -> None:
@@ -264,7 +318,7 @@ def test_a_local_market_beside_a_price_file_that_costs_something_else(
     ("run", "share", "kwh"),
     [("midpoint", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, -0.05, None)]
     + [("maximize_p2p", 0.875, kwh) for kwh in (0.001, -0.001, None)]
-    + [("maximize_profit", 0.5, 0.003)],
+    + [("maximize_profit", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, None)],
 )
 def test_an_order_of_a_battery_that_is_not_its_share(
     run: str,
@@ -273,10 +327,7 @@ def test_an_order_of_a_battery_that_is_not_its_share(
     forged: Callable[..., set[str]],
     run_of: Callable[[str], Path],
 ) -> None:
-    """It offers its share of what lies above the reserve, at the terminals, rounded down: not a Wh more or less.
-
-    Under maximize_profit the reserve follows from forecasts beyond the run, so only too much is found.
-    """
+    """It offers its share of what lies above the reserve, at the terminals, rounded down: not a Wh more or less."""
     members = json.loads((run_of(run) / "prosumers.json").read_text())
     with open(run_of(run) / "prosumer_energy.csv", newline="") as opened:
         meters = list(csv.DictReader(opened))
@@ -345,20 +396,14 @@ def test_a_level_that_was_rounded_hides_a_wh_of_an_order_where_that_decides_and_
     above: float, order: int, found: bool
 ) -> None:
     """A battery of 10 kWh without losses, `above` Wh above its reserve, offers half of the whole Wh of that."""
-    one = {name: np.zeros(1, np.int64) for name in ("pv_wh", "load_wh", "battery_charge_wh")}
-    level = {"battery_discharge_wh": np.zeros(1), "battery_level_milliwh": (1000 + above) * 1000}
-    saved = SimpleNamespace(
-        energy=one | level,
-        trading={"role": np.array([SELLER]), "order_wh": np.array([order])},
-        settings=SimpleNamespace(efficiency=1.0),
-        members=[None],
-        steps=1,
-        row_name=lambda row: f"row {row}",
-    )
-    known = batteries.Batteries(*np.array([[10_000.0], [1000.0], [9500.0], [5000.0]]), exact=True)
-    findings = Findings()
-    batteries.check_shares(saved, known, batteries.Shares(0.5, 0.75, 1, 3000), findings)
-    assert bool(findings.totals) == found
+    nothing, level = np.zeros(1, np.int64), np.array([1000 + above])
+    flows = dict.fromkeys(("surplus", "need", "charge", "discharge", "bought", "sold"), nothing)
+    asked, is_banned = np.array([order]), np.zeros(1, np.bool_)
+    use = Use(row=nothing, member=nothing, level=level, asked=asked, is_banned=is_banned, **flows)
+    saved: Any = SimpleNamespace(settings=SimpleNamespace(efficiency=1.0))
+    known = Batteries(*np.array([[10_000.0], [1000.0], [9500.0], [5000.0]]), exact=True)
+    misfits = battery_use.misfits(saved, use, known, Shares(0.5, 0.75, 1, 3000), Advice())
+    assert misfits.tolist() == [found]
 
 
 def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
-from verification.orders import reservation_prices
+from verification.outlook import reservation_prices
 from verification.tables import BAN_REASONS, BUYER, SELLER
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS

@@ -17,7 +17,9 @@ from verification.read import is_number
 from verification.tables import LARGEST
 
 SECONDS_PER_DAY = 86_400
-ROUNDING_WH = 0.5 + 1e-6  # products of factors in another order differ in the last digits
+ROUNDED = (
+    0.5 + 1e-6
+)  # Wh or micro-euro; products of factors in another order differ in the last digits
 
 
 def check_day(saved: Saved, findings: Findings) -> None:
@@ -130,12 +132,14 @@ def sun_of_roofs(
     return Sun(clear, low, high)
 
 
-def shares(pv: IntArray, clear_wh: FloatArray, first: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Bounds (H N) of the share of a clear sky that explains all steps of an hour; at night any does."""
-    sun = np.maximum(clear_wh, 1e-9)
+def shares(
+    part: IntArray, whole: IntArray | FloatArray, first: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds (H, ...) of the one share that explains what all steps of an hour have of a whole; of nothing any does."""
+    whole = np.maximum(whole, 1e-9)
     return (
-        np.maximum.reduceat((pv - ROUNDING_WH) / sun, first),
-        np.minimum.reduceat((pv + ROUNDING_WH) / sun, first),
+        np.maximum.reduceat((part - ROUNDED) / whole, first),
+        np.minimum.reduceat((part + ROUNDED) / whole, first),
     )
 
 
@@ -211,7 +215,7 @@ def first_steps(saved: Saved) -> IntArray:
 
 def rounded(least: FloatArray, most: FloatArray) -> tuple[IntArray, IntArray]:
     """The whole Wh from which and up to which a number between these two can be rounded."""
-    bounds = np.ceil(least - ROUNDING_WH), np.floor(most + ROUNDING_WH)
+    bounds = np.ceil(least - ROUNDED), np.floor(most + ROUNDED)
     low, high = (np.clip(bound, 0, LARGEST).astype(np.int64) for bound in bounds)
     return low, high
 
@@ -237,9 +241,19 @@ def check_forecast(saved: Saved, findings: Findings) -> None:
     least, most = np.floor(price * (1 - error)), np.ceil(price * (1 + error))
     words = "forecast {}, market price {} micro-euro per kWh"
     wrong = (seen < least) | (seen > most)
-    if not saved.settings.took("prices"):
+    if saved.settings.took("prices"):  # which may change within the hour; the error does not
+        wrong |= another_share(saved, seen, price)
+    else:
         wrong |= seen != before_in_the_hour(saved, seen)
     findings.rows(wrong, "forecast", step_name, words, seen, price)
+
+
+def another_share(saved: Saved, part: IntArray, whole: IntArray) -> BoolArray:
+    """The first steps (T) of hours in which no one share of the whole explains all parts; rounded, from 0 up."""
+    first, wrong = first_steps(saved), np.zeros(saved.steps, np.bool_)
+    low, high = shares(part, whole, first)
+    wrong[first] = low > high
+    return wrong
 
 
 def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:

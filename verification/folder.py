@@ -185,8 +185,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     """
     tell("reading", 0.0)
     reader = Reader(folder, findings, lambda share: tell("reading", 0.8 + 0.2 * share))
-    if not reader.is_folder():
-        raise Unreadable([f"{show(str(folder))}: no such folder"])
+    reader.demand_folder()
     if not any(map(reader.exists, FILES)):
         raise Unreadable([f"{show(str(folder))}: holds no results; none of their files is there"])
     size = reader.size("prosumer_energy.csv") or SLACK_BYTES

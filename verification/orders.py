@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.batteries import check_batteries_at_work
-from verification.findings import BoolArray, Findings, IntArray
+from verification.battery_use import check_battery_use
+from verification.findings import BoolArray, Findings
 from verification.folder import Saved
-from verification.params import AUCTIONS, EVERY_RULE, SHARING, microeur
+from verification.outlook import expected_prices
+from verification.params import AUCTIONS, EVERY_RULE
 from verification.tables import BANNED, BUYER, NEUTRAL, NO_LIMIT, SELLER
 
 
@@ -23,7 +24,7 @@ def check_what_is_asked(saved: Saved, findings: Findings) -> None:
     check_one_way(saved, findings)
     sizes = sizes_of_orders(saved)
     check_size(saved, sizes, findings)
-    check_batteries_at_work(saved, sizes, findings)
+    check_battery_use(saved, sizes, findings)
     check_who_comes(saved, findings)
 
 
@@ -102,12 +103,22 @@ def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings
     findings.rows(missing, "order", name, "no order for {} Wh of surplus or deficit", rest)
     market = saved.market_wh
     due = np.minimum(saved.p2p_wh + market + rest, cap)
-    owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
-    e = saved.energy
-    battery = np.where(role == SELLER, e["battery_discharge_wh"], e["battery_charge_wh"])
-    of_home = ~owns | (rest + market > 0) | (mechanism in SHARING) | (battery < saved.p2p_wh)
+    of_home = ~from_battery(saved)
     words = "order of {} Wh, surplus or deficit make it {} Wh"
     findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
+
+
+def from_battery(saved: Saved) -> BoolArray:
+    """Whose order is its battery's (T N): of a member whose home has nothing left and lacks nothing.
+
+    What a battery traded went through it, so less than that through the battery makes it the home's order.
+    """
+    role, e = saved.trading["role"], saved.energy
+    owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
+    battery = np.where(role == SELLER, e["battery_discharge_wh"], e["battery_charge_wh"])
+    mine = owns & ((role == BUYER) | (role == SELLER)) & (battery >= saved.p2p_wh)
+    trades = saved.settings.mechanism in AUCTIONS
+    return np.asarray(mine & (saved.rest_wh + saved.market_wh == 0) & trades)
 
 
 # ------------------------------------------------------------------------------- the local market
@@ -130,26 +141,3 @@ def check_who_comes(saved: Saved, findings: Findings) -> None:
     due = np.where(comes & of_home, order - saved.p2p_wh, 0)
     words = "{} Wh with the aggregator, expected {}"
     findings.rows(market != due, "local market", saved.row_name, words, market, due)
-
-
-def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
-    """(buying, selling) in the local market as members expect it in each step (T)."""
-    c = saved.community
-    buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
-    if saved.settings.took("prices"):  # the tariff of the step is known
-        return buy, sell
-    fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
-    seen = c["price_forecast_microeur_per_kwh"]
-    return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
-
-
-def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
-    """(most a buyer, least a seller) can accept in each step (T) without loss against having no neighbour.
-
-    The least may be below 0, where a bonus is larger than the price; no limit price is.
-    """
-    (buy, sell), c = expected_prices(saved), saved.community
-    penalty, bonus = (c[f"{name}_microeur_per_kwh"] for name in ("market_penalty", "p2p_bonus"))
-    dearest = np.minimum(buy + penalty, c["grid_import_price_microeur_per_kwh"]) + bonus
-    cheapest = np.maximum(sell - penalty, c["grid_export_price_microeur_per_kwh"]) - bonus
-    return dearest, cheapest

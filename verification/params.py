@@ -39,8 +39,7 @@ OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
 OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
 """Settings beyond the contract, all of which a run of ours tells."""
 UNREAD = {
-    *("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_MARGIN"),
-    *("HOUSEHOLDS", "VERBOSE"),
+    *("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "HOUSEHOLDS", "VERBOSE"),
 }
 OUR_LAWS = tuple(name for name in OUR_SETTINGS if name not in UNREAD)
 """Of them those to which a law refers; the others may be anything in another program's hands."""

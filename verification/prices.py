@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verification.findings import Findings, IntArray
+from verification.findings import Findings, FloatArray, IntArray
 from verification.folder import Saved
 from verification.tables import BUYER, SELLER
+
+ROUNDED = 0.5 + 1e-6  # micro-euro, of a quotient
 
 
 def check_prices(saved: Saved, rows: IntArray, findings: Findings) -> None:
@@ -16,7 +18,7 @@ def check_prices(saved: Saved, rows: IntArray, findings: Findings) -> None:
     mechanism = saved.settings.mechanism
     due = PRICES[mechanism](saved, rows)
     price = saved.trades["price_microeur_per_kwh"][rows]
-    away = np.abs(price - due) > (mechanism == "supply_demand_ratio")  # its quotient is rounded
+    away = np.abs(price - due) > ROUNDED
     words = f"price {{}}, {mechanism} makes it {{}}"
     findings.rows(away, "market rule", lambda k: saved.trade_name(int(rows[k])), words, price, due)
 
@@ -66,16 +68,15 @@ def halfway(saved: Saved, rows: IntArray) -> IntArray:
     return np.asarray((buy + sell) // 2)
 
 
-def supply_demand_ratio(saved: Saved, rows: IntArray) -> IntArray:
-    """lb ls / ((lb - ls) r + ls), r = supply / demand of the step's orders, at most 1."""
+def supply_demand_ratio(saved: Saved, rows: IntArray) -> FloatArray:
+    """lb ls / ((lb - ls) r + ls), r = supply / demand of the step's orders, at most 1; not yet rounded."""
     o, step = saved.trading, saved.trades["timestep"][rows]
     supply = saved.per_step(np.where(o["role"] == SELLER, o["order_wh"], 0))[step]
     demand = saved.per_step(np.where(o["role"] == BUYER, o["order_wh"], 0))[step]
     lb, ls = outside(saved, rows)
     ratio = np.minimum(supply / np.maximum(demand, 1), 1.0)
     below = (lb - ls) * ratio + ls
-    price = np.divide(lb * ls, below, out=np.zeros(len(rows)), where=below > 0)
-    return np.rint(price).astype(np.int64)
+    return np.divide(lb * ls, below, out=np.zeros(len(rows)), where=below > 0)
 
 
 def outside(saved: Saved, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -95,7 +96,7 @@ def never(saved: Saved, rows: IntArray) -> IntArray:
     return np.full(len(rows), -1)
 
 
-PRICES: dict[str, Callable[[Saved, IntArray], IntArray]] = {
+PRICES: dict[str, Callable[[Saved, IntArray], IntArray | FloatArray]] = {
     "midpoint": midpoint,
     "uniform": marginal_midpoint,
     "pay_as_bid": bid,

@@ -77,8 +77,7 @@ def make_proof(
 def _read_chain(folder: Path, progress: Progress) -> tuple[int, list[Block]]:
     """The version of a folder's chain and its blocks, read as strictly as verify reads them."""
     reader = Reader(folder, Findings(), partial(progress, "reading"))
-    if not reader.is_folder():
-        raise Unreadable([f"{show(str(folder))}: no such folder"])
+    reader.demand_folder()
     trades_bytes = reader.size("all_trades.csv")
     largest = largest_chain(trades_bytes) if trades_bytes else LARGEST_LONE_CHAIN
     largest_block = LARGEST_BLOCK + min(largest, 16 * trades_bytes or LARGEST_BLOCK)

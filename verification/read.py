@@ -65,11 +65,15 @@ class Reader:
             ]
             raise Unreadable(self.problems + more)
 
-    def is_folder(self) -> bool:
+    def demand_folder(self) -> None:
+        """Unreadable where there is none, or something else."""
         try:
-            return self.folder.is_dir()
+            if self.folder.is_dir():
+                return
+            what = "a file, not a folder of results" if self.folder.is_file() else "no such folder"
         except (OSError, ValueError):
-            return False
+            what = "no such folder"
+        raise Unreadable([f"{show(str(self.folder))}: {what}"])
 
     def exists(self, name: str) -> bool:
         try:

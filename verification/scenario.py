@@ -66,7 +66,12 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
 
 
 def check_levers(saved: Saved, findings: Findings) -> None:
-    """Money levers are the settings, doubled where the objective says so; chaos draws up to double."""
+    """Money levers are the settings, doubled where the objective says so; chaos draws up to double.
+
+    By how much an objective scales them is another program's own affair.
+    """
+    if not saved.settings.ours:
+        return
     objective = saved.settings.told.get("REGULATOR_OBJECTIVE")
     if objective is not None and objective not in OBJECTIVES:
         words = f"REGULATOR_OBJECTIVE is {show(objective)}, expected one of {', '.join(OBJECTIVES)}"

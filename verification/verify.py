@@ -21,7 +21,10 @@ accounts.py      what transfers make of each account
 day.py           what settings let sun, homes and market price do in each hour
 scenario.py      what settings promise beside: prices outside, levers, caps
 orders.py        what members must ask for, and who goes to the local market
-batteries.py     what batteries do for their homes, and ask of the neighbours
+batteries.py     how large and strong batteries are, and what they do for their homes
+outlook.py       what is to be expected of prices and energy, and so what a stored kWh is worth
+battery_use.py   what batteries did and asked for, to the Wh
+drawn.py         what chaos draws: one share for all batteries of a step
 prices.py        the price that each rule makes between neighbours
 reduction.py     what huang's auction makes of the orders
 market_rule.py   who may quote what, and whom the rule serves first

@@ -1,0 +1,124 @@
+"""The second reading of what is to be expected: prices of the next 24 hours, and what they make of stored energy.
+
+Forecasts are told, but for hours after the run; there the settings say between what they lie.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verification.batteries import Advice, Slack, batteries, plan_of, use_of_batteries
+from verification.findings import BoolArray, FloatArray, IntArray
+from verification.folder import Saved
+from verification.params import AUCTIONS, microeur
+from verification.tables import LARGEST
+
+SECONDS_PER_DAY = 86_400
+WORTH = {  # of a stored kWh, as multiple of the mean: (where more is needed than there is, else)
+    "maximize_renewable": (0.6, 1.1),
+    "maximize_profit": (1.0, 1.0),
+    "maximize_p2p": (0.6, 1.25),
+}
+DRAWN_WORTH = (0.5, 1.5)  # under chaos
+
+Bounds = tuple[FloatArray, FloatArray]
+
+
+def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
+    """(buying, selling) in the local market as members expect it in each step (T)."""
+    c = saved.community
+    buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+    if saved.settings.took("prices"):  # the tariff of the step is known
+        return buy, sell
+    fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
+    seen = c["price_forecast_microeur_per_kwh"]
+    return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
+
+
+def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
+    """(most a buyer, least a seller) can accept in each step (T) without loss against having no neighbour.
+
+    The least may be below 0, where a bonus is larger than the price; no limit price is.
+    """
+    (buy, sell), c = expected_prices(saved), saved.community
+    penalty, bonus = (c[f"{name}_microeur_per_kwh"] for name in ("market_penalty", "p2p_bonus"))
+    dearest = np.minimum(buy + penalty, c["grid_import_price_microeur_per_kwh"]) + bonus
+    cheapest = np.maximum(sell - penalty, c["grid_export_price_microeur_per_kwh"]) - bonus
+    return dearest, cheapest
+
+
+def mean_of_a_day(saved: Saved) -> Bounds:
+    """The least and the most that the mean forecast of the next 24 hours can be, in each step (T)."""
+    seen = saved.community["price_forecast_microeur_per_kwh"].astype(np.float64)
+    window = -(-SECONDS_PER_DAY // saved.settings.step_seconds)
+    if saved.settings.took("prices"):  # after the file its last day comes again
+        last_day = np.resize(seen[-window:], window)
+        later: Bounds = last_day, last_day
+    else:
+        later = forecasts_later(saved, window)
+    bounds = []
+    for beyond in later:
+        sums = np.concatenate([[0.0], np.cumsum(np.concatenate([seen, beyond]))])
+        bounds.append(np.floor((sums[window:] - sums[:-window])[: saved.steps] / window))
+    return bounds[0], bounds[1]
+
+
+def forecasts_later(saved: Saved, window: int) -> Bounds:
+    """What forecasts of the steps after the run can be, where the market has its pattern of the day."""
+    told = saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR")
+    pattern = np.array(saved.settings.numbers("PRICE_PATTERN"))
+    if not told or len(pattern) != 24:
+        return np.full(window, -float(LARGEST)), np.full(window, float(LARGEST))
+    base, width, error = told
+    begin = saved.settings.step_seconds * np.arange(saved.steps, saved.steps + window)
+    usual = pattern[begin // 3600 % 24]
+    least, most = (usual, usual)
+    if saved.settings.took("data"):  # whose first hour and minute no file tells to the second
+        least, most = np.full(window, pattern.min()), np.full(window, pattern.max())
+    least = np.floor(base * 1e6 * least * (1 - width)) * (1 - error)
+    most = np.ceil(base * 1e6 * most * (1 + width)) * (1 + error)
+    return np.floor(least), np.ceil(most)
+
+
+def is_profitable(saved: Saved) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
+    """Whether selling is worth more now than storing, and buying less than what is stored: (certainly, perhaps) (T)."""
+    (buy, sell), round_trip = expected_prices(saved), saved.settings.efficiency**2
+    if saved.settings.mechanism not in AUCTIONS:  # without a local market there is the utility
+        c = saved.community
+        buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+    least, most = mean_of_a_day(saved)
+    return (
+        (sell > nudged(most * round_trip, 1), sell > nudged(least * round_trip, -1)),
+        (buy < nudged(least / round_trip, -1), buy < nudged(most / round_trip, 1)),
+    )
+
+
+def nudged(price: FloatArray, way: int) -> FloatArray:
+    """A product of floats moved by more than its last digits."""
+    return np.asarray(price + way * 1e-9 * np.abs(price))
+
+
+def has_surplus(saved: Saved) -> tuple[BoolArray, BoolArray]:
+    """Whether homes and their batteries leave more than they need: (certainly, perhaps) in each step (T)."""
+    e, known = saved.energy, batteries(saved)
+    if known is None:
+        return np.zeros(saved.steps, np.bool_), np.ones(saved.steps, np.bool_)
+    left = saved.per_step(e["pv_wh"] - e["load_wh"]).astype(np.float64)
+    use = use_of_batteries(saved, known)
+    plan = plan_of(use, known, saved.settings.efficiency, Advice(), Slack())
+    step = use.row // len(saved.members)
+    left += np.bincount(step, plan.discharge - plan.charge, minlength=saved.steps)
+    doubt = np.count_nonzero(known.capacity) * (1 if known.exact else 2)  # a Wh of each by rounding
+    return left > doubt, left > -doubt
+
+
+def worth_of_charge(saved: Saved) -> Bounds:
+    """The least and the most that members are told a stored kWh will be worth, in micro-euro, in each step (T)."""
+    objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
+    least, most = mean_of_a_day(saved)
+    if objective not in WORTH:
+        return least * DRAWN_WORTH[0], most * DRAWN_WORTH[1]
+    in_need, in_surplus = WORTH[objective]
+    surely, perhaps = has_surplus(saved)
+    factors = np.where(surely, in_surplus, in_need), np.where(perhaps, in_surplus, in_need)
+    return least * np.minimum(*factors), most * np.maximum(*factors)
