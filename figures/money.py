@@ -224,6 +224,13 @@ def money_flows(data: Results) -> tuple[np.ndarray, np.ndarray]:
     return received, paid
 
 
+def gained(change_eur: float, of: int = 1) -> str:
+    """What an account gained or lost, in words: a change says nothing of the wallet that it began with."""
+    told = amount(abs(change_eur), "EUR")
+    verb = "lose" if change_eur < 0 and told != amount(0.0, "EUR") else "gain"
+    return f"{verb}{'s' * (of == 1)} {told}"
+
+
 @figure
 def money_by_party(data: Results) -> Figure:
     """Where does the money go? Every payment has a payer and a payee."""
@@ -232,10 +239,12 @@ def money_by_party(data: Results) -> Figure:
     shown = np.flatnonzero(moved)
     if not len(shown):
         raise NothingToShow("No money moved in this run.")
+    who = "Members" if len(data.members) > 1 else "The one member"
     fig, (ax,) = canvas(
-        f"Members end with {amount(net[0], 'EUR', signed=True)}, the utility with "
-        f"{amount(net[2], 'EUR', signed=True)}; all together 0 EUR",
-        f"Received (right) and paid (left) in {data.timeline.span}; the diamond and the number: what remains.",
+        f"{who} {gained(net[0], len(data.members))}, the utility {gained(net[2])}; "
+        "all together 0 EUR",
+        f"Received (right) and paid (left) in {data.timeline.span}; the diamond and the number: "
+        "the difference. Stored energy is not valued.",
         right=WIDE_KEY + 0.03,
         left=0.15,
     )

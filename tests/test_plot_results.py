@@ -944,6 +944,23 @@ def test_money_by_party_is_the_change_of_the_accounts(day: Results):
     assert dict(zip(money.PARTIES, net, strict=True)) == pytest.approx(dict(changes))
 
 
+def test_money_by_party_tells_changes_whatever_the_wallets_were(tmp_path: Path):
+    """Members that began with 120 EUR together and gained 9 end with 129, not with 9."""
+    options = ("--set=INITIAL_WALLET=10", "--set=NUM_PROSUMERS=12", "--set=CONSENSUS=none")
+    data, change, end = Results(save_run(tmp_path / "results", *options)), 0.0, 0.0
+    for row in rows(data, "accounts.csv"):
+        if row["kind"] == "prosumer":
+            change += float(row["balance_eur"]) - float(row["opening_eur"])
+            end += float(row["balance_eur"])
+    assert end == pytest.approx(change + 120)
+    first, second = (text.get_text() for text in FIGURES["money_by_party"](data).texts[:2])
+    verb = "gain" if change > 0 else "lose"
+    assert f"{verb} {style.amount(abs(change), 'EUR')}, " in first and "end with" not in first
+    assert "remains" not in second and "Stored energy is not valued" in second
+    assert (money.gained(-3), money.gained(2, 5)) == ("loses 3.00 EUR", "gain 2.00 EUR")
+    assert money.gained(-0.001) == "gains 0 EUR"
+
+
 def test_the_regulators_figure_shows_its_transfers(day: Results, drawn: dict[str, Figure]):
     penalties = np.zeros(24)
     for row in rows(day, "transfers.csv"):
