@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
@@ -62,6 +63,33 @@ def test_the_examples_of_the_checks_ask_for_the_tip_that_this_page_prints() -> N
 def test_every_file_of_a_result_has_its_line() -> None:
     table = README[README.index("## Read a result") : README.index("### A typical day")]
     assert not [name for name in FILES if f"`{name}`" not in table]
+
+
+def names_of_module(path: Path) -> set[str]:
+    """What a module itself defines at its top level, without what it imports."""
+    found = set[str]()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        goals = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        found |= {getattr(goal, "id", getattr(goal, "name", "")) for goal in goals}
+    return found
+
+
+def test_what_an_extension_edits_is_where_the_table_says() -> None:
+    """Whoever follows the table to a file must find the name there, and not where it is only imported."""
+    table = README[README.index("## Extend it") :].split("\n\n")[1]
+    named = [
+        (name, path)
+        for *names, path in re.findall(
+            r"`(\w+)`(?: (?:and|or) `(\w+)`)? (?:\(|in )`(\S+\.py)`", table
+        )
+        for name in names
+        if name
+    ]
+    named += [(name, f"{module}.py") for module, name in re.findall(r"`(\w+)\.(\w{3,})`", table)]
+    there = {name for name, _ in named}
+    assert {"MECHANISMS", "AUCTIONS", "SHARING", "WITHOUT_MARKET", "WIDENED"} <= there
+    for name, path in named:
+        assert name in names_of_module(REPOSITORY / path), f"{name} is not in {path}"
 
 
 def columns_of(file: Path) -> set[str]:
