@@ -191,7 +191,7 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
     from_start = max(0.0, -stored_change)
     net, net_alone = cost - stored_value, alone_cost - stored_value_alone
     p2p_wh = int(totals["p2p_bought_wh"].sum())
-    p2p_nanoeur, market = _p2p_amount(run), totals["market_bought_wh"] + totals["market_sold_wh"]
+    market = totals["market_bought_wh"] + totals["market_sold_wh"]
     figures = {
         "seed": settings.SEED,
         "mechanism": settings.MARKET_MECHANISM,
@@ -205,7 +205,7 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
         "load_kwh": _kwh(load),
         "p2p_kwh": _kwh(p2p_wh),
         "p2p_trades": sum(int((r.trades.kind == TradeKind.P2P).sum()) for r in run.steps),
-        "p2p_price_eur_per_kwh": round(p2p_nanoeur / p2p_wh / 1e6, 6) if p2p_wh else None,
+        "p2p_price_eur_per_kwh": _p2p_price(run, p2p_wh),
         "market_kwh": _kwh(market.sum()),
         "market_trades": sum(
             int((r.trades.kind == TradeKind.LOCAL_MARKET).sum()) for r in run.steps
@@ -251,10 +251,17 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
 
 
-def _p2p_amount(run: Run) -> int:
-    return sum(
+def _p2p_price(run: Run, p2p_wh: int) -> float | None:
+    """EUR per kWh between neighbours; None where nobody traded, or bills are shared at the end.
+
+    Then a trade's price of 0 is no price: what its energy costs is settled with everything else.
+    """
+    if not p2p_wh or run.scenario.mechanism.settle_period is not None:
+        return None
+    nanoeur = sum(
         int(r.trades.amount_nanoeur[r.trades.kind == TradeKind.P2P].sum()) for r in run.steps
     )
+    return round(nanoeur / p2p_wh / 1e6, 6)
 
 
 def _kwh(wh: Any) -> float:

@@ -57,6 +57,16 @@ def test_the_three_sharing_rules_differ_in_who_pays_not_in_what_all_pay(
         )
 
 
+def test_a_kwh_has_a_price_where_neighbours_pay_for_it(cases: list[c.Case]) -> None:
+    """Under bill_sharing they share their bills instead; a price of 0 would count in means."""
+    table = c.table_of(cases).groupby("mechanism")
+    energy, price = table["p2p_kwh"].sum(), table["p2p_price_eur_per_kwh"]
+    assert energy["bill_sharing"] > 0 == energy["none"]
+    assert {rule for rule, prices in price if prices.notna().any()} == {
+        *set(c.MECHANISMS) - {"bill_sharing", "none"}
+    }
+
+
 def test_nobody_trading_is_the_reference(cases: list[c.Case]) -> None:
     alone = [case for case in cases if case.row["mechanism"] == "none"]
     for case in alone:

@@ -73,15 +73,29 @@ def test_a_run_ends_with_the_table_the_folder_and_the_chain_tip(
     assert f"{summary['p2p_kwh']:,.1f} kWh in {summary['p2p_trades']:,} trades" in out
 
 
-def test_energy_given_for_nothing_has_a_price_and_only_without_trades_there_is_none(
-    run: Callable[..., tuple[int, str, str]],
+def test_energy_given_for_nothing_has_a_price_and_energy_whose_bill_is_shared_has_none(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    """Under bill_sharing neighbours pay nothing before the end; without batteries or sun nobody trades."""
-    day = ["--set=NUM_PROSUMERS=20", "--set=DIFFICULTY_TARGET=1", "--no-plots"]
-    shared = run(*day, "--set", "MARKET_MECHANISM=bill_sharing")[1]
-    nothing = run(*day, "--set", "SEASON_FACTOR=0", "--set", "HAS_BATTERY=0")[1]
-    assert "P2P 0.0000, market 0." in shared and "P2P -" not in shared
-    assert "P2P -, market 0." in nothing and "P2P 0.0000" not in nothing
+    """By the ratio of supply and demand a kWh costs nothing where the utility pays nothing for it.
+
+    Under bill_sharing the 0 of a trade is settled at the end; without batteries or sun nobody trades.
+    """
+
+    def told(*options: str) -> tuple[str, float | None, float]:
+        day = ["--set=NUM_PROSUMERS=20", "--set=DIFFICULTY_TARGET=1", "--no-plots"]
+        sets = [f"--set={option}" for option in options]
+        out = run(*day, *sets, "-o", "day")[1]
+        summary = json.loads((tmp_path / "day" / "summary.json").read_text())
+        return out, summary["p2p_price_eur_per_kwh"], summary["p2p_kwh"]
+
+    free = told("MARKET_MECHANISM=supply_demand_ratio", "FEED_IN_PRICE=0")
+    shared, nothing = (
+        told("MARKET_MECHANISM=bill_sharing"),
+        told("SEASON_FACTOR=0", "HAS_BATTERY=0"),
+    )
+    assert "P2P 0.0000, market 0." in free[0] and free[1] == 0 < free[2]
+    assert "P2P -, market 0." in shared[0] and shared[1] is None and shared[2] > 0
+    assert "P2P -, market 0." in nothing[0] and nothing[1] is None and nothing[2] == 0
 
 
 def test_a_quiet_run_prints_nothing(

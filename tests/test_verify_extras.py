@@ -104,6 +104,28 @@ def test_a_changed_total_of_the_summary_is_found(name: str, files: Files) -> Non
     assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
 
 
+@pytest.mark.parametrize(
+    ("options", "right", "wrong"),
+    [
+        (["MARKET_MECHANISM=bill_sharing"], None, 0.0),
+        (["MARKET_MECHANISM=supply_demand_ratio", "FEED_IN_PRICE=0"], 0.0, None),
+        (["SEASON_FACTOR=0", "HAS_BATTERY=0"], None, 0.0),
+    ],
+    ids=["bills are shared", "given for nothing", "nobody trades"],
+)
+def test_no_price_between_neighbours_and_a_price_of_nothing_are_not_the_same(
+    options: list[str], right: float | None, wrong: float | None, tmp_path: Path
+) -> None:
+    sets = [f"--set={option}" for option in ("NUM_PROSUMERS=12", "CONSENSUS=none", *options)]
+    files = Files(save_run(tmp_path / "run", *sets))
+    name = "p2p_price_eur_per_kwh"
+    assert json.loads((files.folder / "summary.json").read_text())[name] == right
+    report = verify(files.folder)
+    assert report.ok, told_by(report)
+    files.json("summary.json", lambda summary: summary.update({name: wrong}))
+    assert has(verify(files.folder), "summary", "summary.json", f"{name} is ")
+
+
 @pytest.mark.parametrize("by", [-2e-9, -1e-9, 1e-9])
 @pytest.mark.parametrize(
     "name",

@@ -90,7 +90,8 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
         due[f"{name}_balance_eur"] = Nanoeur(balance[rows].sum())
     p2p = saved.trades["trade_type"] == P2P
     energy, amount = (int(saved.trades[c][p2p].sum()) for c in ("energy_wh", "amount_nanoeur"))
-    due["p2p_price_eur_per_kwh"] = amount / energy / 1e6 if energy else None
+    priced = energy and saved.settings.mechanism != "bill_sharing"  # which settles at the end
+    due["p2p_price_eur_per_kwh"] = amount / energy / 1e6 if priced else None
     return due
 
 
