@@ -10,6 +10,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from test_attacks import ATTACKS
@@ -58,6 +59,31 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
 
 def test_the_examples_of_the_checks_ask_for_the_tip_that_this_page_prints() -> None:
     assert f"    {checking.TIP_OF_THE_DEFAULT_DAY}\n" in README
+
+
+def test_what_neighbours_and_the_local_market_are_worth_is_measured(default_day: Path) -> None:
+    """A trade is worth what its buyer would have paid more elsewhere, and its seller got less."""
+    steps = pd.read_csv(default_day / "community_summary.csv").set_index("timestep")
+    trades = pd.read_csv(default_day / "all_trades.csv")
+    trades = trades.merge(steps, on="timestep", suffixes=("", "_of_step"))
+
+    def worth_eur(kind: str, buying: str, selling: str) -> float:
+        rows = trades[trades["trade_type"] == kind]
+        price = rows["price_eur_per_kwh"]
+        gain = (rows[f"{buying}_price_eur_per_kwh"] - price) * (rows["buyer_id"] >= 0)
+        gain += (price - rows[f"{selling}_price_eur_per_kwh"]) * (rows["seller_id"] >= 0)
+        return (gain * rows["energy_kwh"]).sum()
+
+    text = " ".join(README.split())
+    market = worth_eur("local_market", "grid_import", "grid_export")
+    assert (
+        f"the {steps['market_kwh'].sum():.1f} kWh traded there were worth {market:.2f} EUR" in text
+    )
+    against_the_utility = worth_eur("p2p", "grid_import", "grid_export")
+    told = f"the {steps['p2p_kwh'].sum():.1f} kWh between neighbours were worth "
+    assert f"{told}{against_the_utility:.2f} EUR more than at the utility's" in text
+    more = worth_eur("p2p", "market_buy", "market_sell")
+    assert f"only {more:.2f} EUR more than at the local market's" in text
 
 
 def test_every_file_of_a_result_has_its_line() -> None:
