@@ -133,13 +133,18 @@ def who_served(kwh: dict[str, float]) -> str:
     )
 
 
-def from_neighbours(data: Results, served: dict[str, np.ndarray]) -> str:
-    """What neighbours sold into batteries, in words: it serves the load later, as the battery's."""
-    bought = data.total("p2p_bought_kwh").sum()
-    stored = bought - served["neighbours (P2P)"].sum()
-    if amount(stored, "kWh") == amount(0.0, "kWh"):
-        return ""
-    return f", also the {amount(stored, 'kWh')} of {amount(bought, 'kWh')} P2P that filled it"
+def of_batteries(data: Results, served: dict[str, np.ndarray]) -> str:
+    """What they hold of others, in words: energy of neighbours, and the charge that they began with.
+
+    Both serve a home as its own battery's. Self-sufficiency counts that charge as bought.
+    """
+    bought, stored, nothing = data.total("p2p_bought_kwh").sum(), stored_kwh(data), "0 kWh"
+    filled = amount(bought - served["neighbours (P2P)"].sum(), "kWh")
+    told = [f"{filled} of {amount(bought, 'kWh')} P2P filled them"] * (filled != nothing)
+    told += [f"they end with {more_or_less(stored)}"] * (
+        amount(stored[-1] - stored[0], "kWh") != nothing
+    )
+    return "; " * bool(told) + ", ".join(told)
 
 
 @figure
@@ -152,7 +157,7 @@ def energy_by_source(data: Results) -> Figure:
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        f"Own PV serves first; a battery's energy is its home's own{from_neighbours(data, served)}."
+        f"Own PV serves first, then own batteries{of_batteries(data, served)}."
         + data.timeline.note,
         right=WIDE_KEY,
     )
@@ -209,6 +214,12 @@ def stored_kwh(data: Results) -> np.ndarray:
     return np.append(data.members["initial_level_kwh"].sum(), data.community["stored_kwh"])
 
 
+def more_or_less(stored: np.ndarray) -> str:
+    """What batteries hold at the end beside the start, in words."""
+    change = stored[-1] - stored[0]
+    return f"{amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}"
+
+
 def need_batteries(data: Results) -> pd.Series:
     """The capacity of each member's battery (N), kWh."""
     capacity = data.members["battery_capacity_kwh"]
@@ -226,12 +237,11 @@ def battery_usage(data: Results) -> Figure:
     capacity, timeline = need_batteries(data), data.timeline
     charge, discharge = data.total("battery_charge_kwh"), data.total("battery_discharge_kwh")
     stored, long = stored_kwh(data), timeline.steps_per_point > 1
-    change = stored[-1] - stored[0]
     length = "day" if timeline.hours <= 100 * 24 else "week"
     read = f"Colour: charging less discharging. Below: mean and range of each {length}."
     fig, (top, bottom) = canvas(
         f"Batteries took {amount(charge.sum(), 'kWh')} and gave {amount(discharge.sum(), 'kWh')}; "
-        f"they end with {amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}",
+        f"they end with {more_or_less(stored)}",
         f"{many(int((capacity > 0).sum()), 'battery', 'batteries')}, "
         f"{amount(capacity.sum(), 'kWh')} in all. "
         + (read if long else "Above zero charging, below discharging."),

@@ -705,6 +705,18 @@ def test_p2p_energy_that_passed_through_batteries_is_told_where_it_is_not_drawn(
         assert f"{rest} of {style.amount(whole, 'kWh')} P2P" in subtitle
 
 
+def test_the_batteries_end_is_told_beside_what_they_served(day: Results, variant: Any):
+    """Own roof and battery served 89 %, self-sufficiency is 85 %: the start's charge makes the difference."""
+    members = json.loads((day.folder / "prosumers.json").read_text())
+    change = sum(m["final_level_kwh"] - m["initial_level_kwh"] for m in members)
+    assert change < 0
+    told = f"end with {style.amount(-change, 'kWh')} less"
+    assert f"they {told}." in FIGURES["energy_by_source"](day).texts[1].get_text()
+    assert title("battery_usage", day).endswith(told)
+    nobody = FIGURES["energy_by_source"](variant("consumers only"))
+    assert "end with" not in nobody.texts[1].get_text()
+
+
 @pytest.mark.parametrize(
     "options",
     [
