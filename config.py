@@ -50,7 +50,7 @@ TIME_STEPS: Steps = 24
 TIME_STEP_DURATION: StepHours = 1.0
 "Length of a step in hours, from five minutes (0.0833) to one hour."
 HOUSEHOLDS: Text = ""
-'Homes of the data file to take, by id or by prefix of the id: "1,5,9" or "flat:3,house:2"; empty takes all.'
+'Homes of the data file to take, by id or by prefix of the id: "flat1,house2" or "flat:1,house:2"; empty takes all.'
 
 # ---------------------------------------------------------------- homes: ten types, one value each
 

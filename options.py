@@ -57,7 +57,7 @@ def add_scenario_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--households",
         metavar="LIST",
-        help="homes of the data to take: ids, 1,5,9, or so many by prefix of the id, flat:3,house:2",
+        help="homes of the data to take: ids, flat1,house2, or so many by prefix of the id, flat:1,house:2",
     )
 
 

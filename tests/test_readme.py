@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, save_run
 from test_attacks import ATTACKS
 
 import checking
@@ -55,6 +55,17 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
         if words[0] == "compare":
             outputs.append(words[words.index("-o") + 1] if "-o" in words else "comparison")
     assert len(outputs) == len(set(outputs)), "one comparison takes the place of another"
+
+
+def test_the_examples_of_chosen_homes_are_homes_of_the_example(tmp_path: Path) -> None:
+    """flat1 and house2 by their ids; one flat and two houses by the beginning of theirs."""
+    chosen = re.findall(r"--households ([\w:,]+)", README)
+    counts = []
+    for number, homes in enumerate(chosen):
+        data = f"--data={REPOSITORY / 'examples' / 'homes.csv'}"
+        folder = save_run(tmp_path / str(number), data, "--households", homes)
+        counts.append(json.loads((folder / "summary.json").read_text())["members"])
+    assert counts == [2, 3]
 
 
 def test_the_examples_of_the_checks_ask_for_the_tip_that_this_page_prints() -> None:
