@@ -134,15 +134,17 @@ def what_neighbours_pay(data: Results) -> str:
 def price_dynamics(data: Results) -> Figure:
     """Do neighbours trade at better prices than the local market and the utility offer?"""
     timeline = data.timeline
-    market = ", in the local market" * data.has_local_market
+    with_neighbours = bool(data.community["p2p_kwh"].any()) and not data.bills_are_shared
+    places = ["with a neighbour"] * with_neighbours
+    places += ["in the local market"] * data.has_local_market
+    and_there = ", ".join(places) + " and " * bool(places)
     fig, (ax,) = canvas(
         what_neighbours_pay(data),
-        f"What a kWh costs, and earns, with a neighbour{market} and at the utility."
-        + timeline.note,
+        f"What a kWh costs, and earns, {and_there}at the utility." + timeline.note,
         right=WIDE_KEY,
     )
     entries = draw_other_prices(ax, data)
-    if data.community["p2p_kwh"].any() and not data.bills_are_shared:
+    if with_neighbours:
         entries += draw_p2p_prices(ax, data)
     time_axes([ax], timeline, ["Price (EUR/kWh)"])
     key(ax, entries)

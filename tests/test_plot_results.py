@@ -845,6 +845,23 @@ def test_trades_that_are_settled_at_the_end_have_no_price_in_any_figure(variant:
     assert "Price" not in ax.get_xlabel() and "has no price" in fig.texts[1].get_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("two prices", "with a neighbour, in the local market and at the utility."),
+        ("shared by ratio", "with a neighbour and at the utility."),
+        ("shared bill", "at the utility."),
+        ("consumers only", "in the local market and at the utility."),
+    ],
+)
+def test_the_price_figure_promises_the_prices_that_it_draws(name: str, told: str, variant: Any):
+    fig = laid_out("price_dynamics", variant(name))
+    assert fig.texts[1].get_text() == f"What a kWh costs, and earns, {told}"
+    drawn = " ".join(key_colours(fig))
+    for word, place in (("P2P", "neighbour"), ("local market", "market"), ("utility", "utility")):
+        assert (word in drawn) == (place in told)
+
+
 def test_one_price_of_all_trades_is_a_bar_in_the_middle_of_its_axis(copy: Path):
     path = copy / "all_trades.csv"
     table = pd.read_csv(path)
