@@ -1,7 +1,10 @@
 """What the community could have paid at best: one linear program with perfect foresight.
 
 Trading inside costs nothing, so all meters can be merged into one, and batteries of the same build into
-one: the same optimum, with a few hundred variables instead of a hundred thousand.
+one: the same optimum, with a few hundred variables instead of a hundred thousand. Of the same build are those
+whose ratio of power to capacity is the same to a hundredth per hour. Where they differ within it, the
+optimum is an approximation: the merged battery can do all that they can and a little more, so it is as
+cheap as the true one or a little cheaper, and never dearer.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class BatteryClasses:
 
 
 def merge_batteries(fleet: Fleet, step_hours: float) -> BatteryClasses:
-    """One battery for each ratio of power to capacity, to a hundredth per hour."""
+    """One battery for each ratio of power to capacity, to a hundredth per hour: more classes, more variables."""
     owns = fleet.battery_capacity_wh > 0
     capacity, power = fleet.battery_capacity_wh[owns], fleet.max_step_wh[owns]
     _, build = np.unique(np.round(power / step_hours / capacity, 2), return_inverse=True)

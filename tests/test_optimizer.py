@@ -93,6 +93,35 @@ def test_batteries_of_other_builds_are_not_merged(hours: float) -> None:
     assert community_optimum(scenario, final_wh).cost_eur == pytest.approx(expected, abs=1e-6)
 
 
+def test_nearly_the_same_builds_make_the_optimum_a_little_too_cheap() -> None:
+    """Each of two batteries has 6 kWh to give, and two hours are dear.
+
+    At 3.04 kW they are enough for all of it, at 2.96 kW for 5.92 kWh; the other 0.08 kWh save a purchase
+    in a cheap hour. Merged they give 6 kW for two hours, all 12 kWh.
+    """
+    dear, cheap = [1.5, 1.5], [0.5] * 22
+    scenario = scenario_of(
+        NUM_PROSUMERS=2,
+        HAS_BATTERY=1.0,
+        TIME_STEPS=4,
+        PRICE_PATTERN=dear + cheap,
+        FEED_IN_PRICE=0.0,
+    )
+    empty = np.full(2, 1000.0)
+    changes = {
+        "battery_capacity_wh": 10 * empty,
+        "min_stored_wh": empty,
+        "max_stored_wh": 10 * empty,
+        "initial_stored_wh": empty + 6000 / scenario.fleet.efficiency,
+        "max_step_wh": np.array([2960, 3040]),
+    }
+    scenario = replace(scenario, fleet=replace(scenario.fleet, **changes))
+    prices = scenario.profiles.prices
+    loss = 0.08 * (prices.market_sell[:2].min() - prices.market_buy[2:4].max()) / 1e6
+    own, merged = second_formulation(scenario, 2.0), community_optimum(scenario, 2000.0).cost_eur
+    assert own - merged == pytest.approx(loss, abs=1e-6) and loss > 0.001
+
+
 @pytest.mark.parametrize(
     "changes", [{}, {"HAS_BATTERY": 0.0}, {"REGULATOR_OBJECTIVE": "maximize_profit"}]
 )
