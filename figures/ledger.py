@@ -86,6 +86,13 @@ def mining_chances(data: Results) -> np.ndarray:
     return np.array(weights, float) / sum(weights)
 
 
+def so_many(part: int, of: int, noun: str) -> str:
+    """'All 15 miners', '14 of 15 miners', 'The one miner'."""
+    if of == 1:
+        return f"The one {noun}"
+    return f"All {many(of, noun)}" if part == of else f"{part:,} of {many(of, noun)}"
+
+
 @figure
 def mining_race(data: Results) -> Figure:
     """Does any miner win more blocks than chance allows?"""
@@ -93,10 +100,10 @@ def mining_race(data: Results) -> Figure:
     won = np.bincount(data.blocks["miner"], minlength=len(chances))
     limits = {chance: binomial_band(blocks, chance) for chance in np.unique(chances)}
     low, high = np.array([limits[chance] for chance in chances]).T
-    out = int(((won < low) | (won > high)).sum())
+    inside = int(((low <= won) & (won <= high)).sum())
     noun = "validator" if data.params.get("CONSENSUS") == "pos" else "miner"
     fig, (ax,) = canvas(
-        f"{out:,} of {many(len(won), noun)} won outside the 95 % range of chance",
+        f"{so_many(inside, len(won), noun)} won within the 95 % range of chance",
         f"{many(blocks, 'block')}. A fair {noun} is inside in at least 95 % of all runs, "
         f"so on average at most {0.05 * len(won):g} of {len(won):,} fall outside by chance.",
         right=WIDE_KEY,

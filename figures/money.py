@@ -42,7 +42,7 @@ def balance_distribution(data: Results) -> Figure:
     )
     wallet, middle_eur = amount(data.setting("INITIAL_WALLET", 0), "EUR"), float(balance.median())
     fig, (ax,) = canvas(
-        f"The median balance is {middle}; they reach from {low} to {high}"
+        f"The median balance is {middle}; balances reach from {low} to {high}"
         if low != high
         else f"{'Every' if len(balance) > 1 else 'The one'} member ends with {middle}",
         f"Money after {data.timeline.span}, {wallet} at the start: energy, bonuses and penalties. "

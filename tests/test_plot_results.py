@@ -1073,6 +1073,23 @@ def test_how_many_fall_outside_by_chance_is_told_as_a_mean(drawn: dict[str, Figu
     assert "on average at most 0.75 of 15 fall outside by chance" in told
 
 
+def test_the_race_tells_who_won_within_the_range(day: Results, variant: Any, copy: Path):
+    """As "0 of 15 won outside" it said no twice.
+
+    Where one of 15 wins all 31 blocks, it alone is outside: no block at all has a chance of 12 %.
+    """
+    low, high = ledger.binomial_band(31, 1 / 15)
+    inside = [low <= won <= high for won in np.bincount(day.blocks["miner"], minlength=15)]
+    who = "All 15" if all(inside) else f"{sum(inside)} of 15"
+    assert title("mining_race", day) == f"{who} miners won within the 95 % range of chance"
+    assert "validators won within" in title("mining_race", variant("stake"))
+    table = pd.read_csv(copy / "blocks.csv")
+    table["miner"] = 4
+    table.to_csv(copy / "blocks.csv", index=False)
+    assert title("mining_race", Results(copy)).startswith("14 of 15 miners won within")
+    assert ledger.so_many(1, 1, "miner") == "The one miner"
+
+
 def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: Path):
     assert ledger.mining_chances(day) == pytest.approx(np.full(15, 1 / 15))
     stakes = variant("stake").params["VALIDATOR_STAKES"]
@@ -1149,6 +1166,13 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     assert energy.who_served(kwh) == (
         "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
     )
+
+
+def test_the_title_of_the_balances_names_what_reaches_from_lowest_to_highest(day: Results):
+    """A median that "they" refer to is one."""
+    balances = [float(row["balance_eur"]) for row in rows(day, "accounts.csv")][:100]
+    low, high = (style.amount(f(balances), "EUR", signed=True) for f in (min, max))
+    assert title("balance_distribution", day).endswith(f"; balances reach from {low} to {high}")
 
 
 def test_titles_speak_of_one_member_in_the_singular(variant: Any):
