@@ -125,24 +125,24 @@ def write(
 
 
 class Progress:
-    """Tells on stderr what is being drawn, once the drawing takes longer than two seconds."""
+    """Tells a terminal on stderr what is being drawn, once that takes longer than two seconds.
+
+    In a file a line that is written over and over would be litter, so nothing goes there.
+    """
 
     def __init__(self, total: int):
         self.total, self.done, self.since, self.told = total, 0, time.monotonic(), False
 
     def __call__(self, name: str) -> None:
         self.done += 1
-        live = sys.stderr.isatty()
-        if time.monotonic() - self.since > 2 and (live or not self.told):
+        live = sys.stderr is not None and sys.stderr.isatty()
+        if live and time.monotonic() - self.since > 2:
             text = f"drawing figure {self.done} of {self.total}: {name}"
-            if live:
-                print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
-            else:
-                print(text, file=sys.stderr)
+            print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
             self.told = True
 
     def finish(self) -> None:
-        if self.told and sys.stderr.isatty():
+        if self.told:
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
 
 

@@ -1376,7 +1376,7 @@ def test_a_damaged_file_gives_one_message_and_exit_code_2(
     ]
     assert plots.main([str(copy), "--only", ",".join(names)]) == 2
     message = capsys.readouterr().err
-    *_, headline, problem = message.splitlines()  # after progress, on a slow machine
+    headline, problem = message.splitlines()
     assert headline == "error: 1 problem in the input"
     assert told in problem and name in problem, message
 
@@ -1474,6 +1474,23 @@ def test_a_benchmark_ends_without_traceback(tmp_path: Path):
         command = [sys.executable, str(REPOSITORY / "benchmarks" / arguments[0]), *arguments[1:]]
         ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
         assert ended.returncode and "Traceback" not in ended.stderr, ended
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_slow_drawing_is_told_to_a_terminal_and_leaves_a_file_alone(
+    live: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """One stray line of many was left in the file; the terminal's line is wiped at the end."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: live)
+    progress = plots.Progress(26)
+    progress("energy_balance")
+    assert capsys.readouterr().err == ""
+    progress.since -= 3
+    progress("energy_by_source")
+    progress.finish()
+    told = capsys.readouterr().err
+    assert ("drawing figure 2 of 26: energy_by_source" in told) == live == told.endswith(" \r")
+    assert live or not told
 
 
 def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):
