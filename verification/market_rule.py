@@ -1,4 +1,4 @@
-"""The second reading of the market between neighbours: who may quote what, and whom a rule serves first."""
+"""The second reading of the market between neighbours: whom a rule serves first, and how much of it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from verification.findings import BoolArray, Findings, FloatArray, IntArray, show
+from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
-from verification.orders import from_battery
-from verification.outlook import expected_prices, reservation_prices, worth_of_charge
-from verification.params import AUCTIONS, EVERY_RULE, SHARING, microeur
+from verification.params import AUCTIONS, EVERY_RULE, SHARING
 from verification.prices import check_prices, limits_of, limits_of_side
+from verification.quotes import check_limits
 from verification.tables import BUYER, LOCAL_MARKET, NO_LIMIT, P2P, SELLER
-
-MOST_MARGIN = 0.8  # of the price gap, that a member keeps
-HIGHEST_PRICE = 2 * 10**9  # of an order, in micro-euro per kWh
-
-Limits = tuple[IntArray, IntArray]
 
 
 def check_market_rule(saved: Saved, findings: Findings) -> None:
@@ -29,7 +23,7 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
         words = f"MARKET_MECHANISM is {show(mechanism)}, expected one of {', '.join(EVERY_RULE)}"
         findings.add("params.json", "market rule", words)
         return
-    check_limits(saved, mechanism in AUCTIONS, findings)
+    check_limits(saved, findings)
     p2p = saved.sound_trades & (saved.trades["trade_type"] == P2P)
     rows = np.flatnonzero(p2p & (saved.trades["buyer_id"] >= 0) & (saved.trades["seller_id"] >= 0))
     check_pairs(saved, rows, mechanism in AUCTIONS, findings)
@@ -43,66 +37,6 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     if mechanism in SHARING:
         check_pro_rata(saved, findings)
     check_prices(saved, rows, findings)
-
-
-def check_limits(saved: Saved, limits: bool, findings: Findings) -> None:
-    """Every order of an auction has a limit; rules that ask nobody for a price have none."""
-    o = saved.trading
-    orders = (o["role"] == BUYER) | (o["role"] == SELLER)
-    has = o["limit_price_microeur_per_kwh"] != NO_LIMIT
-    words = "order of {} Wh with" + ("out a" if limits else " a") + " limit price"
-    findings.rows(orders & (has != limits), "limit price", saved.row_name, words, o["order_wh"])
-    if limits:
-        check_quotes(saved, findings)
-
-
-def check_quotes(saved: Saved, findings: Findings) -> None:
-    """No bid above, no ask below what its owner can accept; a home keeps MOST_MARGIN of the gap at most.
-
-    A battery's order may be further away: it looks at what the energy will be worth after its losses.
-    """
-    o, n = saved.trading, len(saved.members)
-    of_battery, limit = from_battery(saved), o["limit_price_microeur_per_kwh"]
-    bounds = limits_of_homes(saved), limits_of_batteries(saved)
-    for side, role in enumerate((BUYER, SELLER)):
-        mine = (o["role"] == role) & (limit != NO_LIMIT)
-        (least, most), (low, high) = (of_kind[side] for of_kind in bounds)
-        low, high = (
-            np.where(of_battery, np.repeat(battery, n), np.repeat(home, n))
-            for home, battery in ((least, low), (most, high))
-        )
-        words = "limit price {}, between {} and {} micro-euro per kWh in this step"
-        beyond = mine & ((limit < low) | (limit > high))
-        findings.rows(beyond, "limit price", saved.row_name, words, limit, low, high)
-
-
-def limits_of_homes(saved: Saved) -> tuple[Limits, Limits]:
-    """(least, most) that a home may bid, and ask, in each step (T)."""
-    (buy, sell), (dearest, cheapest) = expected_prices(saved), reservation_prices(saved)
-    kept = np.ceil(MOST_MARGIN * np.maximum(buy - sell, 0)).astype(np.int64) + 1  # rounded
-    least, most = (np.maximum(price, 0) for price in (dearest - kept, cheapest + kept))
-    return (least, dearest), (np.maximum(cheapest, 0), most)
-
-
-def limits_of_batteries(saved: Saved) -> tuple[Limits, Limits]:
-    """The same of a battery: it bids no more than the energy will be worth, asks no less than refilling costs."""
-    (least, dearest), (cheapest, most) = limits_of_homes(saved)
-    keep = saved.settings.number("STORAGE_MARGIN")
-    if keep is None:
-        return (np.zeros_like(least), dearest), (cheapest, np.full_like(most, HIGHEST_PRICE))
-    gain = microeur(keep) - saved.community["p2p_bonus_microeur_per_kwh"]
-    round_trip = saved.settings.efficiency**2
-    low, high = ((worth * round_trip - gain) for worth in worth_of_charge(saved))
-    bids = np.minimum(least, whole_price(low, -1)), np.minimum(dearest, whole_price(high, 1))
-    low, high = ((worth / round_trip + gain) for worth in worth_of_charge(saved))
-    asks = np.maximum(cheapest, whole_price(low, -1)), np.maximum(most, whole_price(high, 1))
-    return bids, asks
-
-
-def whole_price(price: FloatArray, way: int) -> IntArray:
-    """The least (way -1), or the largest (1), micro-euro to which a price is rounded that is nearly this."""
-    nearly = price + way * 1e-9 * (1 + np.abs(price))
-    return np.rint(np.clip(nearly, 0, HIGHEST_PRICE)).astype(np.int64)
 
 
 def check_priority(saved: Saved, findings: Findings) -> None:

@@ -14,6 +14,8 @@ from verification.params import AUCTIONS, microeur
 from verification.tables import LARGEST
 
 SECONDS_PER_DAY = 86_400
+HOME_FIRST = ("maximize_renewable", "maximize_p2p")
+"""Objectives under which batteries do what a regulator expects of them: first all that they can for their homes."""
 WORTH = {  # of a stored kWh, as multiple of the mean: (where more is needed than there is, else)
     "maximize_renewable": (0.6, 1.1),
     "maximize_profit": (1.0, 1.0),
@@ -98,27 +100,37 @@ def nudged(price: FloatArray, way: int) -> FloatArray:
     return np.asarray(price + way * 1e-9 * np.abs(price))
 
 
-def has_surplus(saved: Saved) -> tuple[BoolArray, BoolArray]:
-    """Whether homes and their batteries leave more than they need: (certainly, perhaps) in each step (T)."""
-    e, known = saved.energy, batteries(saved)
+def has_surplus(saved: Saved, of_battery: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Whether homes and their batteries leave more than they need: (certainly, perhaps) in each step (T).
+
+    Of a home whose order is its battery's (`of_battery`) nothing is left.
+    """
+    e = saved.energy
+    if str(saved.settings.told.get("REGULATOR_OBJECTIVE")) in HOME_FIRST:
+        used = e["load_wh"] + e["battery_charge_wh"] + of_battery * e["p2p_sold_wh"]
+        left = e["pv_wh"] + e["battery_discharge_wh"] + of_battery * e["p2p_bought_wh"] - used
+        in_surplus = saved.per_step(left) > 0
+        return in_surplus, in_surplus
+    known = batteries(saved)
     if known is None:
         return np.zeros(saved.steps, np.bool_), np.ones(saved.steps, np.bool_)
-    left = saved.per_step(e["pv_wh"] - e["load_wh"]).astype(np.float64)
     use = use_of_batteries(saved, known)
     plan = plan_of(use, known, saved.settings.efficiency, Advice(), Slack())
-    step = use.row // len(saved.members)
-    left += np.bincount(step, plan.discharge - plan.charge, minlength=saved.steps)
+    change = np.bincount(
+        use.row // len(saved.members), plan.discharge - plan.charge, minlength=saved.steps
+    )
+    expected = saved.per_step(e["pv_wh"] - e["load_wh"]) + change
     doubt = np.count_nonzero(known.capacity) * (1 if known.exact else 2)  # a Wh of each by rounding
-    return left > doubt, left > -doubt
+    return expected > doubt, expected > -doubt
 
 
-def worth_of_charge(saved: Saved) -> Bounds:
+def worth_of_charge(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
     """The least and the most that members are told a stored kWh will be worth, in micro-euro, in each step (T)."""
     objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
     least, most = mean_of_a_day(saved)
     if objective not in WORTH:
         return least * DRAWN_WORTH[0], most * DRAWN_WORTH[1]
     in_need, in_surplus = WORTH[objective]
-    surely, perhaps = has_surplus(saved)
+    surely, perhaps = surplus
     factors = np.where(surely, in_surplus, in_need), np.where(perhaps, in_surplus, in_need)
     return least * np.minimum(*factors), most * np.maximum(*factors)
