@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from errors import LawBroken
 from records import (
     AGGREGATOR,
     REGULATOR,
@@ -25,10 +26,6 @@ from records import (
 )
 
 STORED_TOLERANCE_WH = 1e-6
-
-
-class LawBroken(Exception):
-    """A step contradicts a law; the message says which, for whom, and by how much."""
 
 
 def demand_that(holds: np.ndarray, law: str, timestep: int) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import output_file
+from errors import InputError
 from guard import EXIT_WRONG, Parser
-from settings import InputError
 from terminal import progress
 
 TIP_OF_THE_DEFAULT_DAY = "0004bd6822fe070b6fa977c442a85a91a536bc1cf7dcb866c7282937ff059dba"

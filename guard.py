@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from settings import InputError
+from errors import InputError
 from stopping import EXIT_STOPPED, stop_no_more, stoppable
 
 EXIT_WRONG, EXIT_INPUT = 1, 2

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_generation import make_clock, market_prices
+from errors import InputError, gather
 from price_file import Calendar, Tariff, prices_of_run, read_prices, read_tariff
 from prosumer import assemble_fleet
 from records import Fleet, Profiles, Real
-from settings import LEAST_BATTERY_KWH, InputError, Settings, gather
+from settings import LEAST_BATTERY_KWH, Settings
 from tables import (
     SHOWN,
     duplicates,

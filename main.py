@@ -1,7 +1,7 @@
-"""The command line: settings -> prepare -> simulate -> save -> figures.
+"""The command line: which words name which command.
 
-python main.py                      the community day of config.py, into results/
-python main.py verify results       check a saved folder, from its files alone
+python main.py                      the community day of config.py, into results/ (run_command.py)
+python main.py verify results       check a saved folder, from its files alone (checking.py)
 """
 
 from __future__ import annotations
@@ -16,29 +16,14 @@ if __name__ == "__main__":  # loading takes a moment too: Ctrl-C there ends it w
     except KeyboardInterrupt:
         os._exit(130)
 
-import argparse
 import difflib
 import importlib
 import sys
-import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import results_folder
-import settings
-import simulator
-import storage
-from audit import LawBroken
-from blockchain import Race, race_of_miners
-from guard import EXIT_WRONG, Parser, guarded
-from options import add_output_option, add_scenario_options, read_scenario, unit_hints
-from settings import InputError, Settings, gather
+from errors import InputError, LawBroken
+from guard import EXIT_WRONG, guarded
 from stopping import ignore_stops
-from terminal import print_summary, print_warnings, progress, work_ahead
-from trading import MIDPOINT, Mechanism
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,192 +50,29 @@ def _command(arguments: list[str]) -> int:
         return EXIT_WRONG
 
 
-def read_config() -> ModuleType:
-    """config.py; raises InputError where an edit broke it."""
-    try:
-        return importlib.import_module("config")
-    except ModuleNotFoundError as error:
-        if error.name == "config":
-            raise InputError(
-                ["config.py: is missing; put it back beside main.py (git checkout config.py)"]
-            ) from None
-        lines, told = _lines(error), str(error)
-    except SyntaxError as error:
-        lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
-    except Exception as error:  # whatever an edited line may raise
-        lines, told = _lines(error), str(error)
-    raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
-
-
-def _lines(error: Exception) -> list[str]:
-    return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-
-
-# ---------------------------------------------------------------- python main.py
-
-
-def run_command(arguments: list[str]) -> int:
-    """Simulates a community and leaves its results in a folder."""
-    problems: list[str] = []
-    options = run_parser().read(arguments, problems)
-    if options.settings:
-        if len(arguments) > 1:
-            raise InputError(
-                [*problems, "--settings: prints what config.py holds, beside no other option"]
-            )
-        print(settings.table(read_config()))
-        return 0
-    began = time.perf_counter()
-    gather(problems, lambda: results_folder.refuse_unless_ours(options.output))
-    scenario = read_scenario(options, read_config(), find_mechanism, problems)
-    if not options.quiet:
-        print_warnings(unit_hints(scenario, options))
-    clock = Stopwatch(began)
-    clock.lap("prepare")
-    race = _find_race(scenario.settings, options.use_gpu, options.quiet)
-    with progress(options.quiet) as advance, results_folder.replacing(options.output) as folder:
-        total = scenario.profiles.steps
-        result = simulator.run(
-            scenario, lambda step: advance("simulating", step.timestep + 1, total), race
-        )
-        clock.lap("simulate")
-        advance("saving", 0, 1)
-        figures = storage.save(result, folder)
-        advance("saving", 1, 1)
-        clock.lap("save")
-        if not options.no_plots:
-            _draw(folder, advance)
-            clock.lap("figures")
-        timing = clock.report(result.chain)
-        storage.write_json(folder / "timing.json", timing)
-    if not options.quiet:
-        plots, tariff = not options.no_plots, "prices" in scenario.inputs
-        print_summary(scenario.settings, figures, timing, options.output, plots, tariff)
-    return 0
-
-
-def run_parser() -> Parser:
-    parser = Parser(
-        prog="python main.py",
-        description="Simulate a prosumer community: batteries, P2P trading, local market, regulator, ledger.",
-        epilog="example: python main.py --set NUM_PROSUMERS=50 --seed 7 --output results/small\n"
-        "other commands: "
-        + ", ".join(f"python main.py {name} --help" for name in COMMANDS if name != "run"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_scenario_options(parser)
-    add_output_option(parser)
-    parser.add_argument("--no-plots", action="store_true", help="write the data files only")
-    parser.add_argument(
-        "--use-gpu", action="store_true", help="mine on a CUDA device where there is one"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument(
-        "--settings", action="store_true", help="print what can be set, and stop (docs/settings.md)"
-    )
-    return parser
-
-
-def find_mechanism(name: str) -> Mechanism:
-    """The rule that MARKET_MECHANISM names; the default needs no extension."""
-    if name == MIDPOINT.name:
-        return MIDPOINT
-    from extensions.mechanisms import mechanism_called
-
-    return mechanism_called(name)
-
-
-def _find_race(settings: Settings, use_gpu: bool, quiet: bool) -> Race:
-    """Who mines, with a line about it where the user asked or where it will take long."""
-    race: Race = race_of_miners
-    if use_gpu:
-        line = f"nothing to mine: CONSENSUS = {settings.CONSENSUS}"
-        if settings.CONSENSUS == "pow":
-            from extensions.gpu_mining import find_race
-
-            race, line = find_race()
-        if not quiet:
-            print(line, file=sys.stderr)
-    if race is race_of_miners and not quiet and (told := work_ahead(settings)):
-        print(told, file=sys.stderr)
-    return race
-
-
-def _draw(folder: Path, advance: Callable[[str, int, int], None]) -> None:
-    import plot_results
-
-    total, drawn = len(plot_results.FIGURES), 0
-
-    def count(_: str) -> None:
-        nonlocal drawn
-        drawn += 1
-        advance("drawing", drawn, total)
-
-    plot_results.plot_all(folder, progress=count)
-
-
-class Stopwatch:
-    """Seconds of each phase; for timing.json, never for what is simulated."""
-
-    def __init__(self, began: float):
-        self.began = self.last = began
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.seconds[phase], self.last = now - self.last, now
-
-    def report(self, chain: Any) -> dict[str, Any]:
-        """The content of timing.json."""
-        content: dict[str, Any] = {
-            f"{phase}_seconds": round(s, 6) for phase, s in self.seconds.items()
-        }
-        content["total_seconds"] = round(time.perf_counter() - self.began, 6)
-        if chain is not None:
-            tried = sum(block.hashes_tried for block in chain.blocks)
-            content["mining_seconds"] = round(chain.mining_seconds, 6)
-            content["hashes_per_second"] = round(tried / chain.mining_seconds) if tried else 0
-        content["peak_memory_mb"] = _peak_memory_mb()
-        return content
-
-
-def _peak_memory_mb() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 if sys.platform != "darwin" else 1024 * 1024), 1)
-
-
-# ---------------------------------------------------------------- other commands
-
-
-def _check(name: str) -> Callable[[list[str]], int]:
-    """A command of checking.py, imported when it is called."""
+def _command_of(module: str, name: str = "command") -> Callable[[list[str]], int]:
+    """A function of a module that is loaded when it is called: what checks a folder needs nothing of what made it."""
 
     def command(arguments: list[str]) -> int:
-        return int(getattr(importlib.import_module("checking"), name)(arguments))
+        return int(getattr(importlib.import_module(module), name)(arguments))
 
     return command
 
 
 def _extension(module: str) -> Callable[[list[str]], int]:
-    """The `command` function of an extension, imported when it is called."""
+    """The same of an extension, which is told what config.py holds."""
 
     def command(arguments: list[str]) -> int:
-        return int(
-            importlib.import_module(f"extensions.{module}").command(arguments, read_config())
-        )
+        config = importlib.import_module("options").read_config()
+        return int(importlib.import_module(f"extensions.{module}").command(arguments, config))
 
     return command
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": run_command,
-    "verify": _check("verify_command"),
-    "proof": _check("proof_command"),
+    "run": _command_of("run_command"),
+    "verify": _command_of("checking", "verify_command"),
+    "proof": _command_of("checking", "proof_command"),
     "clear": _extension("clear_command"),
     "compare": _extension("compare_command"),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,14 +16,35 @@ from typing import Any
 import household_data
 import settings
 import simulator
+from errors import InputError, gather
 from household_data import Files
-from settings import InputError, gather
 from trading import Mechanism
 
 BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
 """What a run that keeps and saves every step needs at its peak; measured."""
 
 UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH = 100, 5
+
+
+def read_config() -> ModuleType:
+    """config.py; raises InputError where an edit broke it."""
+    try:
+        return importlib.import_module("config")
+    except ModuleNotFoundError as error:
+        if error.name == "config":
+            raise InputError(
+                ["config.py: is missing; put it back beside main.py (git checkout config.py)"]
+            ) from None
+        lines, told = _lines(error), str(error)
+    except SyntaxError as error:
+        lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
+    except Exception as error:  # whatever an edited line may raise
+        lines, told = _lines(error), str(error)
+    raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
+
+
+def _lines(error: Exception) -> list[str]:
+    return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:

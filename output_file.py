@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from settings import InputError
+from errors import InputError
 
 
 def refuse_unless_ours(path: Path, begin: str, kind: str) -> None:

@@ -46,6 +46,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import results_folder
+from errors import InputError, gather
 from figures import (  # noqa: F401 - importing enters them
     energy,
     ledger,
@@ -60,7 +61,6 @@ from figures.data import Results
 from figures.registry import DRAWN
 from figures.style import STYLE, many
 from guard import Parser, guarded
-from settings import InputError, gather
 from stopping import ignore_stops
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {

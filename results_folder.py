@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from settings import InputError
+from errors import InputError
 from stopping import stop_if_asked, stop_no_more
 
 FILES = (

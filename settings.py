@@ -16,38 +16,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import ModuleType
-from typing import Any, Literal, TypeVar, get_origin
+from typing import Any, Literal, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 import setting_types
+from errors import InputError, gather
 from setting_types import TYPES, Size, field_of, seconds
-
-
-class InputError(Exception):
-    """The user's input cannot be used; `problems` holds one sentence for each thing to mend."""
-
-    def __init__(self, problems: list[str]):
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-Result = TypeVar("Result")
 
 NEARLY = 0.8
 """How alike two names are, as difflib has it, of which one is taken for a slip in the other."""
 FILLERS = {"FOR", "MAX", "MIN", "NUM", "HAS", "PER"}
 """Words of settings that say nothing about what is meant."""
-
-
-def gather(problems: list[str], read: Callable[[], Result]) -> Result | None:
-    """What `read` returns; where it raises InputError its problems join the list, and None comes back."""
-    try:
-        return read()
-    except InputError as error:
-        problems += error.problems
-        return None
 
 
 class Settings(BaseModel):

@@ -20,6 +20,7 @@ import household_data
 import prosumer
 import regulator
 import trading
+from errors import InputError
 from household_data import Files
 from records import (
     Fleet,
@@ -34,7 +35,7 @@ from records import (
     joined,
     no_transfers,
 )
-from settings import InputError, Settings
+from settings import Settings
 
 MOST_NANOEUR = 2**62
 MOVED_AT_MOST = 4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from settings import InputError
+from errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,19 +6,29 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from settings import Settings
 from stopping import stop_if_asked
+
+if TYPE_CHECKING:
+    from settings import Settings
 
 HASHES_PER_SECOND = 3e6
 """Of a CPU, roughly: benchmarks/run.py measures it."""
 
 
+def is_terminal() -> bool:
+    """Whether somebody sees what goes to stderr while it does."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function (phase, done, total) that moves the progress bar, and stops where that was asked for."""
-    if quiet:
+    """A function (phase, done, total) that moves the progress bar, and stops where that was asked for.
+
+    In a file a bar would be litter, so only a terminal has one.
+    """
+    if quiet or not is_terminal():
         yield lambda phase, done, total: stop_if_asked()
         return
     from rich.console import Console
@@ -31,10 +41,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
     )
     tasks: dict[str, Any] = {}
-    console = Console(stderr=True)  # in a file the bar would leave an empty line
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
         def advance(phase: str, done: int, total: int) -> None:
             stop_if_asked()

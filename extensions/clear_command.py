@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -13,10 +12,11 @@ import numpy as np
 
 import output_file
 import settings
+from errors import InputError, gather
 from extensions.mechanisms import MECHANISMS, no_orders
 from guard import Parser
 from records import Orders, StepPrices
-from settings import InputError, gather, microeur
+from settings import microeur
 from storage import fixed
 from tables import examples, numbers, read_table, stop_if
 from terminal import progress
@@ -44,7 +44,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="CSV file for the trades")
     options = parser.parse_args(arguments)
-    with progress(quiet=not _on_a_terminal()) as advance:
+    with progress(quiet=False) as advance:
         advance("reading", 0, 1)
         in_force, orders, names = _read(options, config)
         rule = MECHANISMS[options.mechanism]
@@ -60,10 +60,6 @@ def command(arguments: list[str], config: ModuleType) -> int:
     for key, value in found.items():
         print(f"{key}: {value}")
     return 0
-
-
-def _on_a_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _read(

@@ -11,13 +11,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from errors import gather
 from extensions.comparison import Case, compare, interval, table_of, write
 from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
 from options import add_output_option, add_scenario_options, read_scenario, unit_hints
 from regulator import STRATEGIES
 from results_folder import pictures, refuse_unless_ours, replacing
-from settings import gather
 from terminal import plain_console, print_warnings, progress
 
 DEFAULT_RUNS, MOST_RUNS = 30, 10_000

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from blockchain import NONCE, Race, race_of_miners, target
-from settings import InputError
+from errors import InputError
 
 KERNEL = Path(__file__).with_name("sha256_race.cu")
 INSTALL = 'pip install "cupy-cuda12x[ctk]"'

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from errors import InputError
 from records import (
     AGGREGATOR,
     HIGHEST_PRICE,
@@ -25,7 +26,6 @@ from records import (
     joined,
     transfers,
 )
-from settings import InputError
 from trading import (
     MIDPOINT,
     Clearing,

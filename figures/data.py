@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from errors import InputError, gather
 from figures.timeline import Timeline
-from settings import InputError, gather
 
 ALMOST_NOTHING_EUR = 0.0005
 """A member who saves or loses less has neither saved nor lost."""

@@ -20,8 +20,8 @@ from conftest import save_run
 
 import main
 from blockchain import NONCE, Draft, race_of_miners
+from errors import InputError
 from extensions import gpu_mining
-from settings import InputError
 
 HOST = """
 #define HOST_TEST

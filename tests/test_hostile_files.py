@@ -17,8 +17,8 @@ import pytest
 from conftest import REPOSITORY
 
 import main
+from errors import InputError
 from figures.data import Results
-from settings import InputError
 from verification import Unreadable, verify
 
 resource = pytest.importorskip("resource")  # what bounds the memory of a program

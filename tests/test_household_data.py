@@ -17,9 +17,9 @@ import config
 import main
 import prosumer
 import simulator
+from errors import InputError
 from household_data import DECIDES, Files, choose_households, natural_order, read_meters
 from price_file import read_prices
-from settings import InputError
 
 HEADER = "timestamp,household_id,load_kwh,pv_kwh"
 NOON = datetime(2024, 6, 1, 12)

@@ -17,10 +17,14 @@ import pytest
 from conftest import REPOSITORY, save_run
 
 import config
+import errors
 import main
 import options
+import results_folder
 import settings
+import simulator
 import stopping
+import storage
 import terminal
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
@@ -295,7 +299,7 @@ def test_memory_that_runs_out_all_the_same_is_told(
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(main.storage, "save", exhausted)
+    monkeypatch.setattr(storage, "save", exhausted)
     code, _, err = run(*SMALL, "--quiet")
     assert code == 2 and err.startswith("error: not enough memory for a run of this size")
     assert os.listdir(tmp_path) == []
@@ -305,9 +309,9 @@ def test_a_broken_law_saves_nothing_and_ends_with_1(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
-        raise main.LawBroken("energy, step 0")
+        raise errors.LawBroken("energy, step 0")
 
-    monkeypatch.setattr(main.simulator, "run", broken)
+    monkeypatch.setattr(simulator, "run", broken)
     code, _, err = run(*SMALL, "--quiet")
     assert (code, err) == (
         1,
@@ -562,7 +566,7 @@ def test_a_stop_that_python_dropped_is_raised_again_before_results_are_replaced(
 ) -> None:
     assert run(*SMALL, "--quiet")[0] == 0
     before = contents(tmp_path / "results")
-    simulate = main.simulator.run
+    simulate = simulator.run
 
     def interrupted(*arguments: Any, **_: object) -> object:
         Raising()
@@ -603,11 +607,11 @@ def test_clearing_up_and_moving_in_cannot_be_stopped(tmp_path: Path) -> None:
     """From the failure, or the finished run, on: the second Ctrl-C of an impatient user."""
     before = signal.getsignal(signal.SIGINT)
     with stopping.stoppable():
-        with pytest.raises(KeyboardInterrupt), main.results_folder.replacing(tmp_path / "r"):
+        with pytest.raises(KeyboardInterrupt), results_folder.replacing(tmp_path / "r"):
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGINT) is before
-    with main.results_folder.replacing(tmp_path / "r"):
+    with results_folder.replacing(tmp_path / "r"):
         pass
     assert signal.getsignal(signal.SIGINT) is before, (
         "whoever writes a folder himself keeps his own way"

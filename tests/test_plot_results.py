@@ -28,13 +28,13 @@ from PIL import Image
 
 import plot_results as plots
 import simulator
+from errors import InputError
 from extensions.mechanisms import MECHANISMS
 from figures import energy, ledger, members, money, offers, prices, regulator, style, trades
 from figures.data import WITHOUT_MARKET, Results, short_names, without_common_start
 from figures.style import COLOUR
 from figures.timeline import Timeline
 from plot_results import FIGURES, LEDGER_FIGURES
-from settings import InputError
 
 PROMISED = {
     "energy_balance",

@@ -39,8 +39,9 @@ import config
 import prosumer
 import regulator
 import simulator
+from errors import InputError
 from records import AGGREGATOR, REGULATOR, UTILITY, BanReason, Reason, TradeKind
-from settings import InputError, declarations
+from settings import declarations
 
 # ---------------------------------------------------------------- one step by hand
 

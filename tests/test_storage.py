@@ -20,8 +20,8 @@ from conftest import make_run, save_run
 
 import results_folder
 import storage
+from errors import InputError
 from results_folder import FILES, refuse_unless_ours, replacing
-from settings import InputError
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4"]
 

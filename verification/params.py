@@ -38,9 +38,12 @@ OUR_LISTS = (*OF_HOME_TYPES, *OF_HOURS)
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
 OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
 """Settings beyond the contract, all of which a run of ours tells."""
-UNREAD = {"CLOUD_PERSISTENCE", "HOUSEHOLDS", "VERBOSE"}
+UNREAD = {
+    *("CLOUD_PERSISTENCE", "QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_MARGIN"),
+    *("HOUSEHOLDS", "VERBOSE"),
+}
 OUR_LAWS = tuple(name for name in OUR_SETTINGS if name not in UNREAD)
-"""Of them those to which a law refers; the others may be anything in another program's hands."""
+"""Of them those to which a law of any program refers; the others may be anything in another program's hands."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 """Those beyond the contract; folder.py says which file has which."""
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
