@@ -275,6 +275,42 @@ def test_an_offer_that_is_not_the_part_of_others_under_chaos(cheat: Cheat) -> No
     assert cheat(prosumer, "storage_orders_wh", orders, chaos) == {"order"}
 
 
+ALL_ALIKE, P2P_FIRST = "--set=QUOTE_VARIATION=0", "--set=REGULATOR_OBJECTIVE=maximize_p2p"
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "value", "options"),
+    [
+        pytest.param(prosumer, "PATIENCE", 1.15, [ALL_ALIKE], id="margin"),
+        pytest.param(prosumer, "HASTE", 0.3, [ALL_ALIKE], id="large orders"),
+        pytest.param(prosumer, "CROWD", 0.0, [ALL_ALIKE], id="surplus not published"),
+        pytest.param(prosumer, "TEMPER", 1.2, [], id="temper"),
+        pytest.param(prosumer, "MOOD", 0.9, [], id="mood"),
+        pytest.param(prosumer, "MOST_MARGIN", 0.9, ["--set=QUOTE_MARGIN=1"], id="most"),
+        pytest.param(regulator, "CLOSE_TO_NEIGHBOURS", 0.5, [ALL_ALIKE, P2P_FIRST], id="objective"),
+        pytest.param(regulator, "PRECIOUS", 1.0, [P2P_FIRST, "--steps=60"], id="worth by day"),
+        pytest.param(regulator, "CHEAP", 0.7, [P2P_FIRST, "--steps=60"], id="worth by night"),
+    ],
+)
+def test_limit_prices_that_keep_another_part_of_the_gap_than_settings_say(
+    module: Any, constant: str, value: float, options: list[str], cheat: Cheat
+) -> None:
+    """One number of the equation replaced: every order is one that its owner could accept."""
+    assert cheat(module, constant, value, *options) == {"limit price"}
+
+
+def test_a_member_whose_limits_only_another_temper_in_each_step_explains(cheat: Cheat) -> None:
+    """Home 0 keeps more in every other step; each limit by itself is what somebody might quote."""
+    real = prosumer.margins
+
+    def margins(settings: Any, fleet: Any, orders: Any, levers: Any, step: int) -> Any:
+        kept = real(settings, fleet, orders, levers, step)
+        other = np.clip(kept + (0.2 if step % 2 else -0.2), 0.05, 0.75)
+        return np.where(orders.member == 0, other, kept)
+
+    assert cheat(prosumer, "margins", margins) == {"limit price"}
+
+
 @pytest.mark.parametrize("side", ["dearest", "cheapest"])
 def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(side: str, cheat: Cheat) -> None:
     """Within what a home could accept: all of the gap to the outside, as if nothing were lost on the way."""

@@ -27,7 +27,8 @@ battery_use.py   what batteries did and asked for, to the Wh
 drawn.py         what chaos draws: one share for all batteries of a step
 prices.py        the price that each rule makes between neighbours
 reduction.py     what huang's auction makes of the orders
-market_rule.py   who may quote what, and whom the rule serves first
+quotes.py        what members may bid and ask, and what they keep of the price gap
+market_rule.py   whom the rule serves first, and how much of it
 bans.py          how bans last, and the avoidable penalties that they follow from
 homes.py         who takes part, and what each owns
 steps.py         the clock, the log, and figures of single steps
