@@ -27,7 +27,8 @@ from extensions import mechanisms
 from records import BanReason
 from verification import verify
 
-SMALL = ["--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
+EXAMPLES = REPOSITORY / "examples"
+MEMBERS_FILE = [f"--data={EXAMPLES / 'homes.csv'}", f"--members={EXAMPLES / 'members.csv'}"]
 STRICT = ["--set=BAN_PENALTY_LIMIT=0", "--set=BAN_BONUS_LIMIT=100", "--set=QUOTE_MARGIN=0.8"]
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 BOTH = ("charge_wh", "discharge_wh")
@@ -40,7 +41,9 @@ def cheat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cheat:
     """cheat(module, name, instead, *options) gives the rules that verify finds broken in such a run."""
 
     def run(module: Any, name: str, instead: Any, *options: str, homes: int = 14) -> set[str]:
-        options = (*SMALL, f"--set=NUM_PROSUMERS={homes}", *options)
+        if not any(option.startswith("--data") for option in options):  # which brings its homes
+            options = (f"--set=NUM_PROSUMERS={homes}", "--set=NUM_CONSUMERS=3", *options)
+        options = ("--set=DIFFICULTY_TARGET=1", *options)
         honest = verify(save_run(tmp_path / "honest", *options))
         assert honest.ok, honest.summary()
         monkeypatch.setattr(module, name, instead)
@@ -154,7 +157,7 @@ def test_a_forecast_that_errs_otherwise_within_the_hour_beside_a_price_file(chea
         error = 1 + settings.FORECAST_ERROR * way
         return replace(prices, forecast=np.rint(prices.market * error).astype(np.int64))
 
-    prices = f"--prices={REPOSITORY / 'examples' / 'prices.csv'}"
+    prices = f"--prices={EXAMPLES / 'prices.csv'}"
     assert "forecast" in cheat(price_file, "given_prices", given_prices, prices, *QUARTERS)
 
 
@@ -268,8 +271,8 @@ def test_an_offer_that_is_not_the_part_of_others_under_chaos(cheat: Cheat) -> No
     chaos = "--set=REGULATOR_OBJECTIVE=chaos"
     real = prosumer.storage_orders_wh
 
-    def orders(settings: Any, fleet: Any, *rest: Any) -> Any:
-        offer, bid = real(settings, fleet, *rest)
+    def orders(*arguments: Any) -> Any:
+        offer, bid = real(*arguments)
         return np.where(np.arange(len(offer)) % 2, offer, offer // 2), bid
 
     assert cheat(prosumer, "storage_orders_wh", orders, chaos) == {"order"}
@@ -358,10 +361,31 @@ def test_a_battery_that_serves_nobody_under_chaos(cheat: Cheat) -> None:
     assert "battery use" in cheat(prosumer, "plan_battery", nobody_works, chaos)
 
 
+@pytest.mark.parametrize("options", [[], MEMBERS_FILE], ids=["types", "members file"])
 @pytest.mark.parametrize("setting", ["OFFER_SHARE", "STORAGE_BID_SHARE"])
-def test_a_battery_that_trades_more_than_its_share(setting: str, cheat: Cheat) -> None:
-    found = cheat(prosumer, "share_of_step", lambda share, hours: 1.0, f"--set={setting}=0.1")
+def test_a_battery_that_trades_more_than_its_share(
+    setting: str, options: list[str], cheat: Cheat
+) -> None:
+    """Known where its home's type says how strong it is; bounded beside a members file."""
+    few = f"--set={setting}=0.1"
+    found = cheat(prosumer, "share_of_step", lambda share, hours: 1.0, few, *options)
     assert found == {"order"}
+
+
+def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
+    """All of what it holds, as others do too; a tenth of its size is what it can give in an hour."""
+    real = prosumer.storage_orders_wh
+
+    def orders(fleet: Any, *rest: Any) -> Any:
+        return real(replace(fleet, max_step_wh=fleet.max_step_wh * 20), *rest)
+
+    chaos, all_of_it = "--set=REGULATOR_OBJECTIVE=chaos", lambda share, hours: 1.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prosumer, "share_of_step", all_of_it)
+        found = cheat(
+            prosumer, "storage_orders_wh", orders, chaos, "--set=BATTERY_C_RATE=0.1", "--steps=1"
+        )
+    assert "order" in found
 
 
 def test_an_order_below_the_threshold(cheat: Cheat) -> None:
@@ -538,8 +562,15 @@ def test_less_traded_than_both_sides_have(name: str, cheat: Cheat) -> None:
 
 @pytest.mark.parametrize("name", SHARING)
 def test_a_wh_less_traded_than_both_sides_have(name: str, cheat: Cheat) -> None:
-    """Everybody's share, rounded down as it can be: no member by itself has too little."""
-    less = shared_by(lambda total, weights: mechanisms.share_out(max(total - 1, 0), weights))
+    """It is taken from whoever's share was rounded up most, so that no member by itself has too little."""
+
+    def split(total: int, weights: Any) -> Any:
+        shares = mechanisms.share_out(total, weights)
+        if total:
+            shares[np.argmax(shares - weights * total / weights.sum())] -= 1
+        return shares
+
+    less = shared_by(split)
     assert cheat(mechanisms, "share_pro_rata", less, rule(name)) == {"pro rata"}
 
 
@@ -692,6 +723,22 @@ def test_a_buyer_that_comes_back_after_others_were_served(cheat: Cheat) -> None:
 
     real = trading.crossing
     assert "pairs" in cheat(mechanisms, "crossing", crossing, rule("pay_as_bid"), homes=30)
+
+
+def test_a_member_that_comes_back_where_all_pay_the_same(cheat: Cheat) -> None:
+    """Two queues are served side by side; who trades with whom is on the chain, at whatever price."""
+
+    def side_by_side(*queues: Any) -> Any:
+        pairs = real(*queues)
+        buying = pairs[0].tolist()
+        again = [k for k, row in enumerate(buying) if buying.count(row) > 1]
+        if not again or len(set(buying)) < 2:
+            return pairs
+        last = np.append(np.delete(np.arange(len(buying)), again[0]), again[0])
+        return tuple(column[last] for column in pairs)
+
+    real = trading.side_by_side
+    assert cheat(mechanisms, "side_by_side", side_by_side, rule("mid_market_rate")) == {"pairs"}
 
 
 def test_best_bids_with_dearest_asks(cheat: Cheat) -> None:
