@@ -267,15 +267,23 @@ def test_a_part_of_a_surplus_stored_that_is_not_the_part_of_others_under_chaos(
     assert cheat(prosumer, "plan_battery", resting(home_0, "charge_wh"), chaos) == {"battery use"}
 
 
-def test_an_offer_that_is_not_the_part_of_others_under_chaos(cheat: Cheat) -> None:
+NO_USE = ["--set=MIN_LOAD=0", f"--set=LOAD_PATTERN={[0] * 24}", "--set=BATTERY_INITIAL_SOC=0.1"]
+
+
+@pytest.mark.parametrize("options", [[], NO_USE], ids=["offers", "bids of empty batteries"])
+def test_an_order_that_is_not_the_part_of_others_under_chaos(
+    options: list[str], cheat: Cheat
+) -> None:
+    """A battery bids there only where its home neither has nor needs anything."""
     chaos = "--set=REGULATOR_OBJECTIVE=chaos"
     real = prosumer.storage_orders_wh
 
     def orders(*arguments: Any) -> Any:
         offer, bid = real(*arguments)
-        return np.where(np.arange(len(offer)) % 2, offer, offer // 2), bid
+        odd = np.arange(len(offer)) % 2
+        return np.where(odd, offer, offer // 2), np.where(odd, bid, bid // 2)
 
-    assert cheat(prosumer, "storage_orders_wh", orders, chaos) == {"order"}
+    assert cheat(prosumer, "storage_orders_wh", orders, chaos, *options) == {"order"}
 
 
 ALL_ALIKE, P2P_FIRST = "--set=QUOTE_VARIATION=0", "--set=REGULATOR_OBJECTIVE=maximize_p2p"

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
-from verification import Unreadable, battery_use, verify
+from verification import Unreadable, battery_use, drawn, verify
 from verification.batteries import Advice, Batteries, Use
 from verification.battery_use import Shares
 
@@ -32,6 +32,17 @@ PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
 HOMES, OWNERS = REPOSITORY / "examples" / "homes.csv", REPOSITORY / "examples" / "members.csv"
 OTHERS = {
     "members file": [f"--data={HOMES}", f"--members={OWNERS}"],
+    **{
+        f"members file, {objective}": [
+            *(f"--data={HOMES}", f"--members={OWNERS}"),
+            f"--set=REGULATOR_OBJECTIVE={objective}",
+        ]
+        for objective in OBJECTIVES[1:]
+    },
+    "chaos, bans": [
+        *("--set=REGULATOR_OBJECTIVE=chaos", "--set=BAN_BALANCE_LIMIT=5"),
+        *("--set=QUOTE_MARGIN=0.9", "--steps=48"),
+    ],
     "prices": [f"--prices={PRICE_FILE}"],
     "empty": ["--set=BATTERY_INITIAL_SOC=0.1"],
     "empty, and no use": [
@@ -57,7 +68,9 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             setting = "REGULATOR_OBJECTIVE" if name in OBJECTIVES else "MARKET_MECHANISM"
             options = OTHERS.get(name, [f"--set={setting}={name}"])
             folder = tmp_path_factory.mktemp("run") / "results"
-            small = SMALL if name != "members file" else SMALL[-1:]  # the file says how many
+            small = (
+                SMALL[-1:] if name.startswith("members file") else SMALL
+            )  # the file says how many
             folders[name] = save_run(folder, *small, *options)
         return folders[name]
 
@@ -318,7 +331,8 @@ def test_a_local_market_beside_a_price_file_that_costs_something_else(
     ("run", "share", "kwh"),
     [("midpoint", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, -0.05, None)]
     + [("maximize_p2p", 0.875, kwh) for kwh in (0.001, -0.001, None)]
-    + [("maximize_profit", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, None)],
+    + [("maximize_profit", 0.5, kwh) for kwh in (0.003, 0.001, -0.001, None)]
+    + [("members file", 0.5, 0.002)],
 )
 def test_an_order_of_a_battery_that_is_not_its_share(
     run: str,
@@ -404,6 +418,50 @@ def test_a_level_that_was_rounded_hides_a_wh_of_an_order_where_that_decides_and_
     known = Batteries(*np.array([[10_000.0], [1000.0], [9500.0], [5000.0]]), exact=True)
     misfits = battery_use.misfits(saved, use, known, Shares(0.5, 0.75, 1, 3000), Advice())
     assert misfits.tolist() == [found]
+
+
+@pytest.mark.parametrize(
+    ("below", "order", "found"),
+    [(2500.4, 1250, False), (2500.4, 1249, True), (2500.0004, 1249, False)]
+    + [(2499.9996, 1250, False), (2499.4, 1250, True), (2499.4, 1249, False)],
+)
+def test_a_level_that_was_rounded_hides_a_wh_of_a_bid_where_that_decides_and_nowhere_else(
+    below: float, order: int, found: bool
+) -> None:
+    """An empty battery of which `below` Wh of room are left bids for half of the whole Wh of that."""
+    nothing, level = np.zeros(1, np.int64), np.array([9500 - below])
+    flows = dict.fromkeys(("surplus", "need", "charge", "discharge", "bought", "sold"), nothing)
+    asked, is_banned = np.array([-order]), np.zeros(1, np.bool_)
+    use = Use(row=nothing, member=nothing, level=level, asked=asked, is_banned=is_banned, **flows)
+    saved: Any = SimpleNamespace(settings=SimpleNamespace(efficiency=1.0))
+    sizes = np.array([[10_000.0], [9400.0], [9500.0], [5000.0]])  # nothing above the reserve
+    misfits = battery_use.misfits(
+        saved, use, Batteries(*sizes, exact=True), Shares(0.5, 0.5, 1, 3000), Advice()
+    )
+    assert misfits.tolist() == [found]
+
+
+@pytest.mark.parametrize(
+    ("wh", "whole", "doubt", "limit", "least", "bounds"),
+    [
+        pytest.param(3, 10, 0, 100, 0, (0.3, 0.4), id="in whole Wh"),
+        pytest.param(3, 10, 1, 100, 0, (3 / 11, 4 / 9), id="of a Wh more or less"),
+        pytest.param(3, 10, 0, 3, 0, (0.3, np.inf), id="all that it can"),
+        pytest.param(3, 10, 0, 4, 0, (0.3, np.inf), id="nearly, as rounding may have it"),
+        pytest.param(3, 10, 0, 5, 0, (0.3, 0.4), id="less than it can"),
+        pytest.param(0, 10, 0, 100, 0, (0, 0.1), id="nothing"),
+        pytest.param(0, 10, 0, 100, 4.2, (0, 0.5), id="too little for an order"),
+        pytest.param(0, 10, 0, 3, 4.2, (0, np.inf), id="never enough for an order"),
+        pytest.param(0, 1, 1, 100, 0, (0, 1e9), id="of nothing, or two"),
+    ],
+)
+def test_what_was_taken_of_a_whole_bounds_the_share_that_was_drawn(
+    wh: int, whole: int, doubt: int, limit: int, least: float, bounds: tuple[float, float]
+) -> None:
+    use: Any = None
+    of_row = np.array([wh]), np.array([whole]), doubt, np.array([limit]), least
+    low, high = drawn.bounds_of_share(drawn.Part("of it", "order", use, *of_row))
+    assert (*low, *high) == pytest.approx(bounds, abs=1e-6)
 
 
 def test_a_market_price_that_this_hour_cannot_have(forged: Callable[..., set[str]]) -> None:

@@ -62,7 +62,7 @@ def levels_before(saved: Saved) -> FloatArray:
 class Advice(NamedTuple):
     """What the regulator says of a step to all homes."""
 
-    charge_share: float = 1.0  # of a surplus, to be stored before any is sold
+    charge_share: float = 1.0  # of a surplus, to be stored before any is sold: 1 or 0
     keeps: bool = False  # whether what is stored is kept for a later hour
 
 
@@ -129,14 +129,13 @@ class Plan:
 
 
 def plan_of(use: Use, known: Batteries, efficiency: float, advice: Advice, slack: Slack) -> Plan:
-    """Surplus charges first, deficit discharges first; at the terminals, in whole Wh."""
+    """Surplus charges first, all of it or none; deficit discharges first; at the terminals, in whole Wh."""
     power = known.power[use.member] + slack.power
     room = np.floor((known.most[use.member] - use.level - slack.room) / efficiency)
     held = known.most if advice.keeps else known.least
     spare = np.floor((use.level + slack.charge - held[use.member]) * efficiency)
     room, spare = np.maximum(room, 0), np.maximum(spare, 0)
-    stored = np.floor(advice.charge_share * use.surplus)
-    charge = np.minimum(np.minimum(stored, power), room)
+    charge = np.minimum(np.minimum(advice.charge_share * use.surplus, power), room)
     discharge = np.minimum(np.minimum(use.need, power), spare)
     at_rest = (charge == use.surplus) & (discharge == use.need)
     return Plan(charge, discharge, room - charge, spare - discharge, power, at_rest)
