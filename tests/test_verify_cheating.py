@@ -322,9 +322,15 @@ def test_a_member_whose_limits_only_another_temper_in_each_step_explains(cheat: 
     assert cheat(prosumer, "margins", margins) == {"limit price"}
 
 
+@pytest.mark.parametrize("since", [0, 6])
 @pytest.mark.parametrize("side", ["dearest", "cheapest"])
-def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(side: str, cheat: Cheat) -> None:
-    """Within what a home could accept: all of the gap to the outside, as if nothing were lost on the way."""
+def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(
+    side: str, since: int, cheat: Cheat
+) -> None:
+    """Within what a home could accept: all of the gap to the outside, as if nothing were lost on the way.
+
+    Also where the next 24 hours reach beyond the run: what prices can be there bounds their mean.
+    """
     real = prosumer.quote
 
     def quote(settings: Any, fleet: Any, orders: Any, prices: Any, levers: Any, step: int) -> Any:
@@ -332,7 +338,7 @@ def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(side: str, chea
         dearest, cheapest = prosumer.reservation_prices(prices, levers)
         own = np.where(orders.is_sale, cheapest, dearest)
         mine = orders.from_storage & (orders.is_sale == (side == "cheapest"))
-        return np.where(mine, own, limit)
+        return np.where(mine & (step >= since), own, limit)
 
     assert "limit price" in cheat(prosumer, "quote", quote)
 

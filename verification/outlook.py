@@ -11,7 +11,6 @@ from verification.batteries import Advice, Slack, batteries, plan_of, use_of_bat
 from verification.findings import BoolArray, FloatArray, IntArray
 from verification.folder import Saved
 from verification.params import AUCTIONS, microeur
-from verification.tables import LARGEST
 
 SECONDS_PER_DAY = 86_400
 HOME_FIRST = ("maximize_renewable", "maximize_p2p")
@@ -68,10 +67,7 @@ def mean_of_a_day(saved: Saved) -> Bounds:
 def forecasts_later(saved: Saved, window: int) -> Bounds:
     """What forecasts of the steps after the run can be, where the market has its pattern of the day."""
     told = saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR")
-    pattern = np.array(saved.settings.numbers("PRICE_PATTERN"))
-    if not told or len(pattern) != 24:
-        return np.full(window, -float(LARGEST)), np.full(window, float(LARGEST))
-    base, width, error = told
+    pattern, (base, width, error) = np.array(saved.settings.numbers("PRICE_PATTERN")), told
     begin = saved.settings.step_seconds * np.arange(saved.steps, saved.steps + window)
     usual = pattern[begin // 3600 % 24]
     least, most = (usual, usual)
