@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import output_file
+import verification
 from errors import InputError
 from guard import EXIT_WRONG, Parser
 from terminal import progress
+from verification import proof
 
 TIP_OF_THE_DEFAULT_DAY = "0004bd6822fe070b6fa977c442a85a91a536bc1cf7dcb866c7282937ff059dba"
 """So that the examples can be copied as they are; the README prints it too."""
@@ -48,7 +50,6 @@ def verify_command(arguments: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="print nothing but findings")
     options = parser.parse_args(arguments)
     tip = _demanded_tip(options.tip)
-    import verification
 
     try:
         with progress(options.quiet) as advance:
@@ -101,8 +102,6 @@ def proof_command(arguments: list[str]) -> int:
         raise InputError(["proof: needs a folder and a trade id, or --check FILE"])
     if options.check is not None and (options.folder is not None or options.output is not None):
         raise InputError(["proof: --check FILE takes no folder, no trade id and no --output"])
-    from verification import Unreadable, proof
-
     try:
         with progress(quiet=False) as advance:
             tell = _of_a_hundred(advance)
@@ -115,7 +114,7 @@ def proof_command(arguments: list[str]) -> int:
         # where a proof was to be printed, in its place nothing stands
         print(told, file=sys.stdout if options.check else sys.stderr)
         return EXIT_WRONG
-    except Unreadable as error:
+    except verification.Unreadable as error:
         raise InputError(list(error.problems)) from None
     if options.check is not None:
         _tell(shown, tip)

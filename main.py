@@ -19,63 +19,48 @@ if __name__ == "__main__":  # loading takes a moment too: Ctrl-C there ends it w
 import difflib
 import importlib
 import sys
-from collections.abc import Callable
 
 from errors import InputError, LawBroken
 from guard import EXIT_WRONG, guarded
 from stopping import ignore_stops
 
+COMMANDS = {  # module, and its function of the words after the name
+    "run": ("run_command", "command"),
+    "verify": ("checking", "verify_command"),
+    "proof": ("checking", "proof_command"),
+    "clear": ("extensions.clear_command", "command"),
+    "compare": ("extensions.compare_command", "command"),
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input or no way to
-    write, 130 stopped, 141 the reader of the output has gone."""
+    write, 130 stopped, 141 the reader of the output has gone.
+
+    Without the name of one, a simulation. Only what it needs is loaded: what checks a folder is nothing of what
+    made it. It is loaded before it is guarded, since a library that is stopped while it loads blames itself.
+    """
     words = sys.argv[1:] if arguments is None else arguments
-    return guarded(lambda: _command(words), "stopped; earlier results are as they were")
+    if not words or words[0].startswith("-"):
+        words = ["run", *words]
+    if words[0] in COMMANDS:
+        importlib.import_module(COMMANDS[words[0]][0])
+    return guarded(lambda: _command(*words), "stopped; earlier results are as they were")
 
 
-def _command(arguments: list[str]) -> int:
-    """Runs the command that the first word names; without one, a simulation."""
-    if not arguments or arguments[0].startswith("-"):
-        arguments = ["run", *arguments]
-    name, *rest = arguments
+def _command(name: str, *rest: str) -> int:
+    """Runs the command of this name."""
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
         raise InputError([f"{name}: no such command; {hint}"])
+    module, function = COMMANDS[name]
     try:
-        return COMMANDS[name](rest)
+        return int(getattr(importlib.import_module(module), function)(list(rest)))
     except LawBroken as error:
         told = f"error: a law of the simulation broke, nothing was saved: {error}"
         print(told, file=sys.stderr)
         return EXIT_WRONG
-
-
-def _command_of(module: str, name: str = "command") -> Callable[[list[str]], int]:
-    """A function of a module that is loaded when it is called: what checks a folder needs nothing of what made it."""
-
-    def command(arguments: list[str]) -> int:
-        return int(getattr(importlib.import_module(module), name)(arguments))
-
-    return command
-
-
-def _extension(module: str) -> Callable[[list[str]], int]:
-    """The same of an extension, which is told what config.py holds."""
-
-    def command(arguments: list[str]) -> int:
-        config = importlib.import_module("options").read_config()
-        return int(importlib.import_module(f"extensions.{module}").command(arguments, config))
-
-    return command
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "run": _command_of("run_command"),
-    "verify": _command_of("checking", "verify_command"),
-    "proof": _command_of("checking", "proof_command"),
-    "clear": _extension("clear_command"),
-    "compare": _extension("compare_command"),
-}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TextIO
 
 import numpy as np
@@ -15,6 +14,7 @@ import settings
 from errors import InputError, gather
 from extensions.mechanisms import MECHANISMS, no_orders
 from guard import Parser
+from options import read_config
 from records import Orders, StepPrices
 from settings import microeur
 from storage import fixed
@@ -27,7 +27,7 @@ HEADER = "seller,buyer,energy_kwh,price_eur_per_kwh\n"
 MOST_KWH, MOST_EUR_PER_KWH = 1e6, 1e3
 
 
-def command(arguments: list[str], config: ModuleType) -> int:
+def command(arguments: list[str]) -> int:
     """Clears the book and prints key: value lines; writes the trades where --output asks for them."""
     parser = Parser(
         prog="python main.py clear",
@@ -46,7 +46,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     options = parser.parse_args(arguments)
     with progress(quiet=False) as advance:
         advance("reading", 0, 1)
-        in_force, orders, names = _read(options, config)
+        in_force, orders, names = _read(options)
         rule = MECHANISMS[options.mechanism]
         outside = backstop(microeur(in_force.RETAIL_PRICE), microeur(in_force.FEED_IN_PRICE))
         advance("reading", 1, 1)
@@ -62,9 +62,7 @@ def command(arguments: list[str], config: ModuleType) -> int:
     return 0
 
 
-def _read(
-    options: argparse.Namespace, config: ModuleType
-) -> tuple[settings.Settings, Orders, list[str]]:
+def _read(options: argparse.Namespace) -> tuple[settings.Settings, Orders, list[str]]:
     """(settings, orders, names); raises InputError with the problems of options, config.py and book."""
     problems: list[str] = []
     if options.mechanism not in MECHANISMS:
@@ -75,7 +73,7 @@ def _read(
         else:
             kind = "a file of trades"
             gather(problems, lambda: output_file.refuse_unless_ours(options.output, HEADER, kind))
-    in_force = gather(problems, lambda: settings.load(config))
+    in_force = gather(problems, lambda: settings.load(read_config()))
     book = gather(problems, lambda: read_book(options.book))
     if in_force is None or book is None or problems:
         raise InputError(problems)

@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,13 @@ from errors import gather
 from extensions.comparison import Case, compare, interval, table_of, write
 from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
-from options import add_output_option, add_scenario_options, read_scenario, unit_hints
+from options import (
+    add_output_option,
+    add_scenario_options,
+    read_config,
+    read_scenario,
+    unit_hints,
+)
 from regulator import STRATEGIES
 from results_folder import pictures, refuse_unless_ours, replacing
 from terminal import plain_console, print_warnings, progress
@@ -30,9 +35,9 @@ MAIN = {
 """What the terminal shows of each rule, and its heads."""
 
 
-def command(arguments: list[str], config: ModuleType) -> int:
+def command(arguments: list[str]) -> int:
     """Runs every combination on every seed; writes the tables and figures of a comparison."""
-    problems: list[str] = []
+    config, problems = read_config(), list[str]()
     options = _parser().read(arguments, problems)
     mechanisms = _chosen("--mechanisms", options.mechanisms, list(MECHANISMS), problems)
     objectives = _chosen("--objectives", options.objectives, list(STRATEGIES), problems)

@@ -41,8 +41,10 @@ def cheat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cheat:
     """cheat(module, name, instead, *options) gives the rules that verify finds broken in such a run."""
 
     def run(module: Any, name: str, instead: Any, *options: str, homes: int = 14) -> set[str]:
-        if not any(option.startswith("--data") for option in options):  # which brings its homes
-            options = (f"--set=NUM_PROSUMERS={homes}", "--set=NUM_CONSUMERS=3", *options)
+        few = [f"--set=NUM_PROSUMERS={homes}", "--set=NUM_CONSUMERS=3"]
+        told = " ".join(options)  # a data file brings its homes
+        few = [one for one in few if "--data" not in told and one.split("=")[1] not in told]
+        options = (*few, *options)
         options = ("--set=DIFFICULTY_TARGET=1", *options)
         honest = verify(save_run(tmp_path / "honest", *options))
         assert honest.ok, honest.summary()
@@ -239,10 +241,14 @@ def test_a_battery_that_does_not_follow_the_advice_that_all_others_follow(cheat:
     assert "battery use" in cheat(prosumer, "plan_battery", plan, profit)
 
 
+OWNERS_ALONE = ["--set=NUM_PROSUMERS=3", "--set=NUM_CONSUMERS=0", "--set=HAS_BATTERY=1"]
+
+
+@pytest.mark.parametrize("members", [[], OWNERS_ALONE], ids=["any", "all with batteries"])
 @pytest.mark.parametrize("lever", ["charge_share", "reserve_share"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_advice_against_profit_in_the_first_hour_of_which_all_of_the_day_is_told(
-    lever: str, value: float, cheat: Cheat
+    lever: str, value: float, members: list[str], cheat: Cheat
 ) -> None:
     """The forecasts of 24 hours say whether energy is dear or cheap now; afterwards some hours are unknown."""
     profit = "--set=REGULATOR_OBJECTIVE=maximize_profit"
@@ -255,8 +261,49 @@ def test_advice_against_profit_in_the_first_hour_of_which_all_of_the_day_is_told
 
     changed: list[bool] = []
     strategies = regulator.STRATEGIES | {"maximize_profit": strategy}
-    found = cheat(regulator, "STRATEGIES", strategies, profit, "--steps=60")
+    found = cheat(regulator, "STRATEGIES", strategies, profit, "--steps=60", *members)
     assert any(changed[:37]) and "battery use" in found
+
+
+def test_a_battery_that_is_sold_from_beside_a_surplus_under_chaos(cheat: Cheat) -> None:
+    """Of a full one, to neighbours: nobody else has it to take. What its home leaves is told with it."""
+    real, plan_of = simulator.step, prosumer.plan_battery
+
+    def plan_with(sells: Any) -> Callable[..., Any]:
+        def plan(fleet: Any, stored: Any, residual: Any, levers: Any = None) -> Any:
+            done = plan_of(fleet, stored, residual, levers)
+            holds = np.minimum(prosumer.above_reserve_wh(fleet, stored), fleet.max_step_wh)
+            mine = sells & (levers is not None) & (residual > 0) & (done.charge_wh == 0)
+            given = np.where(mine, np.minimum(holds, 400), done.discharge_wh)
+            return replace(done, discharge_wh=given)
+
+        return plan
+
+    def step(scenario: Any, state: Any, timestep: int, chain: Any) -> Any:
+        sells = np.zeros(scenario.fleet.size, np.bool_)
+        pv, load, _ = scenario.profiles.at(timestep)
+        for home in np.flatnonzero((pv > load) & (scenario.fleet.battery_capacity_wh > 0)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(prosumer, "plan_battery", plan_with(np.arange(len(sells)) == home))
+                flows = real(scenario, state, timestep, None).flows
+            outside = flows.grid_export_wh + flows.market_sold_wh
+            if not outside[home] and flows.discharge_wh[home] and not sells.any():
+                sells[home] = True
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prosumer, "plan_battery", plan_with(sells))
+            result = real(scenario, state, timestep, chain)
+        sold.append(int(sells.sum()))
+        flows = result.flows
+        left = np.where(
+            sells, pv - load + flows.discharge_wh - flows.p2p_sold_wh, result.residual_wh
+        )
+        return replace(result, residual_wh=left)
+
+    sold: list[int] = []
+    homes = ["--set=PV_CAPACITY=[4]", "--set=BASE_CONSUMPTION=[0.8]", "--set=BATTERY_CAPACITY=[1]"]
+    options = ("--set=REGULATOR_OBJECTIVE=chaos", "--set=BATTERY_MAX_SOC=1", "--steps=40", *homes)
+    found = cheat(simulator, "step", step, *options, "--set=NUM_CONSUMERS=15", homes=12)
+    assert sum(sold) and found == {"battery use"}
 
 
 def test_a_part_of_a_surplus_stored_that_is_not_the_part_of_others_under_chaos(

@@ -39,6 +39,14 @@ OTHERS = {
         ]
         for objective in OBJECTIVES[1:]
     },
+    "members file, all alike": [
+        *(f"--data={HOMES}", f"--members={OWNERS}", "--set=QUOTE_VARIATION=0"),
+    ],
+    "profit, shared": [
+        *("--set=REGULATOR_OBJECTIVE=maximize_profit", "--set=MARKET_MECHANISM=mid_market_rate"),
+        "--steps=60",
+    ],
+    "bonus beyond all prices": ["--set=P2P_BONUS=100", "--set=QUOTE_VARIATION=0"],
     "chaos, bans": [
         *("--set=REGULATOR_OBJECTIVE=chaos", "--set=BAN_BALANCE_LIMIT=5"),
         *("--set=QUOTE_MARGIN=0.9", "--steps=48"),

@@ -20,6 +20,7 @@ from verification.tables import BANNED, BUYER, SELLER
 TOLD_KWH = 1e-6  # sizes that lie nearer are told alike
 LEVEL_WH = 1e-3  # what a level that is told with six decimals may hide
 ALIKE_WH = 3e-3  # and one of a battery whose size may be another
+ROUNDED_WH = 1  # either, in whole Wh
 DUST_WH = 1e-6  # products of shares that are whole but for the last digits
 
 

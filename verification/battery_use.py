@@ -13,6 +13,7 @@ import numpy as np
 
 from verification.batteries import (
     DUST_WH,
+    ROUNDED_WH,
     Advice,
     Batteries,
     Plan,
@@ -31,16 +32,14 @@ from verification.outlook import is_profitable
 from verification.params import AUCTIONS
 from verification.tables import BUYER, SELLER
 
-HOME_FIRST = (Advice(),)
 ADVICES = {
-    "maximize_renewable": HOME_FIRST,
-    "maximize_p2p": HOME_FIRST,
+    "maximize_renewable": (Advice(),),
+    "maximize_p2p": (Advice(),),
     "maximize_profit": tuple(Advice(share, keeps) for share in (1.0, 0.0) for keeps in (False, True)),
 }  # fmt: skip
 """What an objective may say to the homes of a step; what chaos says is drawn."""
 WIDENED = {"maximize_renewable": (0, 1), "maximize_profit": (0, 0), "maximize_p2p": (2, 2)}
 """How often an objective goes half way to the whole, of OFFER_SHARE and of STORAGE_BID_SHARE."""
-ROUNDED_WH = 1  # what levels that are told with six decimals may hide, in whole Wh
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,10 @@ def check_known_use(
     step = use.row // n
     if len(advices) > 1:
         misfit = np.array([np.bincount(step[w], minlength=saved.steps) for w in wrong])
-        given = np.argmin(misfit + n * ~may_be_given(saved, advices), axis=0)[step]
+        forbidden = (n + 1) * ~may_be_given(
+            saved, advices
+        )  # dearer than if nobody followed another
+        given = np.argmin(misfit + forbidden, axis=0)[step]
         wrong &= given == np.arange(len(advices))[:, None]
     for advice, of_advice in zip(advices, wrong, strict=True):
         tell_misfits(saved, use.where(of_advice), known, shares, advice, findings)
@@ -179,11 +181,8 @@ def tell_misfits(
         due = order_due(use, plan, shares)
         wrong = (use.charge == charge) & (use.discharge == discharge) & (use.asked != due)
         words = "order of {} Wh of a battery, its share makes it {:.0f} Wh"
-        asked, due = (
-            np.abs(use.asked),
-            np.where(use.asked < 0, -due, due),
-        )  # below 0: the other side
-        findings.rows(wrong & plan.at_rest, "order", name, words, asked, due)
+        due = np.where(use.asked < 0, -due, due)  # below 0 on the other side
+        findings.rows(wrong & plan.at_rest, "order", name, words, np.abs(use.asked), due)
 
 
 # ------------------------------------------------------------------------------ bounds

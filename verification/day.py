@@ -14,12 +14,9 @@ import numpy as np
 from verification.findings import BoolArray, Findings, FloatArray, IntArray
 from verification.folder import MARKET_PRICE, Saved, step_name
 from verification.read import is_number
-from verification.tables import LARGEST
+from verification.tables import LARGEST, ROUNDED
 
 SECONDS_PER_DAY = 86_400
-ROUNDED = (
-    0.5 + 1e-6
-)  # Wh or micro-euro; products of factors in another order differ in the last digits
 
 
 def check_day(saved: Saved, findings: Findings) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from verification.batteries import (
     DUST_WH,
+    ROUNDED_WH,
     Advice,
     Batteries,
     Slack,
@@ -25,7 +26,6 @@ from verification.findings import BoolArray, Findings, FloatArray, IntArray
 from verification.folder import Saved, step_name
 from verification.params import AUCTIONS
 
-ROUNDED_WH = 1  # what levels that are told with six decimals may hide, in whole Wh
 ROUNDED_SHARE = 1e-9
 
 
@@ -55,6 +55,15 @@ def check_what_chaos_draws(
     use = use_of_batteries(saved, known)
     check_discharge(saved, use.where(use.surplus == 0), known, findings)
     with_surplus = use.where(use.surplus > 0)
+    words = "discharged {} Wh beside a surplus of {} Wh"
+    findings.rows(
+        with_surplus.discharge > 0,
+        "battery use",
+        lambda k: row_name(saved, with_surplus, k),
+        words,
+        with_surplus.discharge,
+        with_surplus.surplus,
+    )
     plan = plan_of(with_surplus, known, saved.settings.efficiency, Advice(), Slack())
     limit, wh = np.minimum(plan.power, plan.room + plan.charge), with_surplus.charge
     words, whole = "of its surplus stored", with_surplus.surplus.astype(np.float64)

@@ -8,9 +8,7 @@ import numpy as np
 
 from verification.findings import Findings, FloatArray, IntArray
 from verification.folder import Saved
-from verification.tables import BUYER, SELLER
-
-ROUNDED = 0.5 + 1e-6  # micro-euro, of a quotient
+from verification.tables import BUYER, ROUNDED, SELLER
 
 
 def check_prices(saved: Saved, rows: IntArray, findings: Findings) -> None:

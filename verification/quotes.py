@@ -15,7 +15,7 @@ from verification.folder import Saved
 from verification.orders import from_battery
 from verification.outlook import expected_prices, has_surplus, reservation_prices, worth_of_charge
 from verification.params import AUCTIONS, microeur
-from verification.tables import BUYER, NO_LIMIT, SELLER
+from verification.tables import BUYER, NO_LIMIT, ROUNDED, SELLER
 
 HIGHEST_PRICE = 2 * 10**9  # of an order, in micro-euro per kWh
 MOST_MARGIN = 0.8  # of the price gap, that a member keeps
@@ -23,7 +23,6 @@ PATIENCE, HASTE, CROWD = 1.25, 0.5, 0.1
 """Part that is kept of QUOTE_MARGIN; what of it a large order loses; and what being in the majority takes off."""
 TEMPER, MOOD = 0.7, 0.3  # parts of QUOTE_VARIATION
 CLOSE_TO_NEIGHBOURS = {"maximize_p2p": 0.25}  # what an objective leaves of QUOTE_MARGIN
-ROUNDED = 0.5 + 1e-6  # micro-euro
 ROUNDED_MARGIN = 1e-9
 
 Bounds = tuple[FloatArray, FloatArray]
@@ -156,11 +155,11 @@ def check_margins(saved: Saved, sides: list[Side], surplus: Truths, findings: Fi
 def character(saved: Saved, side: Side, surplus: Truths) -> Bounds:
     """(least, most) of the price gap (K) that temper and mood of each order's owner add to its margin."""
     low, high = margins(side)
-    (least, most), (calm, haste) = quote_margin(saved), patience(saved, side)
+    (least, most), (hasty, calm) = quote_margin(saved), patience(saved, side)
     surely, perhaps = (told[side.step] for told in surplus)
     sale = side.role == SELLER
     crowd = (surely, perhaps) if sale else (~perhaps, ~surely)
-    return low - most * calm + CROWD * crowd[0], high - least * haste + CROWD * crowd[1]
+    return low - most * calm + CROWD * crowd[0], high - least * hasty + CROWD * crowd[1]
 
 
 def margins(side: Side) -> Bounds:
@@ -175,9 +174,7 @@ def margins(side: Side) -> Bounds:
     high[is_raised if side.role == BUYER else is_cut] = np.inf
     worth = side.worth[0] if side.role == BUYER else side.worth[1]
     beyond = side.sign * (side.limit - worth) > ROUNDED + 1e-9 * np.abs(worth)
-    low[
-        side.of_battery & ~beyond
-    ] = -np.inf  # its limit is what the energy is worth, not its margin
+    low[side.of_battery & ~beyond] = -np.inf  # its limit is what the energy is worth to it
     return low, high
 
 
@@ -192,13 +189,13 @@ def quote_margin(saved: Saved) -> tuple[float, float]:
 
 
 def patience(saved: Saved, side: Side) -> Bounds:
-    """(most, least) of QUOTE_MARGIN that an order keeps (K): less, the larger it is against the home's usual load."""
+    """(least, most) of QUOTE_MARGIN that an order keeps (K): less, the larger it is against the home's usual load."""
     types = {
         f"type {k}": kwh for k, kwh in enumerate(saved.settings.numbers("BASE_CONSUMPTION"), 1)
     }
     names = [str(member.told.get("home_type")) for member in saved.members]
     if saved.settings.took("data") or not set(names) <= set(types):  # no file tells the usual load
-        return np.full(len(side.row), PATIENCE), np.full(len(side.row), PATIENCE - HASTE)
+        return np.full(len(side.row), PATIENCE - HASTE), np.full(len(side.row), PATIENCE)
     hours = saved.settings.step_seconds / 3600
     usual = np.maximum(np.array([types[name] for name in names]) * hours * 1000, 1.0)
     order = saved.trading["order_wh"][side.row]

@@ -40,6 +40,7 @@ WIDTHS = tuple((np.dtype(f"i{size}"), 2 ** (8 * size - 1)) for size in (1, 2, 4,
 LARGEST = 2 * 10**9  # Wh, and micro-euro per kWh: twice what inputs may hold; products fit in int64
 LIMIT = "limit_price_eur_per_kwh"
 NO_LIMIT = -LARGEST - 1  # stands for an empty limit price; no file can say it
+ROUNDED = 0.5 + 1e-6  # of a unit; products of floats in another order differ in the last digits
 
 
 @dataclass
