@@ -54,20 +54,7 @@ def check_what_chaos_draws(
     """Deficits are served first, as ever; what is stored, offered and bid for is one share for all."""
     use = use_of_batteries(saved, known)
     check_discharge(saved, use.where(use.surplus == 0), known, findings)
-    with_surplus = use.where(use.surplus > 0)
-    words = "discharged {} Wh beside a surplus of {} Wh"
-    findings.rows(
-        with_surplus.discharge > 0,
-        "battery use",
-        lambda k: row_name(saved, with_surplus, k),
-        words,
-        with_surplus.discharge,
-        with_surplus.surplus,
-    )
-    plan = plan_of(with_surplus, known, saved.settings.efficiency, Advice(), Slack())
-    limit, wh = np.minimum(plan.power, plan.room + plan.charge), with_surplus.charge
-    words, whole = "of its surplus stored", with_surplus.surplus.astype(np.float64)
-    check_part(saved, Part(words, "battery use", with_surplus, wh, whole, 0, limit, 0), findings)
+    check_charge(saved, use.where(use.surplus > 0), known, findings)
     if saved.settings.mechanism in AUCTIONS and sizes:
         for part in asked_of_neighbours(saved, use.where(use.surplus == 0), known, *sizes):
             check_part(saved, part, findings)
@@ -86,6 +73,25 @@ def check_discharge(saved: Saved, use: Use, known: Batteries, findings: Findings
     every = np.ones(len(left), np.bool_)
     findings.rows(
         every, "battery use", lambda k: row_name(saved, some, k), words, some.charge, some.discharge
+    )
+
+
+def check_charge(saved: Saved, use: Use, known: Batteries, findings: Findings) -> None:
+    """Of each surplus the same share is stored, as far as power and room go; and nothing is taken from the battery."""
+    words = "discharged {} Wh beside a surplus of {} Wh"
+    findings.rows(
+        use.discharge > 0,
+        "battery use",
+        lambda k: row_name(saved, use, k),
+        words,
+        use.discharge,
+        use.surplus,
+    )
+    plan = plan_of(use, known, saved.settings.efficiency, Advice(), Slack())
+    limit, whole = np.minimum(plan.power, plan.room + plan.charge), use.surplus.astype(np.float64)
+    words = "of its surplus stored"
+    check_part(
+        saved, Part(words, "battery use", use, use.charge, whole, 0, limit, least=0), findings
     )
 
 
