@@ -770,17 +770,21 @@ def test_prices_of_huang_set_by_another_pair_than_the_one_at_the_crossing(cheat:
     assert found == {"market rule", "auction_spread due", "priority", "equal cut"}
 
 
+def coming_back(pairs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same pairs, with one of a buyer that has several behind those of all others."""
+    buying = pairs[0].tolist()
+    again = [k for k, row in enumerate(buying) if buying.count(row) > 1]
+    if not again or len(set(buying)) < 2:
+        return pairs
+    last = np.append(np.delete(np.arange(len(buying)), again[0]), again[0])
+    return tuple(column[last] for column in pairs)
+
+
 def test_a_buyer_that_comes_back_after_others_were_served(cheat: Cheat) -> None:
     """Of two queues side by side; whoever does not stay until it is served pays others' prices."""
 
     def crossing(orders: Any) -> Any:
-        pairs = real(orders)
-        buying = pairs[0].tolist()
-        again = [k for k, row in enumerate(buying) if buying.count(row) > 1]
-        if not again or len(set(buying)) < 2:
-            return pairs
-        last = np.append(np.delete(np.arange(len(buying)), again[0]), again[0])
-        return tuple(column[last] for column in pairs)
+        return coming_back(real(orders))
 
     real = trading.crossing
     assert "pairs" in cheat(mechanisms, "crossing", crossing, rule("pay_as_bid"), homes=30)
@@ -790,13 +794,7 @@ def test_a_member_that_comes_back_where_all_pay_the_same(cheat: Cheat) -> None:
     """Two queues are served side by side; who trades with whom is on the chain, at whatever price."""
 
     def side_by_side(*queues: Any) -> Any:
-        pairs = real(*queues)
-        buying = pairs[0].tolist()
-        again = [k for k, row in enumerate(buying) if buying.count(row) > 1]
-        if not again or len(set(buying)) < 2:
-            return pairs
-        last = np.append(np.delete(np.arange(len(buying)), again[0]), again[0])
-        return tuple(column[last] for column in pairs)
+        return coming_back(real(*queues))
 
     real = trading.side_by_side
     assert cheat(mechanisms, "side_by_side", side_by_side, rule("mid_market_rate")) == {"pairs"}
