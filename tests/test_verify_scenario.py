@@ -35,7 +35,7 @@ OTHERS = {
     **{
         f"members file, {objective}": [
             *(f"--data={HOMES}", f"--members={OWNERS}"),
-            f"--set=REGULATOR_OBJECTIVE={objective}",
+            *(f"--set=REGULATOR_OBJECTIVE={objective}", "--set=QUOTE_VARIATION=0"),
         ]
         for objective in OBJECTIVES[1:]
     },

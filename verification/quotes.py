@@ -169,9 +169,8 @@ def margins(side: Side) -> Bounds:
     low, high = (kept - ROUNDED) / gap, (kept + ROUNDED) / gap
     low[(low <= 0) | (side.gap == 0)] = -np.inf  # no less can be kept
     high[(high >= MOST_MARGIN) | (side.gap == 0)] = np.inf  # no more
-    is_cut, is_raised = side.limit == HIGHEST_PRICE, side.limit == 0  # prices end there
-    low[is_cut if side.role == BUYER else is_raised] = -np.inf
-    high[is_raised if side.role == BUYER else is_cut] = np.inf
+    if side.role == SELLER:
+        low[side.limit == 0] = -np.inf  # of an ask that would be below 0
     worth = side.worth[0] if side.role == BUYER else side.worth[1]
     beyond = side.sign * (side.limit - worth) > ROUNDED + 1e-9 * np.abs(worth)
     low[side.of_battery & ~beyond] = -np.inf  # its limit is what the energy is worth to it
