@@ -814,6 +814,12 @@ def market_that_would_pay_more_than_it_takes(run: Folder) -> None:
     run.community[1]["market_sell_price_microeur_per_kwh"] = 181_001
 
 
+@attack("lever", "step 1", checker=False, REGULATOR_OBJECTIVE="maximize_p2p", RENEWABLE_BONUS=0)
+def lever_that_scales_a_setting_of_nothing(run: Folder) -> None:
+    """Whatever another program's objective multiplies, twice nothing is nothing."""
+    assert run.community[1]["renewable_bonus_microeur_per_kwh"] > 0
+
+
 @attack("genesis", "block 0")
 def genesis_with_a_trade(run: Folder) -> None:
     run.chain["blocks"][0]["transactions"] = [transactions(run, 1)[0]]

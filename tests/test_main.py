@@ -21,6 +21,7 @@ import errors
 import main
 import options
 import results_folder
+import run_command
 import settings
 import simulator
 import stopping
@@ -169,6 +170,10 @@ def test_options_override_the_settings_file_and_that_overrides_config(
         4,
     ]
     assert params["NUM_CONSUMERS"] == 0
+
+
+def test_the_help_of_a_run_names_every_other_command() -> None:
+    assert {"run", *run_command.OTHER_COMMANDS} == set(main.COMMANDS)
 
 
 @pytest.mark.parametrize("command", sorted(main.COMMANDS))

@@ -98,8 +98,7 @@ def forged(run_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., set[s
             changed = change(content)
             path.write_text(json.dumps(content if changed is None else changed, indent=1) + "\n")
         else:
-            with open(path, newline="") as opened:
-                rows = list(csv.DictReader(opened))
+            rows = rows_of(folder, file)
             columns = list(rows[0])
             changed = change(rows)
             rows = rows if changed is None else changed
@@ -111,6 +110,11 @@ def forged(run_of: Callable[[str], Path], tmp_path: Path) -> Callable[..., set[s
         return {finding.rule for finding in verify(folder).findings}
 
     return judge
+
+
+def rows_of(folder: Path, file: str) -> list[Row]:
+    with open(folder / file, newline="") as opened:
+        return list(csv.DictReader(opened))
 
 
 def first(rows: list[Row], **wanted: str) -> Row:
@@ -195,8 +199,7 @@ def test_energy_that_only_passes_through_a_meter(
     run_of: Callable[[str], Path],
 ) -> None:
     """In and out at once: the sum is right, and somebody pays for it. Of a member that asks for nothing, too."""
-    with open(run_of("midpoint") / "prosumer_trading.csv", newline="") as opened:
-        roles = [row["role"] for row in csv.DictReader(opened)]
+    roles = [row["role"] for row in rows_of(run_of("midpoint"), "prosumer_trading.csv")]
 
     def change(rows: list[Row]) -> None:
         for name in columns:
@@ -283,8 +286,7 @@ def test_a_limit_of_a_battery_that_its_owner_cannot_accept(
     role: str, limit: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
 ) -> None:
     """Of an order that nobody served, and whose home has nothing left and lacks nothing: a battery's."""
-    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
-        meters = list(csv.DictReader(opened))
+    meters = rows_of(run_of("midpoint"), "prosumer_energy.csv")
     outside = ("p2p_bought_kwh", "p2p_sold_kwh", "market_bought_kwh", "market_sold_kwh")
     flows = (*outside, "grid_import_kwh", "grid_export_kwh")
 
@@ -351,8 +353,7 @@ def test_an_order_of_a_battery_that_is_not_its_share(
 ) -> None:
     """It offers its share of what lies above the reserve, at the terminals, rounded down: not a Wh more or less."""
     members = json.loads((run_of(run) / "prosumers.json").read_text())
-    with open(run_of(run) / "prosumer_energy.csv", newline="") as opened:
-        meters = list(csv.DictReader(opened))
+    meters = rows_of(run_of(run), "prosumer_energy.csv")
     least, eta = 0.1, math.sqrt(0.95)
 
     def change(rows: list[Row]) -> None:
@@ -381,8 +382,7 @@ def test_a_bid_of_a_battery_that_is_not_its_share(
 ) -> None:
     """It bids for three quarters of its room, once its home's surplus is stored, as far as power and cap allow."""
     members = json.loads((run_of(run) / "prosumers.json").read_text())
-    with open(run_of(run) / "prosumer_energy.csv", newline="") as opened:
-        meters = list(csv.DictReader(opened))
+    meters = rows_of(run_of(run), "prosumer_energy.csv")
     least, most, eta = 0.1, 0.95, math.sqrt(0.95)
 
     def change(rows: list[Row]) -> None:
@@ -512,8 +512,7 @@ def test_an_order_of_a_home_whose_battery_rests(
     role: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
 ) -> None:
     """It trades what the home has left, so the order is no larger, though a battery is there."""
-    with open(run_of("midpoint") / "prosumer_energy.csv", newline="") as opened:
-        meters = list(csv.DictReader(opened))
+    meters = rows_of(run_of("midpoint"), "prosumer_energy.csv")
     flow = "p2p_bought_kwh" if role == "buyer" else "p2p_sold_kwh"
     rests = [
         i

@@ -55,7 +55,7 @@ class Shares:
 def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: Findings) -> None:
     """All rules of our own runs on what batteries do and ask for; `sizes`: (least, most) Wh of an order."""
     known, shares = batteries(saved), shares_of(saved, sizes)
-    objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
+    objective = saved.settings.objective
     if known is not None and objective in ADVICES:
         check_known_use(saved, known, shares, ADVICES[objective], findings)
     elif known is not None and objective == "chaos":
@@ -69,7 +69,7 @@ def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: F
 def shares_of(saved: Saved, sizes: tuple[float, int] | None) -> Shares | None:
     """None where no battery asks for anything, where settings are missing, and under chaos, which draws shares."""
     told = saved.settings.all_numbers("OFFER_SHARE", "STORAGE_BID_SHARE")
-    objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
+    objective = saved.settings.objective
     if saved.settings.mechanism not in AUCTIONS or not told or not sizes:
         return None
     if objective not in WIDENED:
@@ -102,9 +102,7 @@ def check_known_use(
     step = use.row // n
     if len(advices) > 1:
         misfit = np.array([np.bincount(step[w], minlength=saved.steps) for w in wrong])
-        forbidden = (n + 1) * ~may_be_given(
-            saved, advices
-        )  # dearer than if nobody followed another
+        forbidden = ~may_be_given(saved, advices) * (n + 1)  # more than can misfit another
         given = np.argmin(misfit + forbidden, axis=0)[step]
         wrong &= given == np.arange(len(advices))[:, None]
     for advice, of_advice in zip(advices, wrong, strict=True):

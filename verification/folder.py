@@ -17,10 +17,10 @@ import numpy as np
 from verification.blocks import Block, Chain, read_chain
 from verification.fields import Fields
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
-from verification.params import Settings, read_settings
+from verification.params import AUCTIONS, Settings, read_settings
 from verification.read import Reader
 from verification.reduction import Reduction, reduced
-from verification.tables import UNKNOWN_WORD, Table, read_table
+from verification.tables import BUYER, SELLER, UNKNOWN_WORD, Table, read_table
 
 AGGREGATOR, UTILITY, REGULATOR, MINT, FIRST_MINER = -1, -2, -3, -4, -100
 MARKET_PRICE = "market_price_microeur_per_kwh"
@@ -149,6 +149,19 @@ class Saved:
     def rest_wh(self) -> IntArray:
         """What each member took from the utility or gave to it in each step (T N)."""
         return self.energy["grid_import_wh"] + self.energy["grid_export_wh"]
+
+    @cached_property
+    def of_battery(self) -> BoolArray:
+        """Whose order is its battery's (T N): of a member whose home has nothing left and lacks nothing.
+
+        What a battery traded went through it, so less than that through the battery makes it the home's order.
+        """
+        role, e = self.trading["role"], self.energy
+        owns = np.tile([member.capacity_kwh > 0 for member in self.members], self.steps)
+        battery = np.where(role == SELLER, e["battery_discharge_wh"], e["battery_charge_wh"])
+        mine = owns & ((role == BUYER) | (role == SELLER)) & (battery >= self.p2p_wh)
+        trades = self.settings.mechanism in AUCTIONS
+        return np.asarray(mine & (self.rest_wh + self.market_wh == 0) & trades)
 
     @cached_property
     def reduction(self) -> Reduction:

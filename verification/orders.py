@@ -103,22 +103,9 @@ def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings
     findings.rows(missing, "order", name, "no order for {} Wh of surplus or deficit", rest)
     market = saved.market_wh
     due = np.minimum(saved.p2p_wh + market + rest, cap)
-    of_home = ~from_battery(saved)
+    of_home = ~saved.of_battery
     words = "order of {} Wh, surplus or deficit make it {} Wh"
     findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
-
-
-def from_battery(saved: Saved) -> BoolArray:
-    """Whose order is its battery's (T N): of a member whose home has nothing left and lacks nothing.
-
-    What a battery traded went through it, so less than that through the battery makes it the home's order.
-    """
-    role, e = saved.trading["role"], saved.energy
-    owns = np.tile([member.capacity_kwh > 0 for member in saved.members], saved.steps)
-    battery = np.where(role == SELLER, e["battery_discharge_wh"], e["battery_charge_wh"])
-    mine = owns & ((role == BUYER) | (role == SELLER)) & (battery >= saved.p2p_wh)
-    trades = saved.settings.mechanism in AUCTIONS
-    return np.asarray(mine & (saved.rest_wh + saved.market_wh == 0) & trades)
 
 
 # ------------------------------------------------------------------------------- the local market

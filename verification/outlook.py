@@ -25,14 +25,21 @@ DRAWN_WORTH = (0.5, 1.5)  # under chaos
 Bounds = tuple[FloatArray, FloatArray]
 
 
+def utility_prices(saved: Saved) -> tuple[IntArray, IntArray]:
+    """(buying, selling) at the utility in each step (T)."""
+    buy, sell = (
+        saved.community[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export")
+    )
+    return buy, sell
+
+
 def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     """(buying, selling) in the local market as members expect it in each step (T)."""
-    c = saved.community
-    buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+    buy, sell = utility_prices(saved)
     if saved.settings.took("prices"):  # the tariff of the step is known
         return buy, sell
     fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
-    seen = c["price_forecast_microeur_per_kwh"]
+    seen = saved.community["price_forecast_microeur_per_kwh"]
     return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
 
 
@@ -80,10 +87,8 @@ def forecasts_later(saved: Saved, window: int) -> Bounds:
 
 def is_profitable(saved: Saved) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
     """Whether selling is worth more now than storing, and buying less than what is stored: (certainly, perhaps) (T)."""
-    (buy, sell), round_trip = expected_prices(saved), saved.settings.efficiency**2
-    if saved.settings.mechanism not in AUCTIONS:  # without a local market there is the utility
-        c = saved.community
-        buy, sell = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
+    has_market, round_trip = saved.settings.mechanism in AUCTIONS, saved.settings.efficiency**2
+    buy, sell = expected_prices(saved) if has_market else utility_prices(saved)
     least, most = mean_of_a_day(saved)
     return (
         (sell > nudged(most * round_trip, 1), sell > nudged(least * round_trip, -1)),
@@ -96,13 +101,13 @@ def nudged(price: FloatArray, way: int) -> FloatArray:
     return np.asarray(price + way * 1e-9 * np.abs(price))
 
 
-def has_surplus(saved: Saved, of_battery: BoolArray) -> tuple[BoolArray, BoolArray]:
+def has_surplus(saved: Saved) -> tuple[BoolArray, BoolArray]:
     """Whether homes and their batteries leave more than they need: (certainly, perhaps) in each step (T).
 
-    Of a home whose order is its battery's (`of_battery`) nothing is left.
+    Of a home whose order is its battery's nothing is left.
     """
-    e = saved.energy
-    if str(saved.settings.told.get("REGULATOR_OBJECTIVE")) in HOME_FIRST:
+    e, of_battery = saved.energy, saved.of_battery
+    if saved.settings.objective in HOME_FIRST:
         used = e["load_wh"] + e["battery_charge_wh"] + of_battery * e["p2p_sold_wh"]
         left = e["pv_wh"] + e["battery_discharge_wh"] + of_battery * e["p2p_bought_wh"] - used
         in_surplus = saved.per_step(left) > 0
@@ -122,7 +127,7 @@ def has_surplus(saved: Saved, of_battery: BoolArray) -> tuple[BoolArray, BoolArr
 
 def worth_of_charge(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
     """The least and the most that members are told a stored kWh will be worth, in micro-euro, in each step (T)."""
-    objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
+    objective = saved.settings.objective
     least, most = mean_of_a_day(saved)
     if objective not in WORTH:
         return least * DRAWN_WORTH[0], most * DRAWN_WORTH[1]

@@ -97,6 +97,11 @@ class Settings:
     ours: bool  # whether a run of this program wrote them: then it promises more than the contract does
     told: dict[str, Any]  # all settings as they stand in the file
 
+    @property
+    def objective(self) -> str:
+        """That of the regulator, "" where it is not told."""
+        return str(self.told.get("REGULATOR_OBJECTIVE", ""))
+
     def took(self, file: str) -> bool:
         """Whether the run was given this file: data, members or prices."""
         given = self.told.get("inputs")

@@ -12,7 +12,6 @@ import numpy as np
 
 from verification.findings import BoolArray, Findings, FloatArray, IntArray
 from verification.folder import Saved
-from verification.orders import from_battery
 from verification.outlook import expected_prices, has_surplus, reservation_prices, worth_of_charge
 from verification.params import AUCTIONS, microeur
 from verification.tables import BUYER, NO_LIMIT, ROUNDED, SELLER
@@ -37,10 +36,9 @@ def check_limits(saved: Saved, findings: Findings) -> None:
     words = "order of {} Wh with" + ("out a" if limits else " a") + " limit price"
     findings.rows(orders & (has != limits), "limit price", saved.row_name, words, o["order_wh"])
     if limits:
-        of_battery = from_battery(saved)
-        surplus = has_surplus(saved, of_battery)
+        surplus = has_surplus(saved)
         worth = worth_of_charge(saved, surplus)
-        sides = [side_of(saved, role, of_battery, worth) for role in (BUYER, SELLER)]
+        sides = [side_of(saved, role, worth) for role in (BUYER, SELLER)]
         for side in sides:
             check_side(saved, side, findings)
         check_margins(saved, sides, surplus, findings)
@@ -65,7 +63,7 @@ class Side:
         return -1 if self.role == BUYER else 1
 
 
-def side_of(saved: Saved, role: int, of_battery: BoolArray, worth: Bounds) -> Side:
+def side_of(saved: Saved, role: int, worth: Bounds) -> Side:
     """The orders with a limit on one side; `worth` of a stored kWh is told by step (T)."""
     (buy, sell), (dearest, cheapest) = expected_prices(saved), reservation_prices(saved)
     limit = saved.trading["limit_price_microeur_per_kwh"]
@@ -78,7 +76,7 @@ def side_of(saved: Saved, role: int, of_battery: BoolArray, worth: Bounds) -> Si
         row=row,
         step=step,
         limit=limit[row],
-        of_battery=of_battery[row],
+        of_battery=saved.of_battery[row],
         best=best[step],
         gap=np.maximum(buy - sell, 0)[step],
         worth=(low[step], high[step]),
@@ -87,9 +85,8 @@ def side_of(saved: Saved, role: int, of_battery: BoolArray, worth: Bounds) -> Si
 
 def worth_for_neighbours(saved: Saved, role: int, worth: Bounds) -> Bounds:
     """(least, most) that a battery can bid for energy, or must ask, in each step (T), whatever its owner keeps."""
-    keep, round_trip = saved.settings.number("STORAGE_MARGIN"), saved.settings.efficiency**2
-    if keep is None:
-        return np.zeros(saved.steps), np.full(saved.steps, float(HIGHEST_PRICE))
+    (keep,) = saved.settings.all_numbers("STORAGE_MARGIN")
+    round_trip = saved.settings.efficiency**2
     gain = microeur(keep) - saved.community["p2p_bonus_microeur_per_kwh"]
     least, most = worth
     if role == BUYER:
@@ -128,9 +125,7 @@ def whole_price(price: FloatArray, way: int) -> IntArray:
 
 def check_margins(saved: Saved, sides: list[Side], surplus: Truths, findings: Findings) -> None:
     """What a member keeps beyond what its order explains is its temper, the same in all steps, and a mood."""
-    varies = saved.settings.number("QUOTE_VARIATION")
-    if varies is None:
-        return
+    (varies,) = saved.settings.all_numbers("QUOTE_VARIATION")
     bounds = [character(saved, side, surplus) for side in sides]
     row = np.concatenate([side.row for side in sides])
     low, high = (np.concatenate(bound) for bound in zip(*bounds, strict=True))
@@ -179,9 +174,8 @@ def margins(side: Side) -> Bounds:
 
 def quote_margin(saved: Saved) -> tuple[float, float]:
     """(least, most) that an objective makes of QUOTE_MARGIN; chaos draws it."""
-    told = saved.settings.number("QUOTE_MARGIN")
-    objective = str(saved.settings.told.get("REGULATOR_OBJECTIVE"))
-    if told is None or objective == "chaos":
+    (told,), objective = saved.settings.all_numbers("QUOTE_MARGIN"), saved.settings.objective
+    if objective == "chaos":
         return 0.0, 1.0
     margin = told * CLOSE_TO_NEIGHBOURS.get(objective, 1.0)
     return margin, margin

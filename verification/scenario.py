@@ -68,18 +68,18 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
 def check_levers(saved: Saved, findings: Findings) -> None:
     """Money levers are the settings, doubled where the objective says so; chaos draws up to double.
 
-    By how much an objective scales them is another program's own affair.
+    By how much an objective scales them is another program's own affair, but nothing stays nothing.
     """
+    objective = saved.settings.objective
     if not saved.settings.ours:
+        check_no_lever_of_nothing(saved, findings)
         return
-    objective = saved.settings.told.get("REGULATOR_OBJECTIVE")
-    if objective is not None and objective not in OBJECTIVES:
+    if objective not in OBJECTIVES:
         words = f"REGULATOR_OBJECTIVE is {show(objective)}, expected one of {', '.join(OBJECTIVES)}"
         findings.add("params.json", "lever", words)
+        return
     for setting, lever in LEVERS.items():
-        euro = saved.settings.number(setting)
-        if euro is None or objective not in OBJECTIVES:
-            continue
+        (euro,) = saved.settings.all_numbers(setting)
         found = saved.community[f"{lever}_microeur_per_kwh"]
         due = np.full(saved.steps, microeur(euro) * (1 + (lever in DOUBLED.get(objective, ()))))
         if objective != "chaos":
@@ -87,3 +87,13 @@ def check_levers(saved: Saved, findings: Findings) -> None:
         words = f"{setting} of {{}} under chaos, at most twice {{}}"
         wrong = (found > 2 * due) & (objective == "chaos")
         findings.rows(wrong, "lever", step_name, words, found, due)
+
+
+def check_no_lever_of_nothing(saved: Saved, findings: Findings) -> None:
+    """An objective scales the money levers of the settings: where that is 0, so is the lever."""
+    if not saved.settings.objective:
+        return
+    for setting, lever in LEVERS.items():
+        if saved.settings.number(setting) == 0:
+            found = saved.community[f"{lever}_microeur_per_kwh"]
+            findings.compare("lever", step_name, setting, found, 0 * found)
