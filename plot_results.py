@@ -62,6 +62,7 @@ from figures.registry import DRAWN
 from figures.style import STYLE, many
 from guard import Parser, guarded
 from stopping import ignore_stops
+from terminal import progress
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     name: DRAWN[name] for name in results_folder.FIGURES
@@ -72,12 +73,12 @@ LEDGER_FIGURES = ("blockchain_growth", "mining_race", "hashes_per_block")
 def plot_all(
     folder: Path,
     only: Sequence[str] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
     output: Path | None = None,
 ) -> list[Path]:
     """Writes the figures (all, or those named) into folder/plots, or `output`; returns their paths.
 
-    `progress` is told each name before its figure is drawn. Raises InputError with all that is wrong.
+    `progress` is told ("drawing", done, total) before each and in the end. Raises InputError with all that is wrong.
     """
     names = list(FIGURES) if only is None else list(dict.fromkeys(only))
     problems = unknown_figures(names)
@@ -89,7 +90,12 @@ def plot_all(
         goal.mkdir(parents=True, exist_ok=True)
         for name in left_out:
             (goal / f"{name}.png").unlink(missing_ok=True)
-        return [write(name, data, goal, progress) for name in names if name not in left_out]
+        paths, drawn = list[Path](), [name for name in names if name not in left_out]
+        for name in drawn:
+            progress("drawing", len(paths), len(drawn))
+            paths.append(write(name, data, goal))
+        progress("drawing", len(paths), len(drawn))
+        return paths
     except InputError as error:
         raise InputError(list(dict.fromkeys([*error.problems, *data.problems()]))) from None
     except OSError as error:
@@ -108,12 +114,8 @@ def unknown_figures(names: Sequence[str]) -> list[str]:
     return problems
 
 
-def write(
-    name: str, data: Results, goal: Path, progress: Callable[[str], None] | None = None
-) -> Path:
+def write(name: str, data: Results, goal: Path) -> Path:
     """Draws one figure; the picture appears under its name when it is complete."""
-    if progress:
-        progress(name)
     path, fresh = goal / f"{name}.png", goal / f".{name}.new"
     try:
         with matplotlib.rc_context(STYLE):
@@ -122,28 +124,6 @@ def write(
     finally:
         fresh.unlink(missing_ok=True)
     return path
-
-
-class Progress:
-    """Tells a terminal on stderr what is being drawn, once that takes longer than two seconds.
-
-    In a file a line that is written over and over would be litter, so nothing goes there.
-    """
-
-    def __init__(self, total: int):
-        self.total, self.done, self.since, self.told = total, 0, time.monotonic(), False
-
-    def __call__(self, name: str) -> None:
-        self.done += 1
-        live = sys.stderr is not None and sys.stderr.isatty()
-        if live and time.monotonic() - self.since > 2:
-            text = f"drawing figure {self.done} of {self.total}: {name}"
-            print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
-            self.told = True
-
-    def finish(self) -> None:
-        if self.told:
-            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -172,11 +152,9 @@ def draw_command(arguments: Sequence[str] | None = None) -> None:
     only = None
     if options.only is not None:
         only = [name.strip() for name in options.only.split(",")]
-    begun, progress = time.monotonic(), Progress(len(only or FIGURES))
-    try:
-        drawn = plot_all(options.folder, only, progress, options.output)
-    finally:
-        progress.finish()
+    begun = time.monotonic()
+    with progress(quiet=False) as advance:
+        drawn = plot_all(options.folder, only, advance, options.output)
     goal = options.output or options.folder / "plots"
     print(f"{many(len(drawn), 'figure')} in {goal} ({time.monotonic() - begun:.1f} s)")
     if len(drawn) < len(set(only or FIGURES)):

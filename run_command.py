@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import results_folder
 import settings
 import simulator
 import storage
-from blockchain import Race, race_of_miners
 from errors import InputError, gather
 from guard import Parser
+from mining import Race, race_of_miners
 from options import add_output_option, add_scenario_options, read_config, read_scenario, unit_hints
 from settings import Settings
 from terminal import print_summary, print_warnings, progress, work_ahead
@@ -54,7 +52,9 @@ def command(arguments: list[str]) -> int:
         advance("saving", 1, 1)
         clock.lap("save")
         if not options.no_plots:
-            _draw(folder, advance)
+            import plot_results  # takes a moment to load
+
+            plot_results.plot_all(folder, progress=advance)
             clock.lap("figures")
         timing = clock.report(result.chain)
         storage.write_json(folder / "timing.json", timing)
@@ -109,19 +109,6 @@ def _find_race(settings: Settings, use_gpu: bool, quiet: bool) -> Race:
     if race is race_of_miners and not quiet and (told := work_ahead(settings)):
         print(told, file=sys.stderr)
     return race
-
-
-def _draw(folder: Path, advance: Callable[[str, int, int], None]) -> None:
-    import plot_results
-
-    total, drawn = len(plot_results.FIGURES), 0
-
-    def count(_: str) -> None:
-        nonlocal drawn
-        drawn += 1
-        advance("drawing", drawn, total)
-
-    plot_results.plot_all(folder, progress=count)
 
 
 class Stopwatch:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blockchain import Draft, Race, race_of_miners
+from blockchain import Draft
 from guard import guarded
+from mining import Race, race_of_miners
 from terminal import progress
 
 MINERS = 15

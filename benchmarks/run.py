@@ -51,9 +51,9 @@ MINING = """
 import sys, time, json, random
 sys.path.insert(0, {repository!r})
 from hashlib import sha256
-import blockchain
+import mining
 def bare(attempts):
-    copy, goal, pack = sha256(random.randbytes(88)).copy, bytes(32), blockchain.NONCE.pack
+    copy, goal, pack = sha256(random.randbytes(88)).copy, bytes(32), mining.NONCE.pack
     began = time.process_time()
     for nonce in range(attempts):
         attempt = copy()
@@ -65,7 +65,7 @@ def ours(power):
     began, tried = time.process_time(), 0
     while tried < 400_000:  # several blocks: where hashes lie in memory is worth a tenth
         headers = [random.randbytes(88) for _ in power]
-        tried += blockchain.race_of_miners(headers, 0, 4, power)[2]
+        tried += mining.race_of_miners(headers, 0, 4, power)[2]
     return tried / (time.process_time() - began)
 rates = [(bare(400_000), ours([1] * 15), ours([3] + [1] * 14)) for _ in range(3)]
 def middle(values):

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from blockchain import NONCE, Race, race_of_miners, target
 from errors import InputError
+from mining import NONCE, Race, race_of_miners, target
 
 KERNEL = Path(__file__).with_name("sha256_race.cu")
 INSTALL = 'pip install "cupy-cuda12x[ctk]"'
@@ -61,7 +61,7 @@ def reason(error: BaseException) -> str:
 
 
 class GpuRace:
-    """The race of one block after another on one device; called like blockchain.race_of_miners."""
+    """The race of one block after another on one device; called like mining.race_of_miners."""
 
     def __init__(self, cupy: Any, blocks: int):
         """`blocks`: how many blocks of THREADS a launch has; more than run at once would only wait."""

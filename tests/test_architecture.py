@@ -23,6 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"setting_types"},
     "records": set(),
     **{module: {"records", "settings"} for module in DOMAIN},
+    "mining": set(),
+    "blockchain": {"mining", "records", "settings"},
     "tables": set(),
     "price_file": {"tables", "data_generation", "records", "settings"},
     "household_data": {
@@ -36,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "results_folder": {"stopping"},
     "storage": {"report", "simulator", "records", "settings", "blockchain"},
     "guard": {"stopping"},
-    "plot_results": {"figures", "guard", "stopping", "results_folder"},
+    "plot_results": {"figures", "guard", "stopping", "terminal", "results_folder"},
     "options": {"simulator", "household_data", "trading", "settings"},
     "terminal": {"settings", "stopping"},
     "checking": {"guard", "output_file", "terminal", "verification", "verification.proof"},

@@ -19,9 +19,10 @@ import pytest
 from conftest import save_run
 
 import main
-from blockchain import NONCE, Draft, race_of_miners
+from blockchain import Draft
 from errors import InputError
 from extensions import gpu_mining
+from mining import NONCE, race_of_miners
 
 HOST = """
 #define HOST_TEST

@@ -202,9 +202,11 @@ def bands_of(fig: Figure, axes: int, colour: str) -> list[Any]:
 
 
 def test_every_promised_figure_is_made_as_a_legible_picture(default_day: Path, tmp_path: Path):
-    told: list[str] = []
-    paths = plots.plot_all(default_day, progress=told.append, output=tmp_path / "pictures")
-    assert PROMISED <= {path.stem for path in paths} == set(told) == set(FIGURES)
+    told: list[tuple[str, int, int]] = []
+    output = tmp_path / "pictures"
+    paths = plots.plot_all(default_day, progress=lambda *step: told.append(step), output=output)
+    assert PROMISED <= {path.stem for path in paths} == set(FIGURES)
+    assert told == [("drawing", done, len(paths)) for done in range(len(paths) + 1)]
     for path in paths:
         with Image.open(path) as picture:
             assert picture.format == "PNG"
@@ -1477,19 +1479,20 @@ def test_a_benchmark_ends_without_traceback(tmp_path: Path):
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_slow_drawing_is_told_to_a_terminal_and_leaves_a_file_alone(
-    live: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_drawing_moves_a_bar_in_a_terminal_and_leaves_a_file_alone(
+    default_day: Path,
+    tmp_path: Path,
+    live: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
-    """One stray line of many was left in the file; the terminal's line is wiped at the end."""
+    """One stray line of many was left in the file."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: live)
-    progress = plots.Progress(26)
-    progress("energy_balance")
-    assert capsys.readouterr().err == ""
-    progress.since -= 3
-    progress("energy_by_source")
-    progress.finish()
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    arguments = [str(default_day), "--only", "price_forecast", "-o", str(tmp_path / "pictures")]
+    assert plots.main(arguments) == 0
     told = capsys.readouterr().err
-    assert ("drawing figure 2 of 26: energy_by_source" in told) == live == told.endswith(" \r")
+    assert ("drawing" in told and "1/1" in told) == live
     assert live or not told
 
 

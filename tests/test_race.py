@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from blockchain import Draft, entitled, race_of_miners
+from blockchain import Draft, entitled
+from mining import race_of_miners
 
 BLOCKS = 3000
 LEAST_PROBABILITY = 0.001
