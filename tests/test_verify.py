@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from conftest import save_run
 from day_by_hand import (
+    AGGREGATOR,
+    MINT,
     REGULATOR,
     UTILITY,
     Folder,
@@ -28,6 +30,7 @@ from day_by_hand import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import main
 from verification import Unreadable, verify
 from verification.params import OUR_COLUMNS, OUR_SETTINGS
 
@@ -594,6 +597,25 @@ def test_what_is_taken_from_a_run_of_ours_is_missed(own_day: Path) -> None:
             verify(own_day)
 
 
+def test_columns_in_quotation_marks_are_columns_of_ours(own_day: Path) -> None:
+    """Else a setting could be taken away, and every reader of tables would still see a day of ours."""
+    for name in ("regulator_actions.csv", "community_summary.csv"):
+        path = own_day / name
+        head, rest = path.read_text(encoding="utf-8").split("\n", 1)
+        quoted = ",".join(f'"{column}"' for column in head.split(","))
+        path.write_text(f"{quoted}\n{rest}", encoding="utf-8")
+    assert verify(own_day).ok and verify(own_day).ours
+    path = own_day / "params.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(told | {"OFFER_SHARE": None}), encoding="utf-8")
+    with pytest.raises(Unreadable, match="OFFER_SHARE"):
+        verify(own_day)
+    del told["OFFER_SHARE"]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(Unreadable, match="OFFER_SHARE is missing"):
+        verify(own_day)
+
+
 def test_a_ban_may_have_another_reason(tmp_path: Path) -> None:
     run = Folder()
     for row in run.actions:
@@ -620,6 +642,22 @@ def test_another_program_may_have_batteries_as_strong_as_it_likes(
 def nothing_was_due(run: Folder) -> None:
     run.transfers.append({"timestep": 1, "payer_id": REGULATOR, "payee_id": 0,
                           "amount_nanoeur": 0, "reason": "p2p_bonus"})  # fmt: skip
+
+
+def homes_and_versions_of_other_kinds(run: Folder) -> None:
+    run.summary["versions"] = "another program 2.1"
+    for rows in (run.members, run.energy):
+        for row in rows:
+            row["home_type"] = int(row["home_type"].removeprefix("type "))
+
+
+def settings_that_mean_nothing_to_it(run: Folder) -> None:
+    """It caps no trade, and what members bring with them is told by their accounts alone."""
+    del run.params["MAX_TRADE_CAP"], run.params["INITIAL_WALLET"]
+    run.derive()
+    run.accounts[0]["opening_nanoeur"] += 7
+    run.accounts[0]["balance_nanoeur"] += 7
+    run.members[0]["final_balance_eur"] += 7e-9
 
 
 def load_that_was_shed_and_paid_for(run: Folder) -> None:
@@ -699,6 +737,8 @@ def an_objective_of_its_own(run: Folder) -> None:
     "change",
     [
         nothing_was_due,
+        homes_and_versions_of_other_kinds,
+        settings_that_mean_nothing_to_it,
         levers_scaled_as_its_regulator_likes,
         an_objective_of_its_own,
         load_that_was_shed_and_paid_for,
@@ -722,6 +762,88 @@ def test_another_program_may_do_what_the_contract_leaves_open(
     report = verify(folder)
     assert report.ok, told_by(report)
     assert checker_says(folder) == 0
+
+
+NOTHING_PAID = [
+    ("utility_import", 0, AGGREGATOR),
+    ("utility_export", REGULATOR, 0),
+    ("renewable_bonus", MINT, 0),
+    ("p2p_bonus", 1, 0),
+    ("p2p", UTILITY, 0),
+    ("local_market", 0, 1),
+    ("block_reward", MINT, 0),
+]
+
+
+@pytest.mark.parametrize(("reason", "payer", "payee"), NOTHING_PAID)
+def test_a_payment_of_nothing_stands_between_the_right_parties(
+    reason: str, payer: int, payee: int, tmp_path: Path
+) -> None:
+    """A reason tells who pays whom, so the independent checker looks at those of amount 0 as well."""
+    run = Folder()
+    run.transfers.append(
+        {"timestep": 1, "payer_id": payer, "payee_id": payee, "amount_nanoeur": 0, "reason": reason}
+    )
+    folder = run.write(tmp_path)
+    report = verify(folder)
+    assert set(report.totals) == {f"{reason} due"}, told_by(report)
+    assert checker_says(folder) == (reason not in ("p2p", "local_market"))  # it looks at their sums
+
+
+def test_a_reward_of_nothing_goes_to_a_winner(tmp_path: Path) -> None:
+    run = Folder(BLOCK_REWARD=0.0)
+    loser = next(m for m in range(3) if m not in {block["miner"] for block in run.chain["blocks"]})
+    nothing = {"timestep": 1, "payer_id": MINT, "payee_id": -100 - loser, "amount_nanoeur": 0}
+    run.transfers.append(nothing | {"reason": "block_reward"})
+    assert set(verify(run.write(tmp_path)).totals) == {"block_reward due"}
+
+
+def test_who_was_paid_has_an_account_though_nothing_of_it_is_left(tmp_path: Path) -> None:
+    """Without ledger the mint needs none, unless it gives and takes."""
+    run = Folder(CONSENSUS="none")
+    run.transfer(1, MINT, 0, 7, "loan")
+    run.transfer(2, 0, MINT, 7, "loan")
+    run.settle()
+    run.accounts = [row for row in run.accounts if row["account_id"] > MINT]
+    folder = run.write(tmp_path)
+    assert has(verify(folder), "accounts", "mint")
+    assert checker_says(folder) == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "length", "right"),
+    [
+        ([5, 6, 7], 1.0, True),
+        ([23, 0, 1], 1.0, True),
+        ([5, 5, 6], 0.5, True),  # begun at half past four to half past five, or just before
+        ([5, 6, 6], 0.5, True),
+        ([1, 3, 4], 1.0, True),  # the night in which clocks go forward
+        ([2, 2, 3], 1.0, True),  # and back
+        ([3, 3, 3], 1.0, False),
+        ([5, 8, 9], 1.0, False),
+        ([5, 7, 9], 0.25, False),
+        ([1, 3, 5], 1.0, False),
+        ([9, 8, 7], 1.0, False),
+    ],
+)
+def test_the_clock_of_another_program_goes_on(
+    hours: list[int], length: float, right: bool, tmp_path: Path
+) -> None:
+    run = Folder(TIME_STEP_DURATION=length, MAX_TRADE_CAP=3.0 / length)
+    tables = run.energy, run.trading, run.actions, run.community, run.trades
+    for row in (row for table in tables for row in table):
+        row["hour"] = hours[row["timestep"]]
+    report = verify(run.write(tmp_path))
+    assert ("hour" not in report.totals) == right, told_by(report)
+
+
+def test_verify_says_that_a_folder_is_another_programs(
+    folder: Path, own_day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that nobody takes the few laws of any program for all the promises of this one."""
+    assert main.main(["verify", str(folder)]) == main.main(["verify", str(own_day)]) == 0
+    other, ours = capsys.readouterr().out.splitlines()
+    assert "written by another program" in other and "another" not in ours
 
 
 def test_a_consumer_has_no_roof_in_any_program(tmp_path: Path) -> None:

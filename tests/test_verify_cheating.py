@@ -24,7 +24,7 @@ import regulator
 import simulator
 import trading
 from extensions import mechanisms
-from records import BanReason
+from records import BanReason, Trades, joined
 from verification import verify
 
 EXAMPLES = REPOSITORY / "examples"
@@ -390,6 +390,67 @@ def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(
     assert "limit price" in cheat(prosumer, "quote", quote)
 
 
+def quoting(worth: Callable[[Any, int], Any]) -> Callable[..., Any]:
+    """prosumer.quote with a worth of stored energy of each member's own: worth(member, step) times the right one."""
+    real = prosumer.quote
+
+    def quote(settings: Any, fleet: Any, orders: Any, prices: Any, levers: Any, step: int) -> Any:
+        limits = np.zeros(orders.size, np.int64)
+        times = np.array([worth(member, step) for member in orders.member.tolist()])
+        for factor in np.unique(times):
+            told = replace(levers, stored_value=levers.stored_value * float(factor))
+            quoted = real(settings, fleet, orders, prices, told, step)
+            limits = np.where(times == factor, quoted, limits)
+        return limits
+
+    return quote
+
+
+@pytest.mark.parametrize(
+    ("objective", "worth"),
+    [
+        ("chaos", lambda member, step: 0.9 + 0.2 * (member % 2)),
+        ("maximize_renewable", lambda member, step: 0.99 + 0.02 * (member % 2) * (step > 12)),
+        ("maximize_renewable", lambda member, step: 0.99 + 0.02 * (step % 2) if step > 12 else 1),
+    ],
+    ids=["drawn", "unknown hours", "from step to step"],
+)
+def test_batteries_that_do_not_agree_on_what_a_stored_kwh_will_be_worth(
+    objective: str, worth: Callable[[Any, int], Any], cheat: Cheat
+) -> None:
+    """Each of them may think so, for all that files tell; but all are told the same, and one hour changes it little."""
+    told = f"--set=REGULATOR_OBJECTIVE={objective}"
+    assert cheat(prosumer, "quote", quoting(worth), told, homes=40) == {"limit price"}
+
+
+def margins_with(lever: str, *values: Any) -> Callable[..., Any]:
+    """prosumer.margins in which the lever has another value for every other member."""
+    real = prosumer.margins
+
+    def margins(settings: Any, fleet: Any, orders: Any, levers: Any, step: int) -> Any:
+        even, odd = (
+            real(settings, fleet, orders, replace(levers, **{lever: value}), step)
+            for value in values
+        )
+        return np.where(orders.member % 2, odd, even)
+
+    return margins
+
+
+@pytest.mark.parametrize("varies", [0, 0.1])
+def test_a_margin_that_is_not_that_of_others_under_chaos(varies: float, cheat: Cheat) -> None:
+    chaos, told = "--set=REGULATOR_OBJECTIVE=chaos", f"--set=QUOTE_VARIATION={varies}"
+    friends = margins_with("margin", 0.1, 0.6)
+    assert cheat(prosumer, "margins", friends, chaos, told) == {"limit price"}
+
+
+def test_a_majority_that_others_do_not_see(cheat: Cheat) -> None:
+    """Beside a members file nothing tells on which side more is wanted, but it is the same side for all."""
+    options = (*MEMBERS_FILE, ALL_ALIKE, "--set=REGULATOR_OBJECTIVE=maximize_profit")
+    seen = margins_with("expected_surplus_wh", -1, 1)
+    assert cheat(prosumer, "margins", seen, *options) == {"limit price"}
+
+
 def test_a_central_battery_in_a_run_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +492,40 @@ def test_a_battery_that_trades_more_than_its_share(
     few = f"--set={setting}=0.1"
     found = cheat(prosumer, "share_of_step", lambda share, hours: 1.0, few, *options)
     assert found == {"order"}
+
+
+def used_battery_that_asks(is_sale: bool, limit: int) -> Callable[..., Any]:
+    """prosumer.make_orders where who charged for its home offers, or who served it bids, at a price that nobody takes."""
+    real = prosumer.make_orders
+
+    def make_orders(
+        settings: Any, fleet: Any, state: Any, plan: Any, residual: Any, *rest: Any
+    ) -> Any:
+        orders = real(settings, fleet, state, plan, residual, *rest)
+        used = plan.charge_wh if is_sale else plan.discharge_wh
+        mine = orders.from_storage & (used[orders.member] > 0)
+        return replace(
+            orders,
+            is_sale=np.where(mine, is_sale, orders.is_sale),
+            limit_microeur_per_kwh=np.where(mine, limit, orders.limit_microeur_per_kwh),
+        )
+
+    return make_orders
+
+
+@pytest.mark.parametrize(("is_sale", "limit"), [(True, 10**9), (False, 0)])
+def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
+    is_sale: bool, limit: int, cheat: Cheat, tmp_path: Path
+) -> None:
+    """It reaches nobody, but may make neighbours look as if they had passed it by."""
+    hours = [f"2024-06-01 {hour:02d}:00" for hour in range(24)]
+    rows = [f"{t},{home},0.3,{0.6 * ('08' < t[11:13] < '16')}" for t in hours for home in "ab"]
+    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    members.write_text("household_id,battery_kwh,battery_kw\na,10,2\nb,10,2\n")
+    files = f"--data={readings}", f"--members={members}"
+    asks = used_battery_that_asks(is_sale, limit)
+    assert "order" in cheat(prosumer, "make_orders", asks, *files)
 
 
 def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
@@ -589,6 +684,17 @@ def test_a_market_that_serves_its_queue_from_the_end(cheat: Cheat) -> None:
     assert cheat(trading, "local_market", reversed_rows) == {"pairs"}
 
 
+def market_first(parts: Any) -> Any:
+    """records.joined, with the trades of the local market before those between neighbours."""
+    is_trades = isinstance(parts[0], Trades)
+    return joined(parts[::-1] if is_trades else parts)
+
+
+def test_trades_with_the_market_before_those_between_neighbours(cheat: Cheat) -> None:
+    """Another order of the trades is another Merkle root, and so perhaps another winner."""
+    assert cheat(simulator, "joined", market_first) == {"pairs"}
+
+
 # ---------------------------------------------------------------- who is served
 
 
@@ -674,6 +780,36 @@ def test_orders_that_agree_and_are_not_served(name: str, cheat: Cheat) -> None:
     assert cheat(module, "crossing", crossing, rule(name)) == {"priority"}
 
 
+def parts_at_the_margin(orders: Any) -> tuple[Any, ...]:
+    """trading.crossing, but of those at the limit of the last one served each gets a part."""
+    real = trading.side_by_side(
+        *(queues := [trading.queue(orders, sales=sale) for sale in (False, True)]),
+        *(orders.energy_wh[rows] for rows in queues),
+    )
+    meet = orders.limit_microeur_per_kwh[real[0]] >= orders.limit_microeur_per_kwh[real[1]]
+    if not meet.any():
+        return tuple(column[meet] for column in real)
+    shares = []
+    for rows, served in zip(queues, real, strict=False):
+        got = np.zeros(orders.size, np.int64)
+        np.add.at(got, served[meet], real[2][meet])
+        limit = orders.limit_microeur_per_kwh[rows]
+        last = limit == orders.limit_microeur_per_kwh[served[meet][-1]]
+        wh = got[rows]
+        wh[last] = mechanisms.share_out(int(wh[last].sum()), orders.energy_wh[rows][last])
+        shares.append((rows[wh > 0], wh[wh > 0]))
+    (bids, bid_wh), (asks, ask_wh) = shares
+    return trading.side_by_side(bids, asks, bid_wh, ask_wh)
+
+
+@pytest.mark.parametrize("name", ["midpoint", "uniform", "pay_as_bid"])
+def test_orders_at_one_limit_that_each_are_served_in_part(name: str, cheat: Cheat) -> None:
+    """One after the other, only the last is; more trades would be more blocks, and so more rewards."""
+    module = trading if name == "midpoint" else mechanisms
+    options = rule(name), "--set=QUOTE_VARIATION=0"
+    assert cheat(module, "crossing", parts_at_the_margin, *options, homes=40) == {"priority"}
+
+
 def test_both_sides_cut_under_huang(cheat: Cheat) -> None:
     """Only the longer one is; each side here gives everybody half of it."""
 
@@ -738,10 +874,22 @@ def without_the_last(
     return tuple(sides)
 
 
+def with_all_equals_but_one(
+    bids: Any, asks: Any, last_bid: int, last_ask: int, orders: Any, _: int
+) -> Any:
+    """Of those at the limits of the crossing all, however far behind it they stand; the last stays."""
+    ends = []
+    for side, last in ((bids, last_bid), (asks, last_ask)):
+        limit = orders.limit_microeur_per_kwh[side]
+        ends.append(int(np.flatnonzero(limit == limit[last])[-1]))
+    return bids[: ends[0]], asks[: ends[1]]
+
+
 @pytest.mark.parametrize(
     ("choose", "broken"),
     [
         (before_the_crossing, set()),
+        (with_all_equals_but_one, {"equal cut"}),
         (with_the_crossing, {"priority", "equal cut"}),
         (down_to_the_ask, {"equal cut", "auction_spread due"}),
         (without_the_last, {"equal cut"}),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import save_run
 
@@ -237,6 +238,58 @@ def test_a_payment_of_nothing_for_nothing(files: Files) -> None:
     assert has(verify(files.folder), "p2p_bonus due", "step 5", "a payment of 0 nano-euro")
 
 
+def test_payments_stand_in_the_order_of_their_steps(files: Files) -> None:
+    def change(rows: list) -> None:
+        rows.append(rows.pop(0))
+
+    files.table("transfers.csv", change)
+    assert set(verify(files.folder).totals) == {"rows"}
+
+
+@pytest.mark.parametrize("by", [-2e-5, 2e-5])
+def test_a_change_in_storage_is_told_as_exactly_as_flows_tell_it(by: float, files: Files) -> None:
+    """Levels of 24 members, each told with six decimals, would leave room for it."""
+    files.json(
+        "summary.json",
+        lambda summary: summary.update(stored_change_kwh=by + summary["stored_change_kwh"]),
+    )
+    assert has(verify(files.folder), "summary", "summary.json", "stored_change_kwh is ")
+
+
+def test_large_batteries_begin_as_charged_as_small_ones(tmp_path: Path) -> None:
+    """Ten Wh are nothing to one of 10 MWh, but they are ten Wh."""
+    options = (
+        "--set=BATTERY_CAPACITY=[10000]",
+        "--set=PV_CAPACITY=[5]",
+        "--set=BASE_CONSUMPTION=[1]",
+    )
+    files = Files(
+        save_run(tmp_path / "run", *options, "--set=NUM_PROSUMERS=3", "--set=HAS_BATTERY=1")
+    )
+    assert verify(files.folder).ok
+    files.json("prosumers.json", lambda members: members[1].update(initial_level_kwh=5000.009))
+    assert has(verify(files.folder), "equipment", "member 1", "initial_level_kwh is ")
+
+
+@pytest.mark.parametrize("apart_kwh", [1e-7, 1e-6, 1e-3])
+def test_bills_alone_are_made_again_though_two_sizes_of_battery_are_told_alike(
+    apart_kwh: float, tmp_path: Path
+) -> None:
+    """Each member's by the size that explains it; one more type would else leave all of them untold."""
+    sizes = f"--set=BATTERY_CAPACITY=[18,{18 + apart_kwh}]"
+    options = sizes, "--set=PV_CAPACITY=[4,5]", "--set=BASE_CONSUMPTION=[0.5,0.6]"
+    files = Files(save_run(tmp_path / "run", *options, "--set=NUM_PROSUMERS=12"))
+    assert verify(files.folder).ok
+
+    def change(members: list) -> None:
+        members[3]["alone_eur"] += 1
+        members[3]["net_cost_alone_eur"] += 1
+        members[3]["savings_eur"] += 1
+
+    files.json("prosumers.json", change)
+    assert has(verify(files.folder), "prosumers.json", "member 3", "alone_eur is ")
+
+
 def test_a_setting_that_was_taken_away_is_missed(tmp_path: Path) -> None:
     """Without ledger nothing binds the settings, and without one of them its law would be silent."""
     folder = save_run(tmp_path / "run", "--set=CONSENSUS=none", "--set=NUM_PROSUMERS=3")
@@ -368,7 +421,7 @@ def test_the_bill_alone_cannot_grow_in_every_file(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("pv_capacity_kw", 4.25), ("home_type", "type 11"), ("household_id", 3),
-     ("battery_capacity_kwh", 11.0)],
+     ("household_id", None), ("battery_capacity_kwh", 11.0)],
 )  # fmt: skip
 def test_a_home_owns_what_its_type_has(name: str, value: object, files: Files) -> None:
     files.json("prosumers.json", lambda members: members[3].update({name: value}))
@@ -518,6 +571,20 @@ def banning(tmp_path: Path) -> Files:
     changes = "BAN_PENALTY_LIMIT=0 BAN_BONUS_LIMIT=100 BAN_MARKET_HOURS=5 NUM_PROSUMERS=40"
     options = [part for change in changes.split() for part in ("--set", change)]
     return Files(save_run(tmp_path / "run", *options))
+
+
+def test_a_ban_decided_in_the_last_step_has_banned_nobody_yet(banning: Files) -> None:
+    """banned_ever counts who was banned, as banned_steps of each member does."""
+    by_step = pd.read_csv(banning.folder / "regulator_actions.csv").groupby("timestep")
+    last = int((by_step["ban_steps_left"].max() > 0).idxmax())
+    params = json.loads((banning.folder / "params.json").read_text())
+    path = banning.folder.parent / "params.json"
+    path.write_text(json.dumps(params | {"TIME_STEPS": last + 1}))
+    cut = Files(save_run(banning.folder.parent / "cut", "--config", str(path)))
+    told = json.loads((cut.folder / "summary.json").read_text())
+    assert told["banned_ever"] == 0 and verify(cut.folder).ok
+    cut.json("summary.json", lambda summary: summary.update(banned_ever=1))
+    assert has(verify(cut.folder), "summary", "summary.json", "banned_ever is ")
 
 
 def test_a_ban_has_a_known_reason_and_keeps_it(banning: Files) -> None:

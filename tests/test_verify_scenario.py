@@ -13,13 +13,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
-from verification import Unreadable, battery_use, drawn, verify
+import settings
+from setting_types import TYPES, bound
+from verification import Unreadable, battery_use, drawn, params, verify
 from verification.batteries import Advice, Batteries, Use
 from verification.battery_use import Shares
 
@@ -620,6 +622,12 @@ def test_money_for_a_reason_that_this_program_does_not_know(
         {"PV_CAPACITY": [5.0], "LOAD_PATTERN": [1.0] * 23, "PRICE_PATTERN": [1.0] * 25},
         {"NUM_PROSUMERS": 7.0, "NUM_CONSUMERS": 55.5},
         {"HAS_BATTERY": 7.5, "PRICE_VARIATION": 1e6, "OFFER_SHARE": -0.1, "QUOTE_MARGIN": "x"},
+        {"TIME_STEPS": 0, "TIME_STEP_DURATION": 2.0, "SEED": 2**70, "DIFFICULTY_TARGET": 20},
+        {"SEASON_FACTOR": 20.0, "BATTERY_C_RATE": 50.0, "RENEWABLE_BONUS": 500.0},
+        {"ORIENTATION_SHIFT": 12.0, "LOAD_PATTERN": [200.0] * 24, "BAN_MARKET_HOURS": 10_000.0},
+        {"MINER_HASH_POWER": [5000] * 15, "VALIDATOR_STAKES": ["x", None]},
+        {"BATTERY_EFFICIENCY": 0.001, "MAX_TRADE_CAP": 1e8, "INITIAL_WALLET": 1e8},
+        {"BLOCK_REWARD": 1e8, "MAX_TRANSACTIONS_PER_BLOCK": 10**7},
     ],
 )
 def test_settings_of_the_wrong_type_do_not_switch_laws_off(
@@ -633,7 +641,27 @@ def test_settings_of_the_wrong_type_do_not_switch_laws_off(
     assert {problem.split()[1] for problem in error.value.problems} == set(change)
 
 
-@pytest.mark.parametrize("stakes", [None, []])
+def test_settings_are_read_in_the_range_in_which_they_may_be_set() -> None:
+    """verify has a table of its own; both are what docs/settings.md says."""
+    read = params.OUR_NUMBERS | params.OURS
+    for name, kind in TYPES.items():
+        number = get_args(get_args(kind)[0])[0] if name in LISTS else kind
+        due = bound(number, "ge"), bound(number, "le")
+        if name == "TIME_STEPS":  # a data file may have more steps than a user may ask for
+            assert read[name][0] == due[0] and read[name][1] >= due[1]
+        elif name in params.OUR_LISTS:
+            assert (0, params.OUR_LISTS[name]) == due, name
+        elif name in params.OUR_COUNTS:
+            assert due == (0, params.LARGEST), name
+        elif due != (None, None):
+            assert read[name] == due, name
+    assert settings.LEAST_VALIDATORS == params.LEAST_VALIDATORS
+
+
+LISTS = (*params.OUR_LISTS, "MINER_HASH_POWER", "VALIDATOR_STAKES")
+
+
+@pytest.mark.parametrize("stakes", [None, [], [1], [5, 3, 2], [1] * 14, [-1] * 15])
 def test_stakes_that_nobody_has(stakes: object, tmp_path: Path) -> None:
     """All equal, as hash power is where nothing is said, would be another lottery."""
     folder = save_run(tmp_path / "results", *SMALL, "--set=CONSENSUS=pos")

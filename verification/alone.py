@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification.batteries import batteries
+from verification.batteries import TOLD_KWH, Batteries, likely_batteries
 from verification.findings import FloatArray, IntArray
 from verification.folder import Saved
+from verification.told import is_amount
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,38 @@ class Alone:
 
     cost_nanoeur: IntArray
     stored_change_wh: FloatArray
+    doubt_kwh: float = 0.0  # of all changes together, where sizes are told alike
+
+
+def alone(saved: Saved) -> Alone | None:
+    """The run again with every member alone; None where files do not say how strong batteries are.
+
+    Of batteries whose sizes are told alike, the one counts that makes the bill that is told.
+    """
+    initial = saved.settings.number("BATTERY_INITIAL_SOC")
+    if initial is None:
+        return None
+    chosen: Alone | None = None
+    for known in likely_batteries(saved):
+        this = alone_with(saved, known, initial)
+        if chosen is None:
+            chosen = this
+            continue
+        told = [
+            is_amount(m.told.get("alone_eur"), c)
+            for m, c in zip(saved.members, this.cost_nanoeur.tolist(), strict=True)
+        ]
+        chosen = Alone(
+            np.where(told, this.cost_nanoeur, chosen.cost_nanoeur),
+            np.where(told, this.stored_change_wh, chosen.stored_change_wh),
+            doubt_kwh=2 * TOLD_KWH * len(saved.members),
+        )
+    return chosen
 
 
 @np.errstate(all="ignore")
-def alone(saved: Saved) -> Alone | None:
-    """The run again with every member alone; None where files do not say how strong batteries are."""
-    known, initial = batteries(saved), saved.settings.number("BATTERY_INITIAL_SOC")
-    if known is None or not known.exact or initial is None:
-        return None
+def alone_with(saved: Saved, known: Batteries, initial: float) -> Alone:
+    """The same with these batteries."""
     n, eta, start = len(saved.members), saved.settings.efficiency, known.capacity * initial
     balance = (saved.energy["pv_wh"] - saved.energy["load_wh"]).reshape(saved.steps, n)
     rest = balance.copy()

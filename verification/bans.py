@@ -193,4 +193,4 @@ def balances(saved: Saved) -> IntArray:
     for party, sign in ((moves["payer_id"], -1), (moves["payee_id"], 1)):
         rows = of_step & (party >= 0) & (party < n)
         np.add.at(change, step[rows] * n + party[rows], sign * amount[rows])
-    return saved.settings.wallet_nanoeur + np.cumsum(change.reshape(-1, n), axis=0)
+    return (saved.settings.wallet_nanoeur or 0) + np.cumsum(change.reshape(-1, n), axis=0)

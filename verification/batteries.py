@@ -20,6 +20,7 @@ from verification.tables import BANNED, BUYER, SELLER
 TOLD_KWH = 1e-6  # sizes that lie nearer are told alike
 LEVEL_WH = 1e-3  # what a level that is told with six decimals may hide
 ALIKE_WH = 3e-3  # and one of a battery whose size may be another
+MOST_ALIKE = 10  # sizes among which nobody would look for the right one
 ROUNDED_WH = 1  # either, in whole Wh
 DUST_WH = 1e-6  # products of shares that are whole but for the last digits
 
@@ -37,15 +38,56 @@ class Batteries:
 
 def batteries(saved: Saved) -> Batteries | None:
     """None where no result tells their power: beside a members file, or without settings."""
-    s = saved.settings
-    sizes, rate = s.numbers("BATTERY_CAPACITY"), s.number("BATTERY_C_RATE")
-    if s.took("members") or not sizes or rate is None:
+    sizes, told = sizes_of_types(saved), told_sizes(saved)
+    if sizes is None:
         return None
-    told, exact = np.array([m.capacity_kwh for m in saved.members]), np.unique([0.0, *sizes])
-    kwh = exact[np.abs(told[:, None] - exact).argmin(axis=1)]  # what is told of a member is rounded
+    are_apart = bool(np.diff(sizes).min(initial=1.0) >= 2 * TOLD_KWH)
+    return of_size(saved, nearest(told, sizes), are_apart)  # what is told of a member is rounded
+
+
+def likely_batteries(saved: Saved) -> list[Batteries]:
+    """All that may be told as these are: where some sizes are told alike, one after the other for each member."""
+    sizes, told = sizes_of_types(saved), told_sizes(saved)
+    if sizes is None:
+        return []
+    first = np.searchsorted(sizes, told - TOLD_KWH)
+    beyond = np.searchsorted(sizes, told + TOLD_KWH, side="right")
+    some, alike = beyond > first, int((beyond - first).max(initial=1))
+    if alike > MOST_ALIKE:
+        return []
+    last = np.maximum(beyond - 1, 0)
+    of_each = (sizes[np.minimum(first + k, last)] for k in range(alike))
+    return [of_size(saved, np.where(some, kwh, nearest(told, sizes)), True) for kwh in of_each]
+
+
+def sizes_of_types(saved: Saved) -> FloatArray | None:
+    """What a battery may have, in kWh, ascending from 0; None where no result tells how strong they are."""
+    sizes, rate = (
+        saved.settings.numbers("BATTERY_CAPACITY"),
+        saved.settings.number("BATTERY_C_RATE"),
+    )
+    if saved.settings.took("members") or not sizes or rate is None:
+        return None
+    return np.unique([0.0, *sizes])
+
+
+def told_sizes(saved: Saved) -> FloatArray:
+    return np.array([member.capacity_kwh for member in saved.members])
+
+
+def of_size(saved: Saved, kwh: FloatArray, exact: bool) -> Batteries:
+    """Batteries of these sizes (N), and what settings make of them."""
+    s, wh = saved.settings, kwh * 1000
+    rate = s.number("BATTERY_C_RATE") or 0.0
     power = np.floor(kwh * rate * (s.step_seconds / 3600) * 1000 + DUST_WH)
-    are_apart = bool(np.diff(exact).min(initial=1.0) >= 2 * TOLD_KWH)
-    return Batteries(kwh * 1000, kwh * 1000 * s.min_soc, kwh * 1000 * s.max_soc, power, are_apart)
+    return Batteries(wh, wh * s.min_soc, wh * s.max_soc, power, exact)
+
+
+def nearest(told: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Of these sizes, which ascend, the one nearest to each number."""
+    above = np.clip(np.searchsorted(sizes, told), 1, len(sizes) - 1)
+    low, high = sizes[above - 1], sizes[above]
+    return np.asarray(np.where(told - low <= high - told, low, high))
 
 
 def levels_before(saved: Saved) -> FloatArray:

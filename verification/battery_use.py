@@ -60,8 +60,8 @@ def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: F
         check_known_use(saved, known, shares, ADVICES[objective], findings)
     elif known is not None and objective == "chaos":
         check_what_chaos_draws(saved, known, sizes, findings)
-    elif shares:
-        check_shares_at_most(saved, shares, findings)
+    elif known is None:
+        check_orders_of_batteries(saved, shares, findings)
     if saved.settings.mechanism not in AUCTIONS:
         check_no_trade_of_batteries(saved, findings)
 
@@ -198,24 +198,35 @@ def check_no_trade_of_batteries(saved: Saved, findings: Findings) -> None:
         findings.rows(wrong, "battery use", saved.row_name, words, e[flow], traded)
 
 
-def check_shares_at_most(saved: Saved, shares: Shares, findings: Findings) -> None:
-    """Where nobody knows how strong it is, beside a members file, a battery asks for no more than its share.
+def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Findings) -> None:
+    """Where nobody knows how strong it is, beside a members file: whether a battery asks, and for how much at most.
 
-    A member that sells and discharges sells from its battery, one that buys and charges buys for it.
+    One that was charged for its home offers nothing, one that served it bids for nothing, nor does one that
+    could offer. Under chaos, which draws shares, nothing tells how much.
     """
-    e, s, role = saved.energy, saved.settings, saved.trading["role"]
-    charge, discharge, before = (
-        e["battery_charge_wh"],
-        e["battery_discharge_wh"],
+    e, s, order, before = (
+        saved.energy,
+        saved.settings,
+        saved.trading["order_wh"],
         levels_before(saved),
     )
+    charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
     capacity = np.tile([member.capacity_kwh * 1000 for member in saved.members], saved.steps)
     spare = (before - s.min_soc * capacity) * s.efficiency - discharge + saved.p2p_wh
     room = (s.max_soc * capacity - before) / s.efficiency - charge + saved.p2p_wh
-    for setting, share, mine, all_of_it in (
-        ("OFFER_SHARE", shares.offer, (role == SELLER) & (discharge > 0), spare),
-        ("STORAGE_BID_SHARE", shares.bid, (role == BUYER) & (charge > 0), room),
+    for setting, role, moved, used, words, whole in (
+        ("OFFER_SHARE", SELLER, discharge, charge, "offer of {} Wh, {} Wh were charged", spare),
+        ("STORAGE_BID_SHARE", BUYER, charge, discharge, "bid for {} Wh, {} Wh were given", room),
     ):
-        most, order = share * all_of_it + ROUNDED_WH, saved.trading["order_wh"]
-        words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
-        findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)
+        mine = (saved.of_battery | (moved > 0)) & (saved.trading["role"] == role)
+        findings.rows(mine & (used > 0), "order", saved.row_name, words, order, used)
+        if role == BUYER and s.objective != "maximize_profit":  # which may have the charge kept
+            held = spare - saved.p2p_wh
+            holds = mine & (charge == saved.p2p_wh) & (held > 1 + ROUNDED_WH)
+            words = "bid for {} Wh of a battery that could offer of {:.0f} Wh"
+            findings.rows(holds, "order", saved.row_name, words, order, held)
+        if shares:
+            share = shares.offer if role == SELLER else shares.bid
+            most = share * whole + ROUNDED_WH
+            words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
+            findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)

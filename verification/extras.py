@@ -123,11 +123,10 @@ def comparisons(
         nanoeur, stored = int(without.cost_nanoeur.sum()), without.stored_change_wh.sum() / 1e3
         cost = nanoeur / 1e9
         due["cost_alone_eur"] = Nanoeur(nanoeur), 0.0
-        due["stored_change_alone_kwh"] = float(stored), 2e-6
-        due["net_cost_alone_eur"] = (
-            cost - float(stored) * mean_market_price(saved)[0],
-            2e-9 + 1e-12 * abs(cost),
-        )
+        due["stored_change_alone_kwh"] = float(stored), 2e-6 + without.doubt_kwh
+        mean, _ = mean_market_price(saved)
+        tolerance = 2e-9 + 1e-12 * abs(cost) + without.doubt_kwh * mean
+        due["net_cost_alone_eur"] = cost - float(stored) * mean, tolerance
     return due
 
 

@@ -76,6 +76,12 @@ class Member:
     initial_kwh: float
     told: dict[str, Any]
 
+    @property
+    def home_type(self) -> str | None:
+        """As tables write it; None where that is no name."""
+        home = self.told.get("home_type")
+        return str(home) if type(home) in (str, int) else None
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -210,8 +216,8 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     settings = read_settings(reader)
     most_members = SLACK_MEMBERS + size // (LEAST_ROW_BYTES * max(settings.time_steps, 1))
     members = read_members(reader, SLACK_BYTES + 16 * size, most_members)
-    homes = (member.told.get("home_type") for member in members)
-    home_types = tuple(dict.fromkeys(home for home in homes if type(home) is str))
+    homes = (member.home_type for member in members)
+    home_types = tuple(dict.fromkeys(home for home in homes if home is not None))
     steps = settings.time_steps or size // (LEAST_ROW_BYTES * len(members))
     of_steps = community_columns(settings)
     community = table("community_summary.csv", of_steps, 16, steps, of_one_member=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from verification.batteries import nearest
 from verification.findings import Findings, show
 from verification.folder import Member, Saved
 from verification.tables import LARGEST
@@ -48,21 +49,22 @@ def check_capacities(saved: Saved, findings: Findings) -> None:
 
     A central battery is no home: it may be of any size.
     """
-    start, sizes = (
-        saved.settings.number("BATTERY_INITIAL_SOC"),
-        saved.settings.numbers("BATTERY_CAPACITY"),
-    )
+    start = saved.settings.number("BATTERY_INITIAL_SOC")
+    sizes = saved.settings.numbers("BATTERY_CAPACITY")
+    told = np.array([member.capacity_kwh for member in saved.members])
+    of_a_type = np.abs(nearest(told, np.unique([0.0, *sizes])) - told) <= KWH_TOLERANCE
+    rounding = 2e-6 if saved.settings.ours else 1e-6
     for i, member in enumerate(saved.members):
         where, capacity = f"member {i}", member.capacity_kwh
         if is_central(member, saved):
             continue
         if member.kind == "consumer" and capacity:
             findings.add(where, "equipment", f"a consumer with a battery of {capacity} kWh")
-        if start is not None and abs(member.initial_kwh - start * capacity) > 1e-6 * (1 + capacity):
+        room = rounding + (1e-12 if saved.settings.ours else 1e-6) * capacity
+        if start is not None and abs(member.initial_kwh - start * capacity) > room:
             detail = f"initial_level_kwh is {member.initial_kwh}, expected {start * capacity}"
             findings.add(where, "equipment", detail)
-        of_a_type = not capacity or any(abs(capacity - size) <= 1e-6 for size in sizes)
-        if sizes and not saved.settings.took("members") and not of_a_type:
+        if sizes and not saved.settings.took("members") and not of_a_type[i]:
             findings.add(where, "equipment", f"no home type has a battery of {capacity} kWh")
 
 
@@ -101,9 +103,9 @@ def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
 
 def check_home_types(saved: Saved, findings: Findings) -> None:
     """prosumer_energy.csv calls each home, in each step, what prosumers.json calls it."""
-    homes = [member.told.get("home_type") for member in saved.members]
+    homes = [member.home_type for member in saved.members]
     code = {home: k for k, home in enumerate(saved.home_types)}
-    due = [code.get(home, -1) if type(home) is str else -1 for home in homes]
+    due = [-1 if home is None else code[home] for home in homes]
     told = saved.energy["home_type"]
     rows = np.flatnonzero(told != np.tile(due, saved.steps))
     said = np.array([*map(show, saved.home_types), "another"], object)[told[rows]]
@@ -126,7 +128,7 @@ def check_synthetic_home(
     `size` is the battery of its type (None: no such type), `owners` the share of prosumers that have one,
     which says of a single home only whether all of them do, or none.
     """
-    name, home = member.told.get("household_id", str(i)), member.told.get("home_type")
+    name, home = member.told.get("household_id"), member.told.get("home_type")
     if name != str(i):
         findings.add(f"member {i}", "home", f"household_id is {show(name)}, expected '{i}'")
     if size is None:

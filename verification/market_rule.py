@@ -8,9 +8,9 @@ import numpy as np
 
 from verification.findings import BoolArray, Findings, IntArray, show
 from verification.folder import AGGREGATOR, Saved, step_name
+from verification.limits import check_limits
 from verification.params import AUCTIONS, EVERY_RULE, SHARING
 from verification.prices import check_prices, limits_of, limits_of_side
-from verification.quotes import check_limits
 from verification.tables import BUYER, LOCAL_MARKET, NO_LIMIT, P2P, SELLER
 
 
@@ -27,6 +27,7 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
     p2p = saved.sound_trades & (saved.trades["trade_type"] == P2P)
     rows = np.flatnonzero(p2p & (saved.trades["buyer_id"] >= 0) & (saved.trades["seller_id"] >= 0))
     check_pairs(saved, rows, mechanism in AUCTIONS, findings)
+    check_neighbours_first(saved, findings)
     if mechanism in AUCTIONS:
         check_queue_of_market(saved, findings)
     if mechanism == "huang":
@@ -40,10 +41,11 @@ def check_market_rule(saved: Saved, findings: Findings) -> None:
 
 
 def check_priority(saved: Saved, findings: Findings) -> None:
-    """The best orders are served first, and no two are left that would have agreed."""
+    """The best orders are served first, one after the other, and no two are left that would have agreed."""
     o, e = saved.trading, saved.energy
     limit, beyond = o["limit_price_microeur_per_kwh"], np.iinfo(np.int64).max
-    left = o["order_wh"] - e["p2p_bought_wh"] - e["p2p_sold_wh"] > 0
+    traded = e["p2p_bought_wh"] + e["p2p_sold_wh"]
+    left = o["order_wh"] > traded
 
     def best(role: int, chosen: BoolArray, worst: bool = False) -> IntArray:
         """The best (or worst) limit of each step (T) among these orders, seen as a price to pay."""
@@ -62,6 +64,10 @@ def check_priority(saved: Saved, findings: Findings) -> None:
     served = best(SELLER, e["p2p_sold_wh"] > 0, worst=True)
     words = "an ask of {} was served, one of {} was left"
     findings.rows(served > ask, "priority", step_name, words, served, ask)
+    for role, name in ((BUYER, "bids"), (SELLER, "asks")):
+        parts = saved.per_step((o["role"] == role) & left & (traded > 0))
+        words = f"{{}} {name} were served in part, only the last one can be"
+        findings.rows(parts > 1, "priority", step_name, words, parts)
 
 
 def check_reduction(saved: Saved, findings: Findings) -> None:
@@ -92,6 +98,17 @@ def check_pairs(saved: Saved, rows: IntArray, by_limit: bool, findings: Findings
             wrong = again & (sign * limit < sign * before)
             words = f"the {side} with a limit of {{}} comes after one with {{}}"
             findings.rows(wrong, "pairs", place, words, limit, before)
+
+
+def check_neighbours_first(saved: Saved, findings: Findings) -> None:
+    """The trades of a step between neighbours stand before those with the aggregator."""
+    rows = np.flatnonzero(saved.sound_trades)
+    step, kind = saved.trades["timestep"][rows], saved.trades["trade_type"][rows]
+    late = follows(step)
+    late[1:] &= kind[1:] < kind[:-1]
+    words = "trade between neighbours {} and {} after one with the local market"
+    parties = (saved.trades[side][rows] for side in ("seller_id", "buyer_id"))
+    findings.rows(late, "pairs", partial(trade_of, saved, rows), words, *parties)
 
 
 def check_queue_of_market(saved: Saved, findings: Findings) -> None:
@@ -165,6 +182,10 @@ def check_equal_cut(saved: Saved, findings: Findings) -> None:
         )
         words = f"order of {{}} Wh, {way} {{}} Wh, others were cut by {{}} Wh"
         findings.rows(wrong, "equal cut", saved.row_name, words, o["order_wh"], wh, least)
+        whole = saved.per_step(np.where(served, o["order_wh"], 0))
+        words = f"orders of {{}} Wh {way} in part or whole, those at the crossing end at {{}} Wh"
+        far = any_trade & (whole >= due.met_wh)
+        findings.rows(far, "equal cut", step_name, words, whole, due.met_wh)
         stays = saved.per_step(mine & (ahead == 0) & ~served)
         words = f"all orders at {{}} micro-euro per kWh {way}, the one at the crossing too"
         findings.rows(any_trade & (stays == 0), "equal cut", step_name, words, price)

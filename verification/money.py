@@ -28,6 +28,16 @@ from verification.folder import (
 from verification.tables import P2P, UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
+KINDS = ("member", *INSTITUTIONS, "miner")
+BETWEEN = {  # of each reason that the contract knows: payer and payee
+    "p2p": [("member", "member")],
+    "local_market": [("member", "aggregator"), ("aggregator", "member")],
+    "utility_import": [("member", "utility"), ("aggregator", "utility")],
+    "utility_export": [("utility", "member"), ("utility", "aggregator")],
+    "renewable_bonus": [("regulator", "member")],
+    "p2p_bonus": [("regulator", "member")],
+    "block_reward": [("mint", "miner")],
+}
 BOUNDED = [REASON[word] for word in ("market_penalty", "auction_spread", "bill_sharing")]
 GRID_PRICE = {
     "utility_import": "grid_import_price_microeur_per_kwh",
@@ -61,6 +71,7 @@ def check_money(saved: Saved, findings: Findings) -> Moves:
     """All rules of single payments; gives those that check_transfers finds sound."""
     paid = check_transfers(saved, findings)
     check_due(saved, paid, findings)
+    check_payments_of_nothing(saved, paid, findings)
     check_parts(saved, paid, findings)
     check_penalties(saved, paid, findings)
     check_exchange(saved, paid, findings)
@@ -84,6 +95,9 @@ def check_transfers(saved: Saved, findings: Findings) -> Moves:
     findings.rows(nanoeur < 0, "negative amount", name, "{} nano-euro", nanoeur)
     outside = (step < 0) | (step >= saved.steps)
     findings.rows(outside, "rows", name, "there is no step {}", step)
+    late = np.diff(step, prepend=step[:1]) < 0
+    words = "step {} stands after a later one"
+    findings.rows(late & saved.settings.ours, "rows", name, words, step)
     known = (table["reason"] != UNKNOWN_WORD) | (not saved.settings.ours)
     sound = (payer >= 0) & (payee >= 0) & ~outside & known
     return Moves(step, payer, payee, table["reason"], nanoeur).where(sound)
@@ -122,12 +136,30 @@ def check_sums(saved: Saved, reason: str, owed: Moves, paid: Moves, findings: Fi
         detail = f"{parts[i]} payments of what is due in {parts_due[i]}"
         who = f"{saved.party_name(payer)} to {saved.party_name(payee)}"
         findings.add(f"step {step}, {who}", rule, detail)
-    for i in np.flatnonzero((due != got) | ((parts_due == 0) & saved.settings.ours)).tolist():
+    causeless = (parts_due == 0) & (saved.settings.ours or reason == "block_reward")
+    for i in np.flatnonzero((due != got) | causeless).tolist():
         step, payer, payee = parts_of_key(saved, int(groups[i]))
         names = saved.party_name(payer), saved.party_name(payee)
         who = names[0] if payer < len(saved.members) else names[1]
         detail = f"{names[0]} to {names[1]}: {got[i]} nano-euro paid, {due[i]} due"
         findings.add(f"step {step}, {who}", rule, detail)
+
+
+def check_payments_of_nothing(saved: Saved, paid: Moves, findings: Findings) -> None:
+    """What another program writes down of nothing stands between the parties of its reason all the same."""
+    if saved.settings.ours:
+        return  # pays nothing of the kind: check_parts
+    moves, n = paid.where(paid.nanoeur == 0), len(saved.members)
+    payer, payee = (
+        np.clip(place - n + 1, 0, len(KINDS) - 1) for place in (moves.payer, moves.payee)
+    )
+    for reason, couples in BETWEEN.items():
+        couple = len(KINDS) * payer + payee
+        right = [len(KINDS) * KINDS.index(one) + KINDS.index(other) for one, other in couples]
+        wrong = (moves.reason == REASON[reason]) & ~np.isin(couple, right)
+        words = "0 nano-euro from {} to {}, whom this reason does not concern"
+        names = np.array(KINDS)
+        findings.rows(wrong, f"{reason} due", moves.name_step, words, names[payer], names[payee])
 
 
 def all_dues(saved: Saved) -> Iterator[tuple[str, Moves]]:

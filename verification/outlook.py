@@ -55,20 +55,36 @@ def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
     return dearest, cheapest
 
 
+def window_of_a_day(saved: Saved) -> tuple[int, Bounds]:
+    """Steps of 24 hours, and between what the forecasts of the 24 hours after the run lie (one for each step)."""
+    window = -(-SECONDS_PER_DAY // saved.settings.step_seconds)
+    if saved.settings.took("prices"):  # after the file its last day comes again
+        seen = saved.community["price_forecast_microeur_per_kwh"].astype(np.float64)
+        last_day = np.resize(seen[-window:], window)
+        return window, (last_day, last_day)
+    return window, forecasts_later(saved, window)
+
+
 def mean_of_a_day(saved: Saved) -> Bounds:
     """The least and the most that the mean forecast of the next 24 hours can be, in each step (T)."""
     seen = saved.community["price_forecast_microeur_per_kwh"].astype(np.float64)
-    window = -(-SECONDS_PER_DAY // saved.settings.step_seconds)
-    if saved.settings.took("prices"):  # after the file its last day comes again
-        last_day = np.resize(seen[-window:], window)
-        later: Bounds = last_day, last_day
-    else:
-        later = forecasts_later(saved, window)
+    window, later = window_of_a_day(saved)
     bounds = []
     for beyond in later:
         sums = np.concatenate([[0.0], np.cumsum(np.concatenate([seen, beyond]))])
         bounds.append(np.floor((sums[window:] - sums[:-window])[: saved.steps] / window))
     return bounds[0], bounds[1]
+
+
+def change_of_mean(saved: Saved) -> Bounds:
+    """The least and the most that this mean can change from each step to the next (T): one forecast leaves, one enters."""
+    seen = saved.community["price_forecast_microeur_per_kwh"].astype(np.float64)
+    window, later = window_of_a_day(saved)
+    low, high = (
+        (np.concatenate([seen, beyond])[window : window + saved.steps] - seen) / window
+        for beyond in later
+    )
+    return low, high
 
 
 def forecasts_later(saved: Saved, window: int) -> Bounds:
@@ -127,11 +143,15 @@ def has_surplus(saved: Saved) -> tuple[BoolArray, BoolArray]:
 
 def worth_of_charge(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
     """The least and the most that members are told a stored kWh will be worth, in micro-euro, in each step (T)."""
-    objective = saved.settings.objective
-    least, most = mean_of_a_day(saved)
-    if objective not in WORTH:
-        return least * DRAWN_WORTH[0], most * DRAWN_WORTH[1]
-    in_need, in_surplus = WORTH[objective]
-    surely, perhaps = surplus
-    factors = np.where(surely, in_surplus, in_need), np.where(perhaps, in_surplus, in_need)
-    return least * np.minimum(*factors), most * np.maximum(*factors)
+    (least, most), (low, high) = mean_of_a_day(saved), times_the_mean(saved, surplus)
+    return least * low, most * high
+
+
+def times_the_mean(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
+    """The least and the most that this is of the mean price, in each step (T)."""
+    if saved.settings.objective not in WORTH:
+        low, high = (np.full(saved.steps, times) for times in DRAWN_WORTH)
+        return low, high
+    in_need, in_surplus = WORTH[saved.settings.objective]
+    factors = [np.where(told, in_surplus, in_need) for told in surplus]
+    return np.minimum(*factors), np.maximum(*factors)

@@ -17,24 +17,62 @@ from verification.read import Reader, is_number
 
 LARGEST_PARAMS = 2**20  # bytes
 LARGEST = 10**6  # of any setting that only our own runs have
-SHARE, AMOUNT, SIGNED = (0, 1), (0, LARGEST), (-LARGEST, LARGEST)  # what numbers may be
-OUR_NUMBERS: dict[str, tuple[int, int]] = {
-    **dict.fromkeys(("HAS_BATTERY", "PV_SYSTEM_EFFICIENCY", "BATTERY_INITIAL_SOC"), SHARE),
+SHARE, EFFICIENCY, FACTOR, SUN_HOURS, HOURS = (0, 1), (0.01, 1), (0, 10), (0, 6), (0, 8760)
+AMOUNT, THRESHOLD, PRICE, INCENTIVE = (0, LARGEST), (0, 1000), (0, 1000), (0, 100)
+MONEY = (-LARGEST, LARGEST)
+OUR_NUMBERS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("HAS_BATTERY", "BATTERY_INITIAL_SOC"), SHARE),
     **dict.fromkeys(("CLOUD_MIN_TRANSMISSION", "CLOUD_PERSISTENCE", "ROOF_VARIATION"), SHARE),
     **dict.fromkeys(("LOAD_VARIATION", "PRICE_VARIATION", "FORECAST_ERROR"), SHARE),
     **dict.fromkeys(("OFFER_SHARE", "STORAGE_BID_SHARE"), SHARE),
     **dict.fromkeys(("QUOTE_MARGIN", "QUOTE_VARIATION"), SHARE),
-    **dict.fromkeys(("SEASON_FACTOR", "ORIENTATION_SHIFT", "MIN_LOAD", "BATTERY_C_RATE"), AMOUNT),
-    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE", "LOCAL_MARKET_FEE"), AMOUNT),
-    **dict.fromkeys(("IMBALANCE_THRESHOLD", "STORAGE_MARGIN"), AMOUNT),
-    **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), AMOUNT),
-    **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), AMOUNT),
-    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), SIGNED),
+    "PV_SYSTEM_EFFICIENCY": EFFICIENCY,
+    **dict.fromkeys(("SEASON_FACTOR", "BATTERY_C_RATE"), FACTOR),
+    "ORIENTATION_SHIFT": SUN_HOURS,
+    "MIN_LOAD": AMOUNT,
+    "IMBALANCE_THRESHOLD": THRESHOLD,
+    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), PRICE),
+    **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), PRICE),
+    **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), INCENTIVE),
+    **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), HOURS),
+    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), MONEY),
 }
+"""From what to what a run of ours may set each of them; of the settings of any program, below."""
+ANY: dict[str, tuple[float, float]] = {
+    "SEED": (0, 2**128),
+    "TIME_STEPS": (0, 10**9),
+    "TIME_STEP_DURATION": (1e-3, 8760),
+    "NUM_MINERS": (1, 10_000),
+    "DIFFICULTY_TARGET": (0, 64),
+    "BLOCK_REWARD": (0, 1e9),
+    "MAX_TRANSACTIONS_PER_BLOCK": (1, 2**62),
+    "MAX_TRADE_CAP": (0, 1e9),
+    "INITIAL_WALLET": (-1e9, 1e9),
+    "BATTERY_EFFICIENCY": (1e-6, 1),
+    "BATTERY_MIN_SOC": SHARE,
+    "BATTERY_MAX_SOC": SHARE,
+    "MINER_HASH_POWER": (1, 2**63 - 1),
+    "VALIDATOR_STAKES": (0, 2**256 - 1),
+}
+OURS: dict[str, tuple[float, float]] = ANY | {
+    "SEED": (0, 2**63 - 1),
+    "TIME_STEPS": (1, 10**9),  # a data file may have more than a user may ask for
+    "TIME_STEP_DURATION": (0.083, 1),
+    "DIFFICULTY_TARGET": (0, 16),
+    "BLOCK_REWARD": AMOUNT,
+    "MAX_TRANSACTIONS_PER_BLOCK": (1, 10**6),
+    "MAX_TRADE_CAP": AMOUNT,
+    "INITIAL_WALLET": MONEY,
+    "BATTERY_EFFICIENCY": EFFICIENCY,
+    "MINER_HASH_POWER": (1, 1000),
+    "VALIDATOR_STAKES": (0, 10**12),
+}
+LEAST_VALIDATORS = 10
 OUR_COUNTS = ("NUM_PROSUMERS", "NUM_CONSUMERS")
 OF_HOME_TYPES = ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")
 OF_HOURS = ("LOAD_PATTERN", "PRICE_PATTERN")
-OUR_LISTS = (*OF_HOME_TYPES, *OF_HOURS)
+OUR_LISTS = {**dict.fromkeys(OF_HOME_TYPES, LARGEST), **dict.fromkeys(OF_HOURS, 100)}
+"""The largest number in each of them."""
 OUR_WORDS = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE", "HOUSEHOLDS")
 OUR_SETTINGS = (*OUR_NUMBERS, *OUR_COUNTS, *OUR_LISTS, *OUR_WORDS, "VERBOSE")
 """Settings beyond the contract, all of which a run of ours tells."""
@@ -91,7 +129,7 @@ class Settings:
     efficiency: float  # one way
     min_soc: float
     max_soc: float
-    wallet_nanoeur: int
+    wallet_nanoeur: int | None  # of each member before the first step, None where nobody tells
     chain: Rules
     mechanism: str  # the market rule between neighbours, "" where it is not told
     ours: bool  # whether a run of this program wrote them: then it promises more than the contract does
@@ -130,36 +168,46 @@ def read_settings(reader: Reader) -> Settings:
     ask = Fields(reader, "params.json", "", raw)
     consensus = ask.word("CONSENSUS", ("pow", "pos", "none"))
     ours = are_ours(ask.raw, reader)
-    ledger = ask
-    if consensus == "none" and not ours:
-        ledger = Fields(reader, "params.json", "", LEDGER_OF_NOBODY | ask.raw)
-    miners = ledger.whole("NUM_MINERS", 1, 10_000)
-    difficulty = ledger.whole("DIFFICULTY_TARGET", 0, 64)
-    step_hours = ask.number("TIME_STEP_DURATION", 1e-3, 8760)
-    cap_wh = ask.number("MAX_TRADE_CAP", 0, 1e9) * 1000 * step_hours
+    limits = OURS if ours else ANY
+    if not ours:
+        ask = Fields(reader, "params.json", "", unsaid(ask.raw, consensus) if ask.given else raw)
+
+    def whole(name: str) -> int:
+        return ask.whole(name, *map(int, limits[name]))
+
+    def number(name: str) -> float:
+        return ask.number(name, *limits[name])
+
+    def wholes(name: str, length: int | None) -> tuple[int, ...]:
+        low, high = map(int, limits[name])
+        return ask.wholes(name, low, high + 1, length)
+
+    miners, difficulty = whole("NUM_MINERS"), whole("DIFFICULTY_TARGET")
+    step_hours = number("TIME_STEP_DURATION")
+    cap_wh = number("MAX_TRADE_CAP") * 1000 * step_hours
+    by_stake, power = consensus == "pos", ask.raw.get("MINER_HASH_POWER") not in (None, [])
     chain = Rules(
-        version=2 if consensus == "pos" else 1,
+        version=2 if by_stake else 1,
         miners=miners,
-        difficulty=0 if consensus == "pos" else difficulty,
-        reward_nanoeur=round(ledger.number("BLOCK_REWARD", 0, 1e9) * 10**9),
-        block_size=ledger.whole("MAX_TRANSACTIONS_PER_BLOCK", 1, 2**62),
-        weights=ask.wholes("MINER_HASH_POWER", 1, 2**63, length=miners)
-        if ask.raw.get("MINER_HASH_POWER") not in (None, [])
-        else (1,) * miners,
-        stakes=ask.wholes("VALIDATOR_STAKES", 0, 2**256) if consensus == "pos" else (),
+        difficulty=0 if by_stake else difficulty,
+        reward_nanoeur=round(number("BLOCK_REWARD") * 10**9),
+        block_size=whole("MAX_TRANSACTIONS_PER_BLOCK"),
+        weights=wholes("MINER_HASH_POWER", miners) if power else (1,) * miners,
+        stakes=wholes("VALIDATOR_STAKES", miners if ours else None) if by_stake else (),
         genesis_root=sha256(data or b"").digest(),
     )
     check_our_settings(ask, ours)
+    has_wallet = "INITIAL_WALLET" in ask.raw
     return Settings(
         consensus=consensus,
-        seed=ask.whole("SEED", 0, 2**128),
-        time_steps=ask.whole("TIME_STEPS", 0, 10**9),
+        seed=whole("SEED"),
+        time_steps=whole("TIME_STEPS"),
         step_seconds=round(step_hours * 3600),
         trade_cap_wh=math.ceil(cap_wh - 1e-6),  # a fraction of a Wh may be rounded up
-        efficiency=math.sqrt(ask.number("BATTERY_EFFICIENCY", 1e-6, 1)),
-        min_soc=ask.number("BATTERY_MIN_SOC", 0, 1),
-        max_soc=ask.number("BATTERY_MAX_SOC", 0, 1),
-        wallet_nanoeur=round(ask.number("INITIAL_WALLET", -1e9, 1e9) * 10**9),
+        efficiency=math.sqrt(number("BATTERY_EFFICIENCY")),
+        min_soc=number("BATTERY_MIN_SOC"),
+        max_soc=number("BATTERY_MAX_SOC"),
+        wallet_nanoeur=round(number("INITIAL_WALLET") * 10**9) if ours or has_wallet else None,
         chain=chain,
         mechanism=str(ask.raw.get("MARKET_MECHANISM", "")),
         ours=ours,
@@ -167,13 +215,22 @@ def read_settings(reader: Reader) -> Settings:
     )
 
 
-LEDGER_OF_NOBODY = {
-    "NUM_MINERS": 1,
-    "DIFFICULTY_TARGET": 0,
-    "BLOCK_REWARD": 0,
-    "MAX_TRANSACTIONS_PER_BLOCK": 1,
+def unsaid(told: dict[str, Any], consensus: str) -> dict[str, Any]:
+    """The settings of another program, with those that it may leave out because they mean nothing to it."""
+    return {"MAX_TRADE_CAP": ANY["MAX_TRADE_CAP"][1]} | MEANS_NOTHING[consensus] | told
+
+
+MEANS_NOTHING: dict[str, dict[str, Any]] = {
+    "pow": {},
+    "pos": {"DIFFICULTY_TARGET": 0},
+    "none": {
+        "NUM_MINERS": 1,
+        "DIFFICULTY_TARGET": 0,
+        "BLOCK_REWARD": 0,
+        "MAX_TRANSACTIONS_PER_BLOCK": 1,
+    },
 }
-"""What means nothing without a ledger, so that another program may leave it out."""
+"""Settings that no law reads with this consensus."""
 
 
 def check_our_settings(ask: Fields, ours: bool) -> None:
@@ -202,24 +259,37 @@ def check_values(ask: Fields) -> None:
         ask.whole(name, 0, LARGEST)
     for name in OUR_WORDS:
         ask.ask(name, is_text, "a word", "")
-    for name in ("MINER_HASH_POWER", "VALIDATOR_STAKES"):
-        ask.ask(name, lambda told: type(told) is list, "a list", [])
+    by_stake, power = ask.raw.get("CONSENSUS") == "pos", ask.raw.get("MINER_HASH_POWER")
+    unread = [] if by_stake else ["VALIDATOR_STAKES"]
+    for name in unread if power else [*unread, "MINER_HASH_POWER"]:
+        low, high = map(int, OURS[name])
+        holds = partial(are_wholes, low, high)
+        ask.ask(name, holds, f"a list of whole numbers from {low} to {high}", [])
+    stakes = ask.raw.get("VALIDATOR_STAKES")
+    if by_stake and type(stakes) is list and len(stakes) < LEAST_VALIDATORS:
+        told = f"VALIDATOR_STAKES has {len(stakes)} values, at least {LEAST_VALIDATORS} validators are needed"
+        ask.reader.problem(ask.file, told)
     ask.ask("VERBOSE", lambda told: type(told) is bool, "true or false", True)
     lists = [ask.raw[name] for name in OF_HOME_TYPES if type(ask.raw.get(name)) is list]
     types = max(map(len, lists), default=1)
     for names, size, things in ((OF_HOURS, 24, "hour"), (OF_HOME_TYPES, types, "home type")):
         for name in names:
-            holds = partial(are_amounts, size)
-            ask.ask(name, holds, f"{size} numbers from 0 to {LARGEST}, one per {things}", [])
+            holds, most = partial(are_amounts, size, OUR_LISTS[name]), OUR_LISTS[name]
+            ask.ask(name, holds, f"{size} numbers from 0 to {most}, one per {things}", [])
 
 
 def is_text(told: Any) -> bool:
     return type(told) is str
 
 
-def are_amounts(size: int, told: Any) -> bool:
-    """Whether this is a list of so many numbers, none of them below 0."""
-    return are_numbers(told) and len(told) == size and min(told) >= 0
+def are_wholes(low: int, high: int, told: Any) -> bool:
+    """Whether this is a list, perhaps empty, of whole numbers from low to high."""
+    return type(told) is list and all(type(one) is int and low <= one <= high for one in told)
+
+
+def are_amounts(size: int, most: float, told: Any) -> bool:
+    """Whether this is a list of so many numbers from 0 to the most."""
+    return are_numbers(told) and len(told) == size and min(told) >= 0 and max(told) <= most
 
 
 def check_inputs(ask: Fields) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verification.findings import BoolArray, Findings, FloatArray, IntArray
+from verification.findings import BoolArray, FloatArray, IntArray
 from verification.folder import Saved
-from verification.outlook import expected_prices, has_surplus, reservation_prices, worth_of_charge
-from verification.params import AUCTIONS, microeur
+from verification.outlook import expected_prices, reservation_prices
+from verification.params import microeur
 from verification.tables import BUYER, NO_LIMIT, ROUNDED, SELLER
 
 HIGHEST_PRICE = 2 * 10**9  # of an order, in micro-euro per kWh
@@ -22,26 +22,9 @@ PATIENCE, HASTE, CROWD = 1.25, 0.5, 0.1
 """Part that is kept of QUOTE_MARGIN; what of it a large order loses; and what being in the majority takes off."""
 TEMPER, MOOD = 0.7, 0.3  # parts of QUOTE_VARIATION
 CLOSE_TO_NEIGHBOURS = {"maximize_p2p": 0.25}  # what an objective leaves of QUOTE_MARGIN
-ROUNDED_MARGIN = 1e-9
 
 Bounds = tuple[FloatArray, FloatArray]
 Truths = tuple[BoolArray, BoolArray]  # (certainly, perhaps)
-
-
-def check_limits(saved: Saved, findings: Findings) -> None:
-    """Every order of an auction has a limit that its owner can accept; rules that ask nobody for a price have none."""
-    o, limits = saved.trading, saved.settings.mechanism in AUCTIONS
-    orders = (o["role"] == BUYER) | (o["role"] == SELLER)
-    has = o["limit_price_microeur_per_kwh"] != NO_LIMIT
-    words = "order of {} Wh with" + ("out a" if limits else " a") + " limit price"
-    findings.rows(orders & (has != limits), "limit price", saved.row_name, words, o["order_wh"])
-    if limits:
-        surplus = has_surplus(saved)
-        worth = worth_of_charge(saved, surplus)
-        sides = [side_of(saved, role, worth) for role in (BUYER, SELLER)]
-        for side in sides:
-            check_side(saved, side, findings)
-        check_margins(saved, sides, surplus, findings)
 
 
 @dataclass(frozen=True)
@@ -85,76 +68,32 @@ def side_of(saved: Saved, role: int, worth: Bounds) -> Side:
 
 def worth_for_neighbours(saved: Saved, role: int, worth: Bounds) -> Bounds:
     """(least, most) that a battery can bid for energy, or must ask, in each step (T), whatever its owner keeps."""
-    (keep,) = saved.settings.all_numbers("STORAGE_MARGIN")
-    round_trip = saved.settings.efficiency**2
-    gain = microeur(keep) - saved.community["p2p_bonus_microeur_per_kwh"]
+    round_trip, gain = saved.settings.efficiency**2, gain_of_batteries(saved)
     least, most = worth
     if role == BUYER:
         return least * round_trip - gain, most * round_trip - gain
     return least / round_trip + gain, most / round_trip + gain
 
 
-def check_side(saved: Saved, side: Side, findings: Findings) -> None:
-    """No bid above, no ask below what its owner can accept, nor further away than MOST_MARGIN of the gap.
-
-    A battery's order may be: it looks at what the energy will be worth after its losses.
-    """
-    farthest = side.best + side.sign * MOST_MARGIN * side.gap
-    low, high = np.minimum(side.best, farthest), np.maximum(side.best, farthest)
-    more = np.minimum if side.role == BUYER else np.maximum
-    low, high = (
-        np.where(side.of_battery, more(home, worth), home)
-        for home, worth in zip((low, high), side.worth, strict=True)
-    )
-    low, high = whole_price(low, -1), whole_price(high, 1)
-    words = "limit price {}, between {} and {} micro-euro per kWh in this step"
-    beyond = (side.limit < low) | (side.limit > high)
-    findings.rows(
-        beyond, "limit price", lambda k: saved.row_name(int(side.row[k])), words, side.limit, low, high
-    )  # fmt: skip
+def gain_of_batteries(saved: Saved) -> IntArray:
+    """What a battery wants to gain on a kWh in each step (T), beside the bonus; below 0 where that is larger."""
+    (keep,) = saved.settings.all_numbers("STORAGE_MARGIN")
+    return np.asarray(microeur(keep) - saved.community["p2p_bonus_microeur_per_kwh"])
 
 
-def whole_price(price: FloatArray, way: int) -> IntArray:
-    """The least (way -1), or the largest (1), micro-euro to which a price is rounded that is nearly this."""
-    nearly = price + way * 1e-9 * (1 + np.abs(price))
-    return np.rint(np.clip(nearly, 0, HIGHEST_PRICE)).astype(np.int64)
-
-
-# ------------------------------------------------------------------------------ what is kept
-
-
-def check_margins(saved: Saved, sides: list[Side], surplus: Truths, findings: Findings) -> None:
-    """What a member keeps beyond what its order explains is its temper, the same in all steps, and a mood."""
-    (varies,) = saved.settings.all_numbers("QUOTE_VARIATION")
-    bounds = [character(saved, side, surplus) for side in sides]
-    row = np.concatenate([side.row for side in sides])
-    low, high = (np.concatenate(bound) for bound in zip(*bounds, strict=True))
-    n, slack = len(saved.members), ROUNDED_MARGIN
-    outside = (low > varies + slack) | (high < -varies - slack)
-    words = (
-        "it keeps {:.3f} to {:.3f} of the price gap beyond what its order explains, others {:.3f}"
-    )
-    findings.rows(
-        outside, "limit price", lambda k: saved.row_name(int(row[k])), words, low, high, np.full(len(row), varies)
-    )  # fmt: skip
-    least, most = np.full(n, -TEMPER * varies), np.full(n, TEMPER * varies)
-    np.maximum.at(least, row % n, low - MOOD * varies)
-    np.minimum.at(most, row % n, high + MOOD * varies)
-    words = "in one step it keeps {:.3f} of the price gap or more, in another {:.3f} or less: no mood explains it"
-    moody = (least > most + slack) & ~np.isin(np.arange(n), row[outside] % n)
-    findings.rows(
-        moody, "limit price", saved.party_name, words, least + MOOD * varies, most - MOOD * varies
-    )
+def crowd(side: Side, surplus: Truths) -> Bounds:
+    """(least, most) that being in the majority takes off each order's margin (K)."""
+    surely, perhaps = (told[side.step] for told in surplus)
+    known = (surely, perhaps) if side.role == SELLER else (~perhaps, ~surely)
+    return np.asarray(CROWD * known[0]), np.asarray(CROWD * known[1])
 
 
 def character(saved: Saved, side: Side, surplus: Truths) -> Bounds:
     """(least, most) of the price gap (K) that temper and mood of each order's owner add to its margin."""
     low, high = margins(side)
     (least, most), (hasty, calm) = quote_margin(saved), patience(saved, side)
-    surely, perhaps = (told[side.step] for told in surplus)
-    sale = side.role == SELLER
-    crowd = (surely, perhaps) if sale else (~perhaps, ~surely)
-    return low - most * calm + CROWD * crowd[0], high - least * hasty + CROWD * crowd[1]
+    fewest, all_of_them = crowd(side, surplus)
+    return low - most * calm + fewest, high - least * hasty + all_of_them
 
 
 def margins(side: Side) -> Bounds:

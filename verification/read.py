@@ -113,8 +113,9 @@ class Reader:
             if not (self.folder / name).is_file() or self.size(name) == 0:
                 return []
             with (self.folder / name).open("rb") as file:
-                return file.readline(LONGEST_LINE).decode("utf-8", "replace").strip().split(",")
-        except (OSError, ValueError):
+                line = file.readline(LONGEST_LINE).decode("utf-8", "replace")
+                return next(csv.reader([line.strip()]), [])  # a name in quotes is that name
+        except (OSError, ValueError, csv.Error):
             return []
 
     def content(self, name: str, largest_bytes: int) -> bytes | None:

@@ -24,6 +24,7 @@ class Reduction:
     ask: IntArray  # the dearest ask that meets a bid: what sellers get
     least_wh: IntArray  # what is traded, as far as limits tell
     most_wh: IntArray
+    met_wh: IntArray  # where the last pair that meets ends, in both queues
 
 
 def reduced(trading: Table, steps: int, members: int) -> Reduction:
@@ -40,7 +41,8 @@ def reduced(trading: Table, steps: int, members: int) -> Reduction:
     bid[step[last]], ask[step[last]] = bids.limit[buying[last]], asks.limit[selling[last]]
     met[step[last]] = ends[last] - step[last] * bids.apart
     sides = bids.before(bid, met), asks.before(ask, met)
-    return Reduction(bid, ask, *(np.minimum(*parts) for parts in zip(*sides, strict=True)))
+    least, most = (np.minimum(*parts) for parts in zip(*sides, strict=True))
+    return Reduction(bid, ask, least, most, met)
 
 
 class Side:
@@ -69,7 +71,7 @@ class Side:
     def before(self, price: IntArray, met: IntArray) -> tuple[IntArray, IntArray]:
         """(least, most) Wh of the orders of each step (T) before the one that sets its price.
 
-        Which of the equal ones that is, nobody knows; it is where all orders have `met` Wh.
+        Which of the equal ones that is, nobody knows; it begins before all orders have `met` Wh and ends there or later.
         """
         step, wh = self.step[:-1], self.wh[:-1]
         ahead = self.sign * (self.limit[:-1] - price[step])
@@ -84,5 +86,5 @@ class Side:
         np.add.at(alike, step[equal], wh[equal])
         np.minimum.at(smallest, step[equal], wh[equal])
         np.maximum.at(largest, step[equal], wh[equal])
-        most = least + alike - np.minimum(smallest, alike)
+        most = np.minimum(least + alike - np.minimum(smallest, alike), np.maximum(met - 1, 0))
         return np.maximum(least, met - largest), most

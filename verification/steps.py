@@ -29,7 +29,8 @@ from verification.read import Reader
 from verification.tables import P2P, unit_of
 from verification.told import close, shown
 
-SECONDS_PER_DAY = 86_400
+SECONDS_PER_DAY, SECONDS_PER_HOUR = 86_400, 3600
+DAYS_BETWEEN_CHANGES = 150  # of clocks, at least
 LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
 P2P_PRICE = "p2p_price_eur_per_kwh"
 OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")
@@ -54,7 +55,9 @@ def read_texts(folder: Path) -> Texts:
 
 def check_steps(saved: Saved, texts: Texts, findings: Findings) -> None:
     """All rules of this module; figures that the contract leaves open, only of our own runs."""
-    if saved.settings.ours:
+    if not saved.settings.ours:
+        check_clock_of_others(saved, findings)
+    else:
         check_clock(saved, texts, findings)
         check_residuals(saved, findings)
         check_market_price(saved, findings)
@@ -79,6 +82,35 @@ def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
     seconds = start + saved.settings.step_seconds * np.arange(saved.steps, dtype=np.int64)
     due = seconds % SECONDS_PER_DAY // 3600
     findings.compare("hour", step_name, "hour", saved.community["hour"], due)
+
+
+def check_clock_of_others(saved: Saved, findings: Findings) -> None:
+    """Another program may begin at any time, and its clocks change twice a year; else hour goes on by the step's length."""
+    length, hours = saved.settings.step_seconds, saved.community["hour"].tolist()
+    days = saved.steps * length // SECONDS_PER_DAY
+    changes = 1 + days // DAYS_BETWEEN_CHANGES
+    shift, seen, least, most = (
+        0,
+        0,
+        0,
+        SECONDS_PER_HOUR,
+    )  # of the hour, and seconds into it at the begin
+    for t, hour in enumerate(hours):
+        whole, rest = divmod(t * length, SECONDS_PER_HOUR)
+        for change in (0, 1, -1) if seen < changes else (0,):
+            ahead = (hour - hours[0] - whole - shift - change) % 24
+            low, high = (least, most) if not change else (0, SECONDS_PER_HOUR)
+            if ahead == 0:
+                high = min(high, SECONDS_PER_HOUR - rest)
+            elif ahead == 1:
+                low = max(low, SECONDS_PER_HOUR - rest)
+            if ahead <= 1 and low < high and abs(shift + change) <= 1:
+                seen, shift, least, most = seen + abs(change), shift + change, low, high
+                break
+        else:
+            detail = f"hour is {hour}, {whole} whole hours after {hours[0]}"
+            findings.add(step_name(t), "hour", detail)
+            return
 
 
 def check_timestamps(saved: Saved, texts: Texts, findings: Findings) -> datetime | None:

@@ -27,7 +27,8 @@ battery_use.py   what batteries did and asked for, to the Wh
 drawn.py         what chaos draws: one share for all batteries of a step
 prices.py        the price that each rule makes between neighbours
 reduction.py     what huang's auction makes of the orders
-quotes.py        what members may bid and ask, and what they keep of the price gap
+quotes.py        a limit price, seen as what its owner keeps of the price gap
+limits.py        what members may bid and ask, and what all quotes of a step have in common
 market_rule.py   whom the rule serves first, and how much of it
 bans.py          how bans last, and the avoidable penalties that they follow from
 homes.py         who takes part, and what each owns
@@ -82,6 +83,9 @@ class Report:
     counts: dict[str, int]  # members, steps, trades, blocks
     tip: str | None  # hash of the last block, None without ledger
     raced: bool = True  # whether each winner was shown to be the first, where miners raced
+    ours: bool = (
+        True  # whether settings and columns are those of this program, so that it promises more
+    )
 
     @property
     def ok(self) -> bool:
@@ -90,6 +94,7 @@ class Report:
     def summary(self) -> str:
         """What was read, and how many findings there are of each rule."""
         read = ", ".join(many(count, name) for name, count in self.counts.items())
+        read += ", written by another program" * (not self.ours)
         found = ", ".join(f"{count:,} x {rule}" for rule, count in self.totals.items())
         whole = many(sum(self.totals.values()), "findings")
         well = "all right" if self.raced else "all right, the race not run again (--race)"
@@ -128,7 +133,14 @@ def verify(
         "blocks": len(saved.blocks),
     }
     progress("done", 1.0)
-    return Report(findings.kept, dict(findings.totals), counts, found, is_raced(saved, race))
+    return Report(
+        findings.kept,
+        dict(findings.totals),
+        counts,
+        found,
+        is_raced(saved, race),
+        saved.settings.ours,
+    )
 
 
 def is_raced(saved: Saved, race: bool) -> bool:
