@@ -48,6 +48,7 @@ OTHERS = {
         *("--set=REGULATOR_OBJECTIVE=maximize_profit", "--set=MARKET_MECHANISM=mid_market_rate"),
         "--steps=60",
     ],
+    "gain beyond all prices": ["--set=STORAGE_MARGIN=1", "--set=QUOTE_VARIATION=0"],
     "bonus beyond all prices": ["--set=P2P_BONUS=100", "--set=QUOTE_VARIATION=0"],
     "chaos, bans": [
         *("--set=REGULATOR_OBJECTIVE=chaos", "--set=BAN_BALANCE_LIMIT=5"),

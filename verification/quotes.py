@@ -1,4 +1,4 @@
-"""The second reading of limit prices: what a member may bid or ask, and which part of the price gap it keeps.
+"""The second reading of a limit price: which part of the price gap its owner keeps, and what explains it.
 
 The part is less for a large order and on the side that has more energy. Beyond that members differ by temper,
 for good, and by mood, in each step; settings say by how much.
