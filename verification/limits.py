@@ -121,12 +121,9 @@ def check_majority(saved: Saved, sides: list[Side], surplus: Truths, findings: F
     for answer in (np.ones(saved.steps, np.bool_), np.zeros(saved.steps, np.bool_)):
         strange = np.zeros(saved.steps, np.bool_)
         for side in sides:
-            (low, high), (least, most) = (
-                character(saved, side, told) for told in ((answer, answer), surplus)
-            )
-            by_either = (least > varies + ROUNDED_MARGIN) | (most < -varies - ROUNDED_MARGIN)
+            low, high = character(saved, side, (answer, answer))
             beyond = (low > varies + ROUNDED_MARGIN) | (high < -varies - ROUNDED_MARGIN)
-            strange[side.step[beyond & ~by_either]] = True  # the others are told by check_margins
+            strange[side.step[beyond]] = True
         refuted &= strange
     words = (
         "some orders are those of a community with too much energy, others of one with too little"
