@@ -780,34 +780,51 @@ def test_orders_that_agree_and_are_not_served(name: str, cheat: Cheat) -> None:
     assert cheat(module, "crossing", crossing, rule(name)) == {"priority"}
 
 
-def parts_at_the_margin(orders: Any) -> tuple[Any, ...]:
-    """trading.crossing, but of those at the limit of the last one served each gets a part."""
-    real = trading.side_by_side(
-        *(queues := [trading.queue(orders, sales=sale) for sale in (False, True)]),
-        *(orders.energy_wh[rows] for rows in queues),
-    )
-    meet = orders.limit_microeur_per_kwh[real[0]] >= orders.limit_microeur_per_kwh[real[1]]
-    if not meet.any():
-        return tuple(column[meet] for column in real)
-    shares = []
-    for rows, served in zip(queues, real, strict=False):
-        got = np.zeros(orders.size, np.int64)
-        np.add.at(got, served[meet], real[2][meet])
-        limit = orders.limit_microeur_per_kwh[rows]
-        last = limit == orders.limit_microeur_per_kwh[served[meet][-1]]
-        wh = got[rows]
-        wh[last] = mechanisms.share_out(int(wh[last].sum()), orders.energy_wh[rows][last])
-        shares.append((rows[wh > 0], wh[wh > 0]))
-    (bids, bid_wh), (asks, ask_wh) = shares
-    return trading.side_by_side(bids, asks, bid_wh, ask_wh)
+def a_part_for_each(wh: Any, got: Any) -> Any:
+    return mechanisms.share_out(int(got.sum()), wh)
 
 
+def a_wh_for_the_next(wh: Any, got: Any) -> Any:
+    """From the last one that was served whole to the one that was not."""
+    whole, part = np.flatnonzero((got == wh) & (wh > 1)), np.flatnonzero((got < wh) & (got > 0))
+    if len(whole) and len(part):
+        got = got - (np.arange(len(got)) == whole[-1]) + (np.arange(len(got)) == part[0])
+    return got
+
+
+def sharing_at_the_margin(split: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """trading.crossing, but what goes to those at the limit of the last one served is split among them."""
+
+    def crossing(orders: Any) -> tuple[Any, ...]:
+        queues = [trading.queue(orders, sales=sale) for sale in (False, True)]
+        real = trading.side_by_side(*queues, *(orders.energy_wh[rows] for rows in queues))
+        meet = orders.limit_microeur_per_kwh[real[0]] >= orders.limit_microeur_per_kwh[real[1]]
+        if not meet.any():
+            return tuple(column[meet] for column in real)
+        sides, energy = [], []
+        for rows, served in zip(queues, real, strict=False):
+            got = np.zeros(orders.size, np.int64)
+            np.add.at(got, served[meet], real[2][meet])
+            limit = orders.limit_microeur_per_kwh
+            last, wh = limit[rows] == limit[served[meet][-1]], got[rows]
+            wh[last] = split(orders.energy_wh[rows][last], wh[last])
+            sides.append(rows[wh > 0])
+            energy.append(wh[wh > 0])
+        return trading.side_by_side(*sides, *energy)
+
+    return crossing
+
+
+@pytest.mark.parametrize("split", [a_part_for_each, a_wh_for_the_next])
 @pytest.mark.parametrize("name", ["midpoint", "uniform", "pay_as_bid"])
-def test_orders_at_one_limit_that_each_are_served_in_part(name: str, cheat: Cheat) -> None:
+def test_orders_at_one_limit_that_each_are_served_in_part(
+    name: str, split: Callable[[Any, Any], Any], cheat: Cheat
+) -> None:
     """One after the other, only the last is; more trades would be more blocks, and so more rewards."""
     module = trading if name == "midpoint" else mechanisms
     options = rule(name), "--set=QUOTE_VARIATION=0"
-    assert cheat(module, "crossing", parts_at_the_margin, *options, homes=40) == {"priority"}
+    crossing = sharing_at_the_margin(split)
+    assert cheat(module, "crossing", crossing, *options, homes=40) == {"priority"}
 
 
 def test_both_sides_cut_under_huang(cheat: Cheat) -> None:

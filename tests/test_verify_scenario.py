@@ -48,6 +48,7 @@ OTHERS = {
         *("--set=REGULATOR_OBJECTIVE=maximize_profit", "--set=MARKET_MECHANISM=mid_market_rate"),
         "--steps=60",
     ],
+    "stakes that nobody needs": ["--set=VALIDATOR_STAKES=[1]"],
     "gain beyond all prices": ["--set=STORAGE_MARGIN=1", "--set=QUOTE_VARIATION=0"],
     "bonus beyond all prices": ["--set=P2P_BONUS=100", "--set=QUOTE_VARIATION=0"],
     "chaos, bans": [
@@ -240,6 +241,23 @@ def test_a_battery_that_deals_with_the_outside_beside_a_members_file(
         raise AssertionError("no battery was at rest")
 
     assert "battery use" in forged("prosumer_energy.csv", change, "members file")
+
+
+def test_a_full_battery_may_bid_where_its_charge_is_kept_for_a_dearer_hour(tmp_path: Path) -> None:
+    """At night, beside an empty house: what it holds is not on offer, so it asks for more."""
+    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
+    rows = [
+        f"2024-06-01 {hour:02d}:00,{home},{load},0"
+        for hour in range(24)
+        for home, load in (("empty", 0), ("full", 0.3))
+    ]
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    members.write_text("household_id,battery_kwh,battery_kw\nempty,10,2\nfull,10,2\n")
+    options = f"--data={readings}", f"--members={members}", "--set=DIFFICULTY_TARGET=1"
+    day = save_run(tmp_path / "day", *options, "--set=REGULATOR_OBJECTIVE=maximize_profit")
+    first_hour = rows_of(day, "prosumer_trading.csv")[0]
+    assert (first_hour["prosumer_id"], first_hour["role"]) == ("0", "buyer")
+    assert verify(day).ok
 
 
 @pytest.mark.parametrize("name", ["alone_eur", "stored_change_alone_kwh"])

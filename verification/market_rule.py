@@ -64,10 +64,9 @@ def check_priority(saved: Saved, findings: Findings) -> None:
     served = best(SELLER, e["p2p_sold_wh"] > 0, worst=True)
     words = "an ask of {} was served, one of {} was left"
     findings.rows(served > ask, "priority", step_name, words, served, ask)
-    for role, name in ((BUYER, "bids"), (SELLER, "asks")):
-        parts = saved.per_step((o["role"] == role) & left & (traded > 0))
-        words = f"{{}} {name} were served in part, only the last one can be"
-        findings.rows(parts > 1, "priority", step_name, words, parts)
+    parts = saved.per_step(left & (traded > 0))
+    words = "{} orders were served in part, only one at the crossing can be"
+    findings.rows(parts > 1, "priority", step_name, words, parts)
 
 
 def check_reduction(saved: Saved, findings: Findings) -> None:

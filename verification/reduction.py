@@ -71,7 +71,7 @@ class Side:
     def before(self, price: IntArray, met: IntArray) -> tuple[IntArray, IntArray]:
         """(least, most) Wh of the orders of each step (T) before the one that sets its price.
 
-        Which of the equal ones that is, nobody knows; it begins before all orders have `met` Wh and ends there or later.
+        Which of the equal ones that is, nobody knows; it is where all orders have `met` Wh.
         """
         step, wh = self.step[:-1], self.wh[:-1]
         ahead = self.sign * (self.limit[:-1] - price[step])
@@ -86,5 +86,5 @@ class Side:
         np.add.at(alike, step[equal], wh[equal])
         np.minimum.at(smallest, step[equal], wh[equal])
         np.maximum.at(largest, step[equal], wh[equal])
-        most = np.minimum(least + alike - np.minimum(smallest, alike), np.maximum(met - 1, 0))
+        most = least + alike - np.minimum(smallest, alike)
         return np.maximum(least, met - largest), most
