@@ -10,7 +10,10 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import save_run
@@ -32,7 +35,9 @@ from hypothesis import strategies as st
 
 import main
 from verification import Unreadable, verify
+from verification.findings import Findings
 from verification.params import OUR_COLUMNS, OUR_SETTINGS
+from verification.steps import check_clock_of_others
 
 # --------------------------------------------------------------------------------- right folders
 
@@ -835,6 +840,31 @@ def test_the_clock_of_another_program_goes_on(
         row["hour"] = hours[row["timestep"]]
     report = verify(run.write(tmp_path))
     assert ("hour" not in report.totals) == right, told_by(report)
+
+
+@pytest.mark.parametrize(
+    ("hours", "length", "right"),
+    [
+        ([5, 5, 5, 5, 6, 6, 6, 6, 7], 0.25, True),
+        ([5, 6, 6, 6, 6, 7, 7, 7, 7], 0.25, True),
+        ([5, 5, 5, 5, 5, 6, 6, 6, 6, 6], 0.25, False),  # five quarters in each hour
+        ([5, 6, 5, 6, 5], 0.25, False),
+        ([*range(24)] * 200, 1.0, True),
+        ([*range(24)] * 80 + [*range(1, 24), 0] * 80 + [*range(24)] * 80, 1.0, True),
+        ([*range(24)] * 8 + [*range(1, 24), 0] * 8 + [*range(24)] * 8, 1.0, False),
+    ],
+    ids=range(7),
+)
+def test_the_clock_of_another_program_goes_on_for_long(
+    hours: list[int], length: float, right: bool
+) -> None:
+    """Summer and winter time are the only reason to jump, and half a year apart."""
+    seconds = SimpleNamespace(step_seconds=round(length * 3600))
+    columns = {"hour": np.array(hours)}
+    saved: Any = SimpleNamespace(settings=seconds, community=columns, steps=len(hours))
+    findings = Findings()
+    check_clock_of_others(saved, findings)
+    assert (not findings.totals) == right
 
 
 def test_verify_says_that_a_folder_is_another_programs(

@@ -85,7 +85,7 @@ def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
 
 
 def check_clock_of_others(saved: Saved, findings: Findings) -> None:
-    """Another program may begin at any time, and its clocks change twice a year; else hour goes on by the step's length."""
+    """Another program may begin at any time, and its clocks may change now and then; else hour goes on with the steps."""
     length, hours = saved.settings.step_seconds, saved.community["hour"].tolist()
     days = saved.steps * length // SECONDS_PER_DAY
     changes = 1 + days // DAYS_BETWEEN_CHANGES
@@ -104,7 +104,7 @@ def check_clock_of_others(saved: Saved, findings: Findings) -> None:
                 high = min(high, SECONDS_PER_HOUR - rest)
             elif ahead == 1:
                 low = max(low, SECONDS_PER_HOUR - rest)
-            if ahead <= 1 and low < high and abs(shift + change) <= 1:
+            if ahead <= 1 and low < high:
                 seen, shift, least, most = seen + abs(change), shift + change, low, high
                 break
         else:
