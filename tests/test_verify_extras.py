@@ -271,13 +271,21 @@ def test_large_batteries_begin_as_charged_as_small_ones(tmp_path: Path) -> None:
     assert has(verify(files.folder), "equipment", "member 1", "initial_level_kwh is ")
 
 
-@pytest.mark.parametrize("apart_kwh", [1e-7, 1e-6, 1e-3])
+@pytest.mark.parametrize("apart_kwh", [-5e-7, 1e-7, 1e-6, 1e-3])
 def test_bills_alone_are_made_again_though_two_sizes_of_battery_are_told_alike(
     apart_kwh: float, tmp_path: Path
 ) -> None:
-    """Each member's by the size that explains it; one more type would else leave all of them untold."""
+    """Each member's by the size that explains it; one more type would else leave all of them untold.
+
+    What is half a milli-Wh less than 18 kWh charges with a Wh less in the hour.
+    """
     sizes = f"--set=BATTERY_CAPACITY=[18,{18 + apart_kwh}]"
-    options = sizes, "--set=PV_CAPACITY=[4,5]", "--set=BASE_CONSUMPTION=[0.5,0.6]"
+    options = (
+        sizes,
+        "--set=BATTERY_C_RATE=0.05",
+        "--set=PV_CAPACITY=[4,5]",
+        "--set=BASE_CONSUMPTION=[0.5,0.6]",
+    )
     files = Files(save_run(tmp_path / "run", *options, "--set=NUM_PROSUMERS=12"))
     assert verify(files.folder).ok
 
