@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from day_by_hand import Folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -454,3 +455,13 @@ def test_the_share_that_is_read_is_told(default_day: Path) -> None:
     assert told and {phase for phase, _ in told} == {"reading"}
     shares = [share for _, share in told]
     assert shares == sorted(shares) and 0 < shares[-1] <= 1
+
+
+def test_a_run_without_ledger_has_nothing_to_prove(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(Folder(CONSENSUS="none").write(tmp_path))
+    assert main.main(["proof", folder, "0"]) == 2
+    assert "a run without ledger (CONSENSUS none) proves no trade" in capsys.readouterr().err
+    assert main.main(["verify", folder, "--tip", "a" * 64]) == 1
+    assert "chain: tip: there is no chain, expected" in capsys.readouterr().out

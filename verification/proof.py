@@ -78,6 +78,9 @@ def _read_chain(folder: Path, progress: Progress) -> tuple[int, list[Block]]:
     """The version of a folder's chain and its blocks, read as strictly as verify reads them."""
     reader = Reader(folder, Findings(), partial(progress, "reading"))
     reader.demand_folder()
+    if reader.exists("params.json") and not reader.exists("blockchain.json"):
+        told = "blockchain.json: missing; a run without ledger (CONSENSUS none) proves no trade"
+        raise Unreadable([told])
     trades_bytes = reader.size("all_trades.csv")
     largest = largest_chain(trades_bytes) if trades_bytes else LARGEST_LONE_CHAIN
     largest_block = LARGEST_BLOCK + min(largest, 16 * trades_bytes or LARGEST_BLOCK)

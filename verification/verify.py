@@ -125,7 +125,8 @@ def verify(
             check_saved(saved, texts, findings, race, progress)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
-        findings.add("chain", "tip", f"the chain ends with {show(found)}, expected {show(tip)}")
+        ends = f"the chain ends with {show(found)}" if found else "there is no chain"
+        findings.add("chain", "tip", f"{ends}, expected {show(tip)}")
     counts = {
         "members": len(saved.members),
         "steps": saved.steps,
