@@ -7,11 +7,13 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -586,6 +588,84 @@ def test_a_dated_run_shows_dates(copy: Path):
     assert week.name(30) == "on 6 Jun at 06:00"
 
 
+NEW_YEAR = datetime(2017, 1, 1)
+AXES_OF_TIME: list[tuple[Timeline, str, float, list[str]]] = [
+    # a timeline, what its axis counts, hours from one tick to the next, what the first ticks say
+    (Timeline(6, 6, 0.25), "Hour of the day", 0.25, ["06:00", "06:15", "06:30"]),
+    (Timeline(6, 12, 1), "Hour of the day", 1, ["06:00", "07:00"]),
+    (Timeline(7, 24, 1), "Hour of the day", 3, ["09:00", "12:00"]),
+    (Timeline(0, 30, 1), "Hour of the day", 3, ["00:00", "03:00"]),
+    (Timeline(0, 31, 1), "Day of the run", 12, ["00:00", "12:00\nday 1", "00:00"]),
+    (Timeline(6, 120, 1), "Day of the run", 12, ["12:00\nday 1", "00:00", "12:00\nday 2"]),
+    (Timeline(0, 8 * 24, 1), "Day of the run", 24, ["day 1", "day 2"]),
+    (Timeline(0, 9 * 24, 1), "Day of the run", 48, ["day 1", "day 3"]),
+    (Timeline(0, 14 * 24, 1, NEW_YEAR), "2017", 48, ["Sun 1 Jan", "Tue 3 Jan"]),
+    (Timeline(0, 340, 1), "Day of the run", 7 * 24, ["day 1", "day 8", "day 15"]),
+    (Timeline(0, 15 * 24, 1, NEW_YEAR), "2017", 7 * 24, ["1 Jan", "8 Jan", "15 Jan"]),
+    (Timeline(0, 63 * 24, 1), "Day of the run", 7 * 24, ["day 1", "day 8"]),
+    (Timeline(0, 64 * 24, 1), "Day of the run", 14 * 24, ["day 1", "day 15"]),
+    (Timeline(0, 70 * 24, 1, NEW_YEAR), "2017", 14 * 24, ["1 Jan", "15 Jan"]),
+    (Timeline(0, 365 * 24, 1), "Day of the run", 50 * 24, ["day 1", "day 51"]),
+]
+
+
+@pytest.mark.parametrize(("timeline", "label", "gap", "first"), AXES_OF_TIME)
+def test_the_time_axis_is_told_in_hours_days_or_dates(
+    timeline: Timeline, label: str, gap: float, first: list[str]
+):
+    places, names = timeline.ticks()
+    assert timeline.label == label and names[: len(first)] == first
+    assert np.diff(places) == pytest.approx(gap) and len(names) == len(places) <= 15
+    assert timeline.start <= places[0] and timeline.end - gap < places[-1] <= timeline.end
+    middle = gap >= 24 and timeline.hours <= 14 * 24
+    assert places[0] % 24 == (12 if middle else places[0] % 24), "a day's name below its noon"
+
+
+def test_the_months_of_a_year_begin_on_their_first_day():
+    """Every second of thirteen; 1 March is day 59 after 1 January. The year where it is new."""
+    year = Timeline(0, 365 * 24, 1.0, NEW_YEAR)
+    places, names = year.ticks()
+    assert year.label == "Month" and places[:2] == [0, 59 * 24]
+    assert names == ["Jan\n2017", "Mar", "May", "Jul", "Sep", "Nov", "Jan\n2018"]
+    assert Timeline(0, 71 * 24, 1.0, NEW_YEAR).ticks()[1] == ["Jan\n2017", "Feb", "Mar"]
+    assert len(Timeline(0, 240 * 24, 1.0, NEW_YEAR).ticks()[1]) == 8, "January to August"
+    assert len(Timeline(0, 250 * 24, 1.0, NEW_YEAR).ticks()[1]) == 5, "every second of nine"
+
+
+@pytest.mark.parametrize(
+    ("timeline", "span", "points", "note"),
+    [
+        (Timeline(0, 1, 1.0), "1 hour", 1, ""),
+        (Timeline(0, 2, 0.25), "0.5 hours", 2, ""),
+        (Timeline(0, 36, 1.0), "36 hours", 36, ""),
+        (Timeline(0, 96, 0.5), "2 days", 96, ""),
+        (Timeline(0, 252, 1.0), "10.5 days", 252, ""),
+        (Timeline(0, 14 * 24, 1.0), "14 days", 14 * 24, ""),
+        (Timeline(0, 15 * 24, 1.0), "15 days", 15, " Each point: mean of one day."),
+        (Timeline(0, 100 * 24, 1.0), "100 days", 100, " Each point: mean of one day."),
+        (Timeline(0, 105 * 24, 1.0), "105 days", 15, " Each point: mean of one week."),
+    ],
+)
+def test_the_length_of_a_run_is_told_and_what_its_points_are(
+    timeline: Timeline, span: str, points: int, note: str
+):
+    assert (timeline.span, len(timeline.firsts), timeline.note) == (span, points, note)
+
+
+def test_a_step_is_named_by_its_beginning():
+    assert Timeline(6.5, 24, 0.5).name(3) == "at 08:00"
+    assert Timeline(6.5, 96, 0.5).name(36) == "on day 2 at 00:30"
+
+
+def test_a_mean_is_weighed_over_the_steps_that_have_a_value():
+    """Fifteen days; 1 with weight 3 and 5 with weight 1 on the first, nothing on the second."""
+    timeline, values, weights = Timeline(0, 360, 1.0), np.full(360, np.nan), np.zeros(360)
+    values[[2, 5]], weights[[2, 5]], values[48:] = (1.0, 5.0), (3.0, 1.0), 7.0
+    weights[48:] = 2.0
+    assert timeline.mean(values, weights) == pytest.approx([2, np.nan, *[7] * 13], nan_ok=True)
+    assert timeline.mean(values)[0] == 3
+
+
 def test_hours_and_days_hold_the_mean_of_their_steps():
     """50 half-hour steps from 23:30 on: one half hour, a whole day, and half an hour."""
     values = np.arange(50.0)
@@ -895,6 +975,35 @@ def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
     assert found == pytest.approx(dict(total))
 
 
+def test_the_network_draws_the_strongest_pairs_the_darker_the_more_energy(
+    day: Results, drawn: dict[str, Figure]
+):
+    pairs, fig = trades.p2p_pairs(day), drawn["trade_network"]
+    assert len(pairs) > 300 and fig.texts[1].get_text().startswith("The 300 strongest pairs that")
+    lines, _ = fig.axes[0].collections
+    dark = lines.get_colors()[:, 3]
+    assert len(dark) == 300 and (np.diff(dark) >= 0).all() and dark[-1] == pytest.approx(1)
+    least, most = pairs["energy_kwh"][299], pairs["energy_kwh"][0]
+    wide = np.array(lines.get_linewidths())
+    part = (pairs["energy_kwh"][:300].to_numpy()[::-1] - least) / (most - least)
+    assert (wide - wide[0]) / (wide[-1] - wide[0]) == pytest.approx(part)
+
+
+def test_the_five_who_sell_and_buy_most_are_named(day: Results, drawn: dict[str, Figure]):
+    ranks = drawn["trade_network"].axes[1]
+    names, ends = [t.get_text() for t in ranks.get_yticklabels()], [p.get_width() for p in ranks.patches]  # fmt: skip
+    due: list[tuple[str, float]] = []
+    for side in ("seller", "buyer"):
+        total: dict[int, float] = defaultdict(float)
+        for row in rows(day, "all_trades.csv"):
+            if row["trade_type"] == "p2p":
+                total[int(row[f"{side}_id"])] += float(row["energy_kwh"])
+        due.append((f"{'sold' if side == 'seller' else 'bought'} most:", 0.0))
+        best = sorted(total, key=lambda member: -total[member])[:5]
+        due += [(f"home {day.home[member]}", total[member]) for member in best]
+    assert names == [name for name, _ in due] and ends == pytest.approx([kwh for _, kwh in due])
+
+
 def test_p2p_prices_span_those_of_the_trades(day: Results):
     low, high = prices.p2p_price_range(day)
     paid = defaultdict(list)
@@ -1055,6 +1164,9 @@ def test_a_large_community_has_averaged_rows_of_charge(variant: Any):
     assert len(soc) <= 240 and per_row > 1
     owners = data.members["battery_capacity_kwh"].to_numpy() > 0
     assert soc[:-1].mean() == pytest.approx(data.flow("battery_soc")[:, owners].mean(), abs=0.01)
+    assert len(soc) == math.ceil(owners.sum() / per_row)
+    subtitle = FIGURES["soc_heatmap"](data).texts[1].get_text()
+    assert subtitle.endswith(f", the fullest on top. Each row: mean of {per_row}.")
 
 
 @pytest.mark.parametrize(("draws", "chance"), [(31, 1 / 15), (8760, 1 / 15), (5, 0.5), (200, 0.9)])
@@ -1099,6 +1211,36 @@ def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: P
     params = json.loads((copy / "params.json").read_text())
     (copy / "params.json").write_text(json.dumps(params | {"MINER_HASH_POWER": [*range(1, 16)]}))
     assert ledger.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120)
+
+
+def test_a_miner_that_the_settings_do_not_know_has_an_equal_chance(copy: Path):
+    """Settings of 15 miners, and a block of a sixteenth: weights that do not fit are left out."""
+    table = pd.read_csv(copy / "blocks.csv")
+    table.loc[3, "miner"] = 15
+    table.to_csv(copy / "blocks.csv", index=False)
+    assert ledger.mining_chances(Results(copy)) == pytest.approx(np.full(16, 1 / 16))
+
+
+def test_unequal_chances_are_expected_by_weight(variant: Any):
+    fig = laid_out("mining_race", variant("stake"))
+    assert "expected: by its weight" in key_colours(fig)
+    (line,) = [p for p in fig.axes[0].patches if isinstance(p, StepPatch) and not p.get_fill()]
+    blocks = len(variant("stake").blocks)
+    assert line.get_data().values == pytest.approx(blocks * ledger.mining_chances(variant("stake")))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "most", "edges"),
+    [
+        (4, 30, [0, 5, 10, 15, 20, 25, 30]),
+        (100, 40, [*range(0, 41, 2)]),  # twice the root of 100 are 20 classes
+        (10_000, 100, [*range(0, 101, 2)]),  # 50 at most
+        (4, 4, [0, 1, 2, 3, 4]),  # a class of less than a hash is none
+        (4, 10, [0, 2, 4, 5, 7, 9, 10]),
+    ],
+)
+def test_classes_of_hashes_end_at_whole_numbers(blocks: int, most: int, edges: list[int]):
+    assert ledger.hash_edges(np.full(blocks, most)).tolist() == edges
 
 
 def test_expected_hashes_follow_the_geometric_law():
@@ -1168,6 +1310,10 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     assert energy.who_served(kwh) == (
         "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
     )
+    kwh |= {"own battery": 1.0, "neighbours (P2P)": 4.0}  # 3 + 4, as much as the utility's 7
+    assert energy.who_served(kwh) == (
+        "Own roof and battery served 21 % of the load, neighbours 29 %"
+    )
 
 
 def test_the_title_of_the_balances_names_what_reaches_from_lowest_to_highest(day: Results):
@@ -1213,6 +1359,10 @@ def test_a_tariff_from_a_file_is_known_and_only_later_hours_are_forecast(tmp_pat
     given = REPOSITORY / "examples" / "prices.csv"
     data = Results(save_run(tmp_path / "r", "--prices", str(given), "--set", "NUM_PROSUMERS=6"))
     fig = laid_out("price_forecast", data)
+    assert (
+        fig.texts[0].get_text().startswith("Of later hours, the forecast misses the tariff's mean")
+    )
+    assert "mean of import\nand export price" in key_colours(fig)
     words = "|".join([*(t.get_text() for t in fig.texts), *key_colours(fig)])
     assert "known" in words and "later hours" in words and "settle" not in words
 
@@ -1220,6 +1370,9 @@ def test_a_tariff_from_a_file_is_known_and_only_later_hours_are_forecast(tmp_pat
 def test_self_sufficiency_that_does_not_vary_explains_nothing():
     assert performance_in_words([0.0, 0.1, 0.0, 0.2], [1.0, 2, 3, 2]).startswith(
         "All members are < 1 % self-sufficient"
+    )
+    assert performance_in_words([40.0, 40.4, 40.2], [1.0, 2, 3]) == (
+        "All members are 40 % self-sufficient: their savings differ for other reasons"
     )
     told = performance_in_words([30.0, 60, 90, 60], [0.0] * 4)
     assert told == "All members save the same: 0 EUR in 5 hours"
@@ -1242,6 +1395,39 @@ def performance_in_words(
 ) -> str:
     table = pd.DataFrame({"sufficiency": sufficiency, "saving": saving, "group": group})
     return members.in_words(table, "in 5 hours")
+
+
+def test_the_sign_and_the_size_of_a_correlation_are_told():
+    """Of ten and their negatives all; of a zigzag, 1 and 2 in turn over ten steps, 0.17."""
+    assert performance_in_words(TEN, [-x for x in TEN]) == (
+        "The more self-sufficient save less (correlation \u22121.00)"
+    )
+    assert performance_in_words(TEN, [1.0, 2.0] * 5) == (
+        "Self-sufficiency hardly tells who saves (correlation +0.17)"
+    )
+    nearly = [0.0] * 9 + [0.0009]
+    assert performance_in_words(TEN, nearly).startswith("All members save the same: 0 EUR")
+
+
+def test_the_savings_of_ten_are_the_best_ones_and_of_eleven_the_ten_best():
+    ten = pd.Series([float(x) for x in range(1, 11)])
+    assert members.what_the_best_save(ten, "Ann") == "Home Ann saves most: 10.0 EUR"
+    assert members.what_the_best_save(ten[:1], "Ann") == "Home Ann saves 1.00 EUR"
+    eleven = pd.concat([ten, pd.Series([5.0])], ignore_index=True)  # all but the one with 1 EUR
+    assert members.what_the_best_save(eleven, "Ann") == (
+        "The ten best make 98 % of all savings: 59.0 EUR of 60.0 EUR"
+    )
+
+
+def test_who_pays_as_much_as_alone_pays_neither_less_nor_more():
+    told = money.who_pays_less
+    assert told(pd.Series([2.0, 1, -4])) == (
+        "2 of 3 members pay less here than alone; all together 1.00 EUR more"
+    )
+    assert told(pd.Series([1.0, -1, 0.0004])) == (
+        "1 of 3 members pays less here than alone; all together as much as alone"
+    )
+    assert told(pd.Series([-2.0])) == "The one member pays 2.00 EUR more here than alone"
 
 
 def test_homes_that_own_different_things_are_not_compared_with_each_other():
@@ -1282,7 +1468,71 @@ def test_a_few_homes_explain_nothing():
         for n in (9, 10)
     )
     assert few == "The median home saves 1.00 EUR per day"
+    two, one = (
+        members.type_or_possession(
+            pd.Series(saving[:n]), pd.Series(kind[:n]), np.array(owned[:n]), "per day"
+        )
+        for n in (2, 1)
+    )
+    assert two == "The median home saves 3.00 EUR per day"
+    assert one == "The home saves 1.00 EUR per day"
     assert ten.startswith("Owning PV accounts for 100 % of the differences in saving")
+
+
+def test_what_tells_the_savings_of_homes_apart_is_what_differs_between_them():
+    """Ten homes save 1 or 5. By halves all of it is explained; types at random explain nothing."""
+    saving, halves = pd.Series([1.0, 5] * 5), ["b", "a"] * 5
+    at_random = pd.Series(list("ccddccddcd"))
+    all_alike, of_two = np.array(["PV only"] * 10), np.array(["PV only", "PV and battery"] * 5)
+    told = members.type_or_possession
+    assert told(saving, pd.Series(halves), all_alike, "per day") == (
+        "The type of a home accounts for 100 % of the differences in saving"
+    ), "all own the same"
+    assert told(saving, at_random, of_two, "per day") == (
+        "Owning a battery accounts for 100 % of the differences in saving, the type for 0 %"
+    )
+    assert told(saving, pd.Series(["c"] * 10), of_two, "per day").startswith("The median home")
+
+
+@pytest.mark.parametrize(
+    ("owned", "varies"),
+    [
+        ({"PV only", "PV and battery"}, "a battery"),
+        ({"PV and battery", "battery only"}, "PV"),
+        ({"no PV, no battery", "battery only"}, "a battery"),
+        ({"no PV, no battery", "PV and battery"}, "PV or a battery"),
+        (set(members.GROUPS), "PV or a battery"),
+    ],
+)
+def test_what_some_homes_own_and_others_do_not(owned: set[str], varies: str):
+    assert members.what_varies(owned) == varies
+
+
+def test_a_home_belongs_to_the_group_of_what_it_owns():
+    owned = pd.DataFrame(
+        {"pv_capacity_kw": [0.5, 4, 0, 0], "battery_capacity_kwh": [0.5, 0, 10, 0]}
+    )
+    run: Any = SimpleNamespace(members=owned)
+    told = ["PV and battery", "PV only", "battery only", "no PV, no battery"]
+    assert members.groups(run).tolist() == told
+    due = ["owns both", "owns PV", "owns battery", "owns neither"]
+    assert members.group_colours(run).tolist() == [COLOUR[name] for name in due]
+
+
+def test_rare_types_of_homes_are_gathered_and_stand_last():
+    """Thirteen types, type 1 with one home, type 2 with two ...: eleven keep their names."""
+    kinds = [f"type {n}" for n in range(1, 14) for _ in range(n)]
+    run: Any = SimpleNamespace(
+        timeline=Timeline(0, 48, 1.0),
+        members=pd.DataFrame({"home_type": kinds, "pv_kwh": 4.0, "load_kwh": 6.0}),
+        bills=pd.DataFrame({"saving": [2.0] * len(kinds)}),
+    )
+    table, order = members.by_home_type(run)
+    assert order == [*(f"type {n}" for n in range(3, 14)), "others"]
+    assert (table["type"] == "others").sum() == 1 + 2
+    assert table[["PV", "load", "saving"]].drop_duplicates().to_numpy().tolist() == [[2, 3, 1]]
+    run.members, run.bills = run.members[1:], run.bills[1:]
+    assert "type 2" in members.by_home_type(run)[1], "twelve types are all named"
 
 
 def test_a_type_is_not_praised_for_the_batteries_that_its_homes_lack(day: Results):
@@ -1305,6 +1555,15 @@ def test_the_words_of_quantities():
         "> 99 %",
         "100 %",
     ]
+    assert [style.amount(x, "EUR") for x in (9.996, 99.96, 0.004)] == [
+        "10.00 EUR",
+        "100.0 EUR",
+        "0 EUR",
+    ]
+    assert style.amount(1234.5, "EUR", signed=True) == "+1,234 EUR"
+    assert style.amount(0, "EUR", signed=True) == "0 EUR"
+    assert style.share(-1, 4) == "\u221225 %" and style.share(1, 0) == "0 %"
+    assert [style.Thousands()(x) for x in (1000, -12_345.6)] == ["1,000", "\u221212,346"]
     assert style.many(1, "battery", "batteries") == "1 battery"
     assert style.many(2000, "member") == "2,000 members"
 
@@ -1355,6 +1614,23 @@ DAMAGE = {
     ),
     "no step length": (lambda path: path.write_text("{}"), "params.json", "TIME_STEP_DURATION"),
     "a stranger": (replaced(",59,", ",5900,"), "transfers.csv", "member that is not there"),
+    "a word for a setting": (
+        replaced('"TIME_STEP_DURATION": ', '"TIME_STEP_DURATION": "long", "it was": '),
+        "params.json",
+        "TIME_STEP_DURATION = 'long' is no number",
+    ),
+    "a step that is not there": (
+        lambda path: path.write_text(path.read_text() + "24,0,1,0.5,p2p\n"),
+        "transfers.csv",
+        "column timestep names what this run does not have",
+    ),
+    "a member without a bill": (
+        lambda path: path.write_text(
+            re.sub('"net_cost_eur": [^,]*', '"net_cost_eur": NaN', path.read_text(), count=1)
+        ),  # fmt: skip
+        "prosumers.json",
+        "members without numbers",
+    ),
     "bytes": (
         lambda path: path.write_bytes(bytes(range(256)) * 40),
         "all_trades.csv",
