@@ -162,7 +162,10 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
             f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
             f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
         ),
-        ("bans", f"{many(f['banned_ever'], 'member')}, {banned_hours:,.6g} member-hours"),
+        (
+            "bans",
+            f"{many(f['banned_ever'], 'member')}, {banned_hours:,.6g} member-hour{'s' * (banned_hours != 1)}",
+        ),
     ]
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)

@@ -141,9 +141,7 @@ def of_batteries(data: Results, served: dict[str, np.ndarray]) -> str:
     bought, stored, nothing = data.total("p2p_bought_kwh").sum(), stored_kwh(data), "0 kWh"
     filled = amount(bought - served["neighbours (P2P)"].sum(), "kWh")
     told = [f"{filled} of {amount(bought, 'kWh')} P2P filled them"] * (filled != nothing)
-    told += [f"they end with {more_or_less(stored)}"] * (
-        amount(stored[-1] - stored[0], "kWh") != nothing
-    )
+    told += [f"they end with {more_or_less(stored)}"] * (more_or_less(stored) != AS_BEFORE)
     return "; " * bool(told) + ", ".join(told)
 
 
@@ -217,7 +215,11 @@ def stored_kwh(data: Results) -> np.ndarray:
 def more_or_less(stored: np.ndarray) -> str:
     """What batteries hold at the end beside the start, in words."""
     change = stored[-1] - stored[0]
-    return f"{amount(abs(change), 'kWh')} {'more' if change >= 0 else 'less'}"
+    told = amount(abs(change), "kWh")
+    return AS_BEFORE if told == "0 kWh" else f"{told} {'more' if change > 0 else 'less'}"
+
+
+AS_BEFORE = "as much as they began with"
 
 
 def need_batteries(data: Results) -> pd.Series:

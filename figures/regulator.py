@@ -91,6 +91,11 @@ def ban_hours(data: Results) -> dict[str, float]:
     return {str(reason): n * data.timeline.step_hours for reason, n in steps.items()}
 
 
+def member_hours(hours: float) -> str:
+    """'1 member-hour', '7.5 member-hours'."""
+    return f"{hours:,.6g} member-hour{'s' * (hours != 1)}"
+
+
 @figure
 def ban_timeline(data: Results) -> Figure:
     """Who was banned, when, and why?"""
@@ -102,7 +107,7 @@ def ban_timeline(data: Results) -> Figure:
     named = len(members) <= MOST_NAMED and timeline.steps_per_point == 1
     fig, (ax,) = canvas(
         f"{many(len(members), 'member')} of {data.shape[1]:,} banned, "
-        f"{sum(hours.values()):,.6g} member-hours in all",
+        f"{member_hours(sum(hours.values()))} in all",
         "Each bar: a ban in force." if named else "Members under a ban." + timeline.note,
         right=WIDE_KEY,
     )
@@ -118,7 +123,7 @@ def ban_timeline(data: Results) -> Figure:
     time_axes([ax], timeline, ["Home" if named else "Members under a ban"])
     if named:
         ax.grid(False)
-    names = [f"{r.replace('_', ' ')}\n{h:,.6g} member-hours" for r, h in hours.items()]
+    names = [f"{r.replace('_', ' ')}\n{member_hours(h)}" for r, h in hours.items()]
     colours = [BAN_REASONS.get(reason, MUTED) for reason in hours]
     key(ax, [Patch(fc=c, label=name) for name, c in zip(names, colours, strict=True)])
     return fig

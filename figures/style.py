@@ -106,7 +106,7 @@ def minus(number: str) -> str:
 def share(part: float, whole: float) -> str:
     """part / whole as a percentage; hardly anything, and hardly all, are told from nothing and all."""
     percent = 100 * part / whole if whole else 0.0
-    if DUST < percent < 0.5:
+    if DUST < percent <= 0.5:
         return "< 1 %"
     if 99.5 <= percent < 100 - DUST:
         return "> 99 %"

@@ -34,7 +34,7 @@ class Timeline:
 
     @property
     def firsts(self) -> np.ndarray:
-        """The step with which each point begins (P); a last point of less than half joins its neighbour."""
+        """The step with which each point begins (P); a last point of half or less joins its neighbour."""
         size = self.steps_per_point
         return np.arange(0, max(self.steps - size // 2, 1), size)
 

@@ -24,7 +24,9 @@ from matplotlib.patches import Rectangle, StepPatch
 from test_plot_results import laid_out
 
 from figures.data import Results
-from figures.style import COLOUR, MUTED, PALE
+from figures.energy import more_or_less
+from figures.regulator import member_hours
+from figures.style import COLOUR, MUTED, PALE, share
 from plot_results import FIGURES
 
 MINUS = "\u2212"
@@ -1208,3 +1210,21 @@ def test_a_day_without_anything_says_so_in_every_figure(tmp_path: Path):
     assert FIGURES["price_dynamics"](data).texts[0].get_text() == (
         "Neighbours traded nothing: only the other prices applied"
     )
+
+
+def test_words_of_one_of_half_and_of_nothing() -> None:
+    """Rounding half to even made 0 % of half a percent; '1 member-hours' and '0 kWh more' are no English."""
+    assert [share(part, 1000) for part in (4, 5, 6, 994, 995)] == [
+        "< 1 %",
+        "< 1 %",
+        "1 %",
+        "99 %",
+        "> 99 %",
+    ]
+    assert [member_hours(hours) for hours in (0.5, 1.0, 1200.0)] == [
+        "0.5 member-hours",
+        "1 member-hour",
+        "1,200 member-hours",
+    ]
+    ends = [more_or_less(np.array([5.0, 7.0, last])) for last in (5.5, 5.0, 4.75)]
+    assert ends == ["0.50 kWh more", "as much as they began with", "0.25 kWh less"]
