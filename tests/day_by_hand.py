@@ -357,7 +357,8 @@ class Folder:
         for row in self.transfers:
             change[row["payer_id"]] -= row["amount_nanoeur"]
             change[row["payee_id"]] += row["amount_nanoeur"]
-        wallet = round(self.params.get("INITIAL_WALLET", 1.5) * 10**9)
+        told = self.params.get("INITIAL_WALLET")
+        wallet = round((1.5 if told is None else told) * 10**9)
         self.accounts = []
         for i, kind in kinds.items():
             opening = wallet if i >= 0 else 0

@@ -665,6 +665,12 @@ def settings_that_mean_nothing_to_it(run: Folder) -> None:
     run.members[0]["final_balance_eur"] += 7e-9
 
 
+def no_cap_and_no_wallet_of_all(run: Folder) -> None:
+    """As JSON says it, where the names are there."""
+    run.params |= {"MAX_TRADE_CAP": None, "INITIAL_WALLET": None}
+    run.derive()
+
+
 def load_that_was_shed_and_paid_for(run: Folder) -> None:
     """Half a kWh at 3 EUR/kWh, which the utility pays, under a word of that program."""
     for row in run.energy:
@@ -744,6 +750,7 @@ def an_objective_of_its_own(run: Folder) -> None:
         nothing_was_due,
         homes_and_versions_of_other_kinds,
         settings_that_mean_nothing_to_it,
+        no_cap_and_no_wallet_of_all,
         levers_scaled_as_its_regulator_likes,
         an_objective_of_its_own,
         load_that_was_shed_and_paid_for,
@@ -820,7 +827,7 @@ def test_who_was_paid_has_an_account_though_nothing_of_it_is_left(tmp_path: Path
     [
         ([5, 6, 7], 1.0, True),
         ([23, 0, 1], 1.0, True),
-        ([5, 5, 6], 0.5, True),  # begun at half past four to half past five, or just before
+        ([5, 5, 6], 0.5, True),  # begun in the first half of the hour
         ([5, 6, 6], 0.5, True),
         ([1, 3, 4], 1.0, True),  # the night in which clocks go forward
         ([2, 2, 3], 1.0, True),  # and back
@@ -851,9 +858,16 @@ def test_the_clock_of_another_program_goes_on(
         ([5, 6, 5, 6, 5], 0.25, False),
         ([*range(24)] * 200, 1.0, True),
         ([*range(24)] * 80 + [*range(1, 24), 0] * 80 + [*range(24)] * 80, 1.0, True),
+        (
+            [t // 12 % 24 for t in range(2000)],
+            0.083,
+            True,
+        ),  # five minutes, told as docs/settings.md does
+        ([t // 3 % 24 for t in range(2000)], 0.33, True),
+        ([t // 2 % 24 for t in range(20)] + [(t + 1) // 2 % 24 for t in range(20, 40)], 0.5, True),
         ([*range(24)] * 8 + [*range(1, 24), 0] * 8 + [*range(24)] * 8, 1.0, False),
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_the_clock_of_another_program_goes_on_for_long(
     hours: list[int], length: float, right: bool

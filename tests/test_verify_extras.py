@@ -238,6 +238,22 @@ def test_a_payment_of_nothing_for_nothing(files: Files) -> None:
     assert has(verify(files.folder), "p2p_bonus due", "step 5", "a payment of 0 nano-euro")
 
 
+TABLES = [
+    *("prosumer_energy", "prosumer_trading", "regulator_actions", "community_summary"),
+    *("all_trades", "transfers", "accounts", "blocks"),
+]
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("row", [0, 3, -1])
+def test_a_row_is_missed_or_seen_twice_in_every_table(name: str, row: int, files: Files) -> None:
+    """Columns that our own runs tell beside stand in fewer rows, too."""
+    files.table(f"{name}.csv", lambda rows: rows.pop(row))
+    assert not verify(files.folder).ok
+    files.table(f"{name}.csv", lambda rows: rows.extend([rows[row], rows[row]]))
+    assert not verify(files.folder).ok
+
+
 def test_payments_stand_in_the_order_of_their_steps(files: Files) -> None:
     def change(rows: list) -> None:
         rows.append(rows.pop(0))

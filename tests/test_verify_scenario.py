@@ -680,6 +680,18 @@ def test_settings_are_read_in_the_range_in_which_they_may_be_set() -> None:
 LISTS = (*params.OUR_LISTS, "MINER_HASH_POWER", "VALIDATOR_STAKES")
 
 
+def test_a_list_out_of_range_is_told_with_the_range_of_the_settings(tmp_path: Path) -> None:
+    folder = save_run(tmp_path / "results", *SMALL, "--set=CONSENSUS=pos")
+    path = folder / "params.json"
+    wrong = {"MINER_HASH_POWER": [1001] * 15, "VALIDATOR_STAKES": [10**12 + 1] * 15}
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    with pytest.raises(Unreadable) as error:
+        verify(folder)
+    power, stakes = sorted(error.value.problems)
+    assert "15 whole numbers from 1 to 1000" in power
+    assert "15 whole numbers from 0 to 1000000000000" in stakes
+
+
 @pytest.mark.parametrize("stakes", [None, [], [1], [5, 3, 2], [1] * 14, [-1] * 15])
 def test_stakes_that_nobody_has(stakes: object, tmp_path: Path) -> None:
     """All equal, as hash power is where nothing is said, would be another lottery."""

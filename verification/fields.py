@@ -46,8 +46,10 @@ class Fields:
     ) -> tuple[int, ...]:
         """A list of whole numbers."""
         size = "" if length is None else f"{length} "
-        bits = beyond.bit_length() - 1
-        should = f"a list of {size}whole numbers from {low} on, below 2^{bits}, not all 0"
+        most = (
+            f"to {beyond - 1}" if beyond <= 10**13 else f"on, below 2^{(beyond - 1).bit_length()}"
+        )
+        should = f"a list of {size}whole numbers from {low} {most}, not all 0"
 
         def holds(value: Any) -> bool:
             right = type(value) is list and length in (None, len(value))

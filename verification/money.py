@@ -29,7 +29,7 @@ from verification.tables import P2P, UNKNOWN_WORD, WORDS
 
 REASON = {word: code for code, word in enumerate(WORDS["reason"])}
 KINDS = ("member", *INSTITUTIONS, "miner")
-BETWEEN = {  # of each reason that the contract knows: payer and payee
+BETWEEN = {  # of each reason: payer and payee; of a penalty check_penalties says it
     "p2p": [("member", "member")],
     "local_market": [("member", "aggregator"), ("aggregator", "member")],
     "utility_import": [("member", "utility"), ("aggregator", "utility")],

@@ -217,7 +217,11 @@ def read_settings(reader: Reader) -> Settings:
 
 def unsaid(told: dict[str, Any], consensus: str) -> dict[str, Any]:
     """The settings of another program, with those that it may leave out because they mean nothing to it."""
-    return {"MAX_TRADE_CAP": ANY["MAX_TRADE_CAP"][1]} | MEANS_NOTHING[consensus] | told
+    said = {name: value for name, value in told.items() if value is not None or name not in NONE}
+    return {"MAX_TRADE_CAP": ANY["MAX_TRADE_CAP"][1]} | MEANS_NOTHING[consensus] | said
+
+
+NONE = ("MAX_TRADE_CAP", "INITIAL_WALLET")  # where null says that there is none
 
 
 MEANS_NOTHING: dict[str, dict[str, Any]] = {

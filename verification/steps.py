@@ -30,7 +30,8 @@ from verification.tables import P2P, unit_of
 from verification.told import close, shown
 
 SECONDS_PER_DAY, SECONDS_PER_HOUR = 86_400, 3600
-DAYS_BETWEEN_CHANGES = 150  # of clocks, at least
+DAYS_BETWEEN_CHANGES = 28  # of clocks, at least: some countries interrupt summer time for a month
+NEARLY = 0.015  # by which a part of an hour that is told rounded, as 0.33, may be missed
 LOG_TOLERANCE = 1e-9  # the log tells the decimals of the table, as floats
 P2P_PRICE = "p2p_price_eur_per_kwh"
 OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")
@@ -38,7 +39,7 @@ OPTIONAL = ("timestamp", P2P_PRICE, "stored_kwh")
 CLOCK = ("timestep", "hour")
 """No figures, so another program's log need not tell them."""
 
-Texts = dict[str, list[str]]  # columns of community_summary.csv (T each)
+Texts = dict[str, list[str]]  # columns of community_summary.csv as they stand there
 
 
 def read_texts(folder: Path) -> Texts:
@@ -61,7 +62,9 @@ def check_steps(saved: Saved, texts: Texts, findings: Findings) -> None:
         check_clock(saved, texts, findings)
         check_residuals(saved, findings)
         check_market_price(saved, findings)
-    if not findings.totals["rows"]:  # else texts do not stand beside their numbers
+    if findings.totals["rows"] or any(len(column) != saved.steps for column in texts.values()):
+        texts = {}  # they do not stand beside their numbers
+    else:
         check_told_columns(saved, texts, findings)
     check_log(saved, texts, findings)
 
@@ -86,31 +89,41 @@ def check_clock(saved: Saved, texts: Texts, findings: Findings) -> None:
 
 def check_clock_of_others(saved: Saved, findings: Findings) -> None:
     """Another program may begin at any time, and its clocks may change now and then; else hour goes on with the steps."""
-    length, hours = saved.settings.step_seconds, saved.community["hour"].tolist()
+    length, hours = meant(saved.settings.step_seconds), saved.community["hour"].tolist()
     days = saved.steps * length // SECONDS_PER_DAY
     changes = 1 + days // DAYS_BETWEEN_CHANGES
-    shift, seen, least, most = (
-        0,
-        0,
-        0,
-        SECONDS_PER_HOUR,
-    )  # of the hour, and seconds into it at the begin
+    # changes seen, hours shifted, and between what seconds into the hour the run began
+    states = {(0, 0, 0, SECONDS_PER_HOUR)}
     for t, hour in enumerate(hours):
         whole, rest = divmod(t * length, SECONDS_PER_HOUR)
-        for change in (0, 1, -1) if seen < changes else (0,):
-            ahead = (hour - hours[0] - whole - shift - change) % 24
-            low, high = (least, most) if not change else (0, SECONDS_PER_HOUR)
-            if ahead == 0:
-                high = min(high, SECONDS_PER_HOUR - rest)
-            elif ahead == 1:
-                low = max(low, SECONDS_PER_HOUR - rest)
-            if ahead <= 1 and low < high:
-                seen, shift, least, most = seen + abs(change), shift + change, low, high
-                break
-        else:
+        ahead, possible = hour - hours[0] - whole, set[tuple[int, int, int, int]]()
+        for seen, shift, least, most in states:
+            if bounds := begun((ahead - shift) % 24, rest, least, most):
+                possible.add((seen, shift, *bounds))
+            elif seen < changes:  # by an hour, or by half of it
+                for shifted in (shift, shift + 1, shift - 1):
+                    if bounds := begun((ahead - shifted) % 24, rest, 0, SECONDS_PER_HOUR):
+                        possible.add((seen + 1, shifted, *bounds))
+        if not possible:
             detail = f"hour is {hour}, {whole} whole hours after {hours[0]}"
             findings.add(step_name(t), "hour", detail)
             return
+        states = possible
+
+
+def begun(ahead: int, rest: int, low: int, high: int) -> tuple[int, int] | None:
+    """Seconds into the hour, from and to, at which a run began whose clock is so far ahead of its whole hours."""
+    if ahead == 0:
+        high = min(high, SECONDS_PER_HOUR - rest)
+    elif ahead == 1:
+        low = max(low, SECONDS_PER_HOUR - rest)
+    return (low, high) if ahead <= 1 and low < high else None
+
+
+def meant(seconds: int) -> int:
+    """A step's length; what is nearly a half, a third or another part of an hour is told with few decimals."""
+    part = SECONDS_PER_HOUR // max(round(SECONDS_PER_HOUR / seconds), 1)
+    return part if abs(seconds - part) <= NEARLY * part else seconds
 
 
 def check_timestamps(saved: Saved, texts: Texts, findings: Findings) -> datetime | None:
