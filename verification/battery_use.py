@@ -204,12 +204,8 @@ def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Fin
     One that was charged for its home offers nothing, one that served it bids for nothing, nor does one that
     could offer. Under chaos, which draws shares, nothing tells how much.
     """
-    e, s, order, before = (
-        saved.energy,
-        saved.settings,
-        saved.trading["order_wh"],
-        levels_before(saved),
-    )
+    e, s, order = saved.energy, saved.settings, saved.trading["order_wh"]
+    before = levels_before(saved)
     charge, discharge = e["battery_charge_wh"], e["battery_discharge_wh"]
     capacity = np.tile([member.capacity_kwh * 1000 for member in saved.members], saved.steps)
     spare = (before - s.min_soc * capacity) * s.efficiency - discharge + saved.p2p_wh

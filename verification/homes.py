@@ -53,14 +53,15 @@ def check_capacities(saved: Saved, findings: Findings) -> None:
     sizes = saved.settings.numbers("BATTERY_CAPACITY")
     told = np.array([member.capacity_kwh for member in saved.members])
     of_a_type = np.abs(nearest(told, np.unique([0.0, *sizes])) - told) <= KWH_TOLERANCE
-    rounding = 2e-6 if saved.settings.ours else 1e-6
     for i, member in enumerate(saved.members):
         where, capacity = f"member {i}", member.capacity_kwh
         if is_central(member, saved):
             continue
         if member.kind == "consumer" and capacity:
             findings.add(where, "equipment", f"a consumer with a battery of {capacity} kWh")
-        room = rounding + (1e-12 if saved.settings.ours else 1e-6) * capacity
+        room = 1e-6 * (1 + capacity)
+        if saved.settings.ours:  # tells both to six decimals
+            room = min(room, 2e-6 + 1e-12 * capacity)
         if start is not None and abs(member.initial_kwh - start * capacity) > room:
             detail = f"initial_level_kwh is {member.initial_kwh}, expected {start * capacity}"
             findings.add(where, "equipment", detail)

@@ -155,7 +155,7 @@ def stored_change_kwh(saved: Saved) -> tuple[float, float]:
         e, efficiency = saved.energy, saved.settings.efficiency
         charged, given = (int(e[f"battery_{way}_wh"].sum()) for way in ("charge", "discharge"))
         change = (charged * efficiency - given / efficiency) / 1000
-        return change, 1e-6 + 1e-12 * (charged + given)
+        return change, 1e-6 + 1e-15 * (charged + given)
     last = saved.energy["battery_level_milliwh"][-len(saved.members) :]
     told = sum(member.initial_kwh for member in saved.members)
     return int(last.sum()) / 1e6 - told, 1e-6 * (1 + len(saved.members))
