@@ -79,7 +79,7 @@ def proof_command(arguments: list[str]) -> int:
     parser = Parser(
         prog="python main.py proof",
         description="Show that one trade is on the chain, or check such a proof without the chain.",
-        epilog="examples: python main.py proof results 17 > trade_17.json\n"
+        epilog="examples: python main.py proof results 17 -o trade_17.json\n"
         f"  python main.py proof --check trade_17.json --tip {TIP_OF_THE_DEFAULT_DAY}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
