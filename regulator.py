@@ -207,7 +207,8 @@ def review(
     renewable = free * flows.renewable_used_wh * levers.renewable_bonus
     p2p = free * p2p_wh * levers.p2p_bonus
     penalty = free * market_wh * levers.market_penalty
-    spared = free * avoidable * levers.market_penalty
+    passed_over = free * avoidable
+    spared = passed_over * levers.market_penalty
     balance = balance_nanoeur + renewable + p2p - penalty
     ban_steps, reason = bans(
         settings,
@@ -215,7 +216,7 @@ def review(
         balance,
         bonus_24h=state.bonus_24h_nanoeur + renewable + p2p,
         avoidable_24h=state.avoidable_24h_nanoeur + spared,
-        again=spared > 0,
+        passed_over=passed_over > 0,
     )
     members = np.arange(len(free), dtype=np.int32)
     return Ruling(
@@ -240,14 +241,14 @@ def bans(
     balance: Money,
     bonus_24h: Money,
     avoidable_24h: Money,
-    again: Truth,
+    passed_over: Truth,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(steps, BanReason) of the bans that begin after this step (N each).
 
-    Only members that passed over neighbours' offers in this very step (`again`) can be banned, so never one
+    Only members that have passed over neighbours' offers in this very step can be banned, so never one
     without a choice, and never twice for the same deed. Of two bans the longer one begins.
     """
-    may = ~state.is_banned & again
+    may = ~state.is_banned & passed_over
     cool_market, cool_balance = state.cooldown_steps == 0
     market_use = (
         may

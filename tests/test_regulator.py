@@ -251,8 +251,9 @@ def test_a_low_balance_is_a_reason_of_its_own_with_a_longer_ban() -> None:
         balances = state.balance_nanoeur.copy()
         balances[0] = round(balance * 1e9)
         poor = replace(state, balance_nanoeur=balances)
-        ruling = judge(settings, poor, AT_ONCE, [10])
-        assert (ruling.new_ban_steps[0], ruling.new_ban_reason[0]) == (banned, why)
+        for penalty in (20_000, 0):  # whatever passing neighbours over costs
+            ruling = judge(settings, poor, AT_ONCE, [10], market_penalty=penalty)
+            assert (ruling.new_ban_steps[0], ruling.new_ban_reason[0]) == (banned, why)
 
 
 @pytest.mark.parametrize(

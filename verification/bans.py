@@ -25,10 +25,12 @@ def check_bans(saved: Saved, findings: Findings) -> None:
     if not saved.settings.ours:
         check_lengths(saved, findings)
         return
+    passed_over = avoidable_wh(saved)
     told, name = saved.actions["avoidable_penalty_nanoeur"], "avoidable penalty in nano-euro"
-    due = avoidable_nanoeur(saved)
+    lever = saved.community["market_penalty_microeur_per_kwh"]
+    due = passed_over * np.repeat(lever, len(saved.members))
     findings.compare("avoidable penalty", saved.row_name, name, told, due)
-    check_beginnings(saved, findings)
+    check_beginnings(saved, passed_over > 0, findings)
 
 
 def check_countdown(saved: Saved, findings: Findings) -> None:
@@ -79,10 +81,9 @@ def check_lengths(saved: Saved, findings: Findings) -> None:
 # ---------------------------------------------------------------------------- avoidable penalties
 
 
-def avoidable_nanoeur(saved: Saved) -> IntArray:
-    """The avoidable part of each penalty (T N): for what neighbours left within reach of own limits."""
+def avoidable_wh(saved: Saved) -> IntArray:
+    """What each took to the market (T N) though neighbours left it within reach of its own limits."""
     (dearest, cheapest), steps = reservation_prices(saved), saved.steps
-    lever = saved.community["market_penalty_microeur_per_kwh"]
     limit, role = saved.trading["limit_price_microeur_per_kwh"], saved.trading["role"]
     left, taken = saved.trading["order_wh"] - saved.p2p_wh, saved.market_wh
     step, part = np.repeat(np.arange(steps), len(saved.members)), np.zeros(len(taken), np.int64)
@@ -109,19 +110,19 @@ def avoidable_nanoeur(saved: Saved) -> IntArray:
             reach = reach.astype(object)  # products that no int64 holds
         part[mine] = reach * mine_takes // whole
     free = 1 - saved.trading["is_banned"]
-    return np.asarray(free * part * np.repeat(lever, len(saved.members)))
+    return np.asarray(free * part)
 
 
 # ------------------------------------------------------------------------------------------- bans
 
 
-def check_beginnings(saved: Saved, findings: Findings) -> None:
+def check_beginnings(saved: Saved, passed_over: BoolArray, findings: Findings) -> None:
     """A ban begins where one is due, as long as it is due and for that reason, and nowhere else."""
     shape, a, name = (saved.steps, len(saved.members)), saved.actions, saved.row_name
     left, reason = a["ban_steps_left"].reshape(shape), a["ban_reason"].reshape(shape)
     free = np.vstack([np.ones_like(left[:1]), left[:-1] == 0]).astype(np.bool_)
     begins = free & (left > 0)
-    for_market, for_balance = dues(saved, free, begins, reason)
+    for_market, for_balance = dues(saved, free & passed_over.reshape(shape), begins, reason)
     found, due = np.where(begins, left, 0), np.maximum(for_market, for_balance)
     wrong = (free & (found != due)).ravel()
     words = "a ban of {} steps begins, due is one of {}"
@@ -134,12 +135,12 @@ def check_beginnings(saved: Saved, findings: Findings) -> None:
 
 
 def dues(
-    saved: Saved, free: BoolArray, begins: BoolArray, reason: IntArray
+    saved: Saved, may: BoolArray, begins: BoolArray, reason: IntArray
 ) -> tuple[IntArray, IntArray]:
     """Steps of the bans due after each step (T, N) for market use and for a low balance, 0 for none.
 
-    Only members that are `free` and had an avoidable penalty in the step can be banned, and not again for a reason
-    for which a ban began within BAN_COOLDOWN_HOURS.
+    Only who `may` can be banned: free, and neighbours passed over in this step; and not again for a reason for
+    which a ban began within BAN_COOLDOWN_HOURS.
     """
     a, s = saved.actions, saved.settings
     most_avoidable, protecting, least_balance = (
@@ -151,12 +152,11 @@ def dues(
         for hours in s.all_numbers("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS")
     )
     avoidable, bonus = (
-        a[f"{name}_nanoeur"].reshape(free.shape) for name in ("avoidable_penalty", "bonus")
+        a[f"{name}_nanoeur"].reshape(may.shape) for name in ("avoidable_penalty", "bonus")
     )
     too_much = last_day(saved, avoidable) > most_avoidable
     too_much &= last_day(saved, bonus) < protecting
     too_poor = balances(saved) < least_balance
-    may = free & (avoidable > 0)
     market_use = may & too_much & rested(begins & (reason == EXCESSIVE_MARKET_USE), pause)
     low_balance = may & too_poor & rested(begins & (reason == LOW_BALANCE), pause)
     return np.where(market_use, for_market, 0), np.where(low_balance, for_balance, 0)
