@@ -14,6 +14,8 @@ from setting_types import (
     Digits,
     Efficiency,
     EnergyPerHour,
+    Eur,
+    EurPerKwh,
     Factor,
     Flag,
     HashPowers,
@@ -22,10 +24,8 @@ from setting_types import (
     Loads,
     Mechanism,
     Miners,
-    Money,
     Objective,
     Powers,
-    Price,
     Reward,
     Seed,
     Share,
@@ -61,8 +61,8 @@ BASE_CONSUMPTION: Loads = [0.35, 0.45, 0.55, 0.65, 0.75, 0.90, 1.05, 1.20, 1.35,
 BATTERY_CAPACITY: Capacities = [5, 7, 8, 10, 12, 13, 15, 17, 18, 20]
 "Battery of each home type (kWh), for the homes that own one."
 HAS_BATTERY: Share = 0.8
-"Share of the prosumers that own a battery."
-INITIAL_WALLET: Money = 0.0
+"Chance of each prosumer to own a battery."
+INITIAL_WALLET: Eur = 0.0
 "Money of each member before the first step (EUR)."
 
 # ---------------------------------------------------------------- sun and demand
@@ -104,7 +104,7 @@ BATTERY_C_RATE: Factor = 0.5
 
 # ---------------------------------------------------------------- prices
 
-BASE_PRICE: Price = 0.15
+BASE_PRICE: EurPerKwh = 0.15
 "Market price where PRICE_PATTERN is 1 (EUR/kWh); the pattern of this file makes 1.1 of it on average."
 PRICE_PATTERN: DayPattern = [
     0.7, 0.6, 0.6, 0.6, 0.7, 0.9, 1.3, 1.5, 1.4, 1.2, 1.1, 1.2,
@@ -115,9 +115,9 @@ PRICE_VARIATION: Share = 0.05
 "Largest deviation of an hour's market price from the pattern."
 FORECAST_ERROR: Share = 0.05
 "Largest deviation of the price that members expect from the price that settles."
-RETAIL_PRICE: Price = 0.32
+RETAIL_PRICE: EurPerKwh = 0.32
 "What the utility, the backstop, takes for a kWh (EUR/kWh)."
-FEED_IN_PRICE: Price = 0.03
+FEED_IN_PRICE: EurPerKwh = 0.03
 "What the utility, the backstop, pays for a kWh (EUR/kWh)."
 
 # ---------------------------------------------------------------- trading
@@ -128,13 +128,13 @@ MAX_TRADE_CAP: EnergyPerHour = 3.0
 "Most that one member may trade, P2P and local market together (kWh per hour); the rest goes to the utility."
 IMBALANCE_THRESHOLD: Threshold = 0.05
 "Smallest surplus or deficit worth an order (kWh per hour); less goes to the utility."
-LOCAL_MARKET_FEE: Price = 0.03
+LOCAL_MARKET_FEE: EurPerKwh = 0.03
 "What the aggregator adds to the market price for buyers and takes off for sellers (EUR/kWh)."
 OFFER_SHARE: Share = 0.5
 "Share of the charge above the reserve that an idle battery offers to neighbours within an hour."
 STORAGE_BID_SHARE: Share = 0.5
 "Share of the free room that a battery bids for neighbours' surplus within an hour."
-STORAGE_MARGIN: Price = 0.005
+STORAGE_MARGIN: EurPerKwh = 0.005
 "What a battery wants to gain on each kWh that it stores for later (EUR/kWh)."
 QUOTE_MARGIN: Share = 0.35
 "Part of the gap between what a kWh costs and earns outside that a member keeps on an order as large as its usual load."
@@ -151,13 +151,13 @@ P2P_BONUS: Incentive = 0.01
 "Paid to both sides for each kWh traded between neighbours (EUR/kWh)."
 PENALTY_FOR_MARKET: Incentive = 0.02
 "Taken for each kWh that a member trades through the local market (EUR/kWh)."
-BAN_PENALTY_LIMIT: Money = 0.002
+BAN_PENALTY_LIMIT: Eur = 0.002
 "Avoidable market penalties of the last 24 hours above which a ban follows (EUR)."
-BAN_BONUS_LIMIT: Money = 0.4
+BAN_BONUS_LIMIT: Eur = 0.4
 "Bonuses of the last 24 hours that protect from that ban (EUR)."
 BAN_MARKET_HOURS: Hours = 2.0
 "Length of a ban for excessive market use (hours)."
-BAN_BALANCE_LIMIT: Money = -0.25
+BAN_BALANCE_LIMIT: Eur = -0.25
 "Balance under which a member that let P2P trades pass is banned (EUR)."
 BAN_BALANCE_HOURS: Hours = 3.0
 "Length of a ban for a low balance (hours)."

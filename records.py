@@ -81,7 +81,7 @@ class Fleet(Record):
     home_type: tuple[str, ...]
     pv_capacity_kw: Real
     base_load_kwh: Real
-    """Average load in kWh per hour: the yardstick for what is a large order of this member."""
+    """Usual load in kWh per hour (BASE_CONSUMPTION, or the mean of the readings): what a large order is measured by."""
     battery_capacity_wh: Real
     min_stored_wh: Real
     max_stored_wh: Real
@@ -351,16 +351,16 @@ class StepResult:
 
 def transfers(payer: object, payee: object, amount_nanoeur: Money, reason: Reason) -> Transfers:
     """Transfers of one reason; payer and payee may each be one party for all. Zero amounts are left out."""
-    moves = np.flatnonzero(amount_nanoeur)
-    size = len(moves)
+    rows = np.flatnonzero(amount_nanoeur)
+    size = len(rows)
 
     def parties(who: object) -> Ids:
         if isinstance(who, np.ndarray):
-            return who[moves].astype(np.int32)
+            return who[rows].astype(np.int32)
         return np.full(size, who, np.int32)
 
     return Transfers(
-        parties(payer), parties(payee), amount_nanoeur[moves], np.full(size, reason, np.uint8)
+        parties(payer), parties(payee), amount_nanoeur[rows], np.full(size, reason, np.uint8)
     )
 
 

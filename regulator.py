@@ -165,13 +165,13 @@ def avoidable_wh(
         (sale, ~sale, "left", cheapest_ask),
         (~sale, sale, "right", dearest_bid),
     )
-    for own, other, side, ends in sides:
+    for own, other, ties, reservation in sides:
         taken = market_wh[orders.member[own]]
         all_taken = int(taken.sum())
         if all_taken:
-            between = _left_below(limit[other], left_wh[other], limit[own], side)
-            between -= _left_below(limit[other], left_wh[other], np.array([ends]), side)
-            reach = np.maximum(between if side == "left" else -between, 0)
+            between = _left_below(limit[other], left_wh[other], limit[own], ties)
+            between -= _left_below(limit[other], left_wh[other], np.array([reservation]), ties)
+            reach = np.maximum(between if ties == "left" else -between, 0)
             reach = np.minimum(reach, all_taken)
             if all_taken * int(taken.max()) >= 2**63:  # beyond 64 bits: Python's own whole numbers
                 reach = reach.astype(object)
@@ -179,11 +179,11 @@ def avoidable_wh(
     return part
 
 
-def _left_below(limit: Price, left_wh: Wh, price: Price, side: Literal["left", "right"]) -> Wh:
-    """What is left in total at limits below each price; with side "right", the price itself too."""
+def _left_below(limit: Price, left_wh: Wh, price: Price, ties: Literal["left", "right"]) -> Wh:
+    """What is left in total at limits below each price; with ties "right", the price itself too."""
     order = np.argsort(limit)
     sums = np.concatenate([[0], np.cumsum(left_wh[order])])
-    return sums[np.searchsorted(limit[order], price, side=side)]
+    return sums[np.searchsorted(limit[order], price, side=ties)]
 
 
 # ---------------------------------------------------------------- ruling

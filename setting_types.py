@@ -48,9 +48,9 @@ Hours = Annotated[float, _real(0, 8760, "h")]
 SunHours = Annotated[float, _real(0, 6, "h")]
 EnergyPerHour = Annotated[float, _real(0, 1_000_000, "kWh per hour")]
 Threshold = Annotated[float, _real(0, 1_000, "kWh per hour")]
-Price = Annotated[float, _real(0, 1_000, "EUR/kWh")]
+EurPerKwh = Annotated[float, _real(0, 1_000, "EUR/kWh")]
 Incentive = Annotated[float, _real(0, 100, "EUR/kWh")]
-Money = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
+Eur = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
 Reward = Annotated[float, _real(0, 1_000_000, "EUR")]
 Size = Annotated[float, _real(0, 1_000_000)]
 Powers = Annotated[list[Size], _each(None, "kW")]
@@ -87,11 +87,11 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), Hours),
     "ORIENTATION_SHIFT": SunHours,
     **dict.fromkeys(("MIN_LOAD", "MAX_TRADE_CAP"), EnergyPerHour),
-    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), Price),
-    **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), Price),
+    **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), EurPerKwh),
+    **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), EurPerKwh),
     **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), Incentive),
-    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), Money),
-    "INITIAL_WALLET": Money,
+    **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), Eur),
+    "INITIAL_WALLET": Eur,
     "SEED": Seed,
     "TIME_STEPS": Steps,
     "TIME_STEP_DURATION": StepHours,

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -129,7 +130,7 @@ def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | 
     """(settings, problems), to look for more problems with what is usable: where a value is wrong, that of
     config.py stands in for it; None where even config.py cannot be used."""
     known = declarations(config)
-    problems = _misnamed(list(known)) + _repeated(config)
+    problems = _misnamed(list(known)) + _in_small_letters(config) + _repeated(config)
     values = {name: declared.default for name, declared in known.items() if name in TYPES}
     for layer in layers:
         problems += [_unknown(name) for name in layer if name not in TYPES]
@@ -328,6 +329,16 @@ def _misnamed(present: list[str]) -> list[str]:
     return problems + [f"{name}: missing in config.py; restore its line" for name in missing]
 
 
+def _in_small_letters(config: ModuleType) -> list[str]:
+    """The names of config.py that are those of settings but for their letters' size: nothing would read them."""
+    names = dict.fromkeys(name for name, _, _ in _constants(config) if not name.isupper())
+    return [
+        f"config.py: {name}: no such setting; did you mean {name.upper()}?"
+        for name in names
+        if name.upper() in TYPES
+    ]
+
+
 def _unknown(name: str) -> str:
     return f"{name}: no such setting; {_meant(name.upper()) or 'the names are in config.py'}"
 
@@ -358,8 +369,16 @@ def _readable(
         if place:
             allowed = allowed.replace("a list of ", "").partition("numbers, each ")[2]
             allowed = f"a number {allowed}"
-        problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {allowed}"
+        hint = "" if allowed.startswith("a list") else _comma_hint(wrong)
+        problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {allowed}{hint}"
     return problems
+
+
+def _comma_hint(value: Any) -> str:
+    """What helps where 0,5 was written: a text on the command line, in config.py the two numbers 0 and 5."""
+    text = _short(value).strip('[]"')
+    digits = re.fullmatch(r"(-?[0-9]+), ?([0-9]+)", text)
+    return f"; write {digits[1]}.{digits[2]} with a point" if digits else ""
 
 
 def _names(wrong: Mapping[str, str]) -> set[str]:

@@ -352,7 +352,7 @@ def test_a_constant_without_type_is_still_checked(tmp_path: Path, name: str, val
     declaration = re.search(rf"^{name}: \w+ = (\[[^\]]*\]|.*)", text, flags=re.M)
     assert declaration is not None
     module = edited(tmp_path, declaration.group(), f"{name} = {value}")
-    is_money = setting_types.TYPES[name] == setting_types.Money
+    is_money = setting_types.TYPES[name] == setting_types.Eur
     if (name, value) == ("HOUSEHOLDS", "'x'") or (is_money and value == "-1.5"):
         assert settings.load(module)
         return
@@ -378,14 +378,33 @@ def test_the_constants_that_the_program_knows_are_those_of_config() -> None:
             "NUM_PROSUMER: Count = 3",
             "config.py: NUM_PROSUMER: no such setting; did you mean NUM_PROSUMERS?",
         ),
+        (
+            "num_prosumers = 3",
+            "config.py: num_prosumers: no such setting; did you mean NUM_PROSUMERS?",
+        ),
+        (
+            "Num_Prosumers: Count = 3",
+            "config.py: Num_Prosumers: no such setting; did you mean NUM_PROSUMERS?",
+        ),
         ("FOO = 1", "config.py: FOO: no such setting; begin a name of your own with _"),
-        ("MY_OWN: Price = 3\n'A price.'", "config.py: MY_OWN: no such setting; begin a name of your own with _"),
+        ("MY_OWN: EurPerKwh = 3\n'A price.'", "config.py: MY_OWN: no such setting; begin a name of your own with _"),
     ],
 )  # fmt: skip
 def test_a_constant_that_nothing_reads_is_named(tmp_path: Path, line: str, told: str) -> None:
     """With or without a type: its author waits for an effect, and the chain is bound to it."""
     module = edited(tmp_path, "BATTERY_MIN_SOC", f"{line}\nBATTERY_MIN_SOC")
     assert problems_of(lambda: settings.load(module)) == [told]
+
+
+def test_of_a_decimal_comma_a_point_is_asked_for(tmp_path: Path) -> None:
+    """In config.py it makes two numbers of one, on the command line a text; a list has commas of its own."""
+    must = "must be a number from 0 to 1"
+    module = edited(tmp_path, "HAS_BATTERY: Share = 0.8", "HAS_BATTERY: Share = 0,8")
+    told = f"HAS_BATTERY = [0, 8]: {must}; write 0.8 with a point"
+    assert problems_of(lambda: settings.load(module)) == [told]
+    assert refused(HAS_BATTERY="0,05") == [f'HAS_BATTERY = "0,05": {must}; write 0.05 with a point']
+    (told,) = refused(LOAD_PATTERN=[1, 2])
+    assert "point" not in told
 
 
 def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -> None:
@@ -424,7 +443,7 @@ def test_all_constants_that_were_lost_misspelt_or_added_are_named_at_once(tmp_pa
     new = new.replace("SEED: Seed = 42", "SED: Seed = 42").replace(
         "DIFFICULTY_TARGET: Digits = 3", ""
     )
-    new = new.replace("SOC: Share = 0.95", "SOC: Share = 2", 1) + "\nXYZZY: Price = 3\n"
+    new = new.replace("SOC: Share = 0.95", "SOC: Share = 2", 1) + "\nXYZZY: EurPerKwh = 3\n"
     module = edited(tmp_path, text, new)
     expected = [
         "config.py: SED: no such setting; SEED is missing; is it meant?",

@@ -91,15 +91,15 @@ def avoidable_wh(saved: Saved) -> IntArray:
         (SELLER, BUYER, "left", np.maximum(cheapest, 0)),
         (BUYER, SELLER, "right", dearest),
     )
-    for own, other, side, ends in sides:
+    for own, other, ties, reservation in sides:
         mine = np.flatnonzero((role == own) & (taken > 0))
         theirs = np.flatnonzero(role == other)
         place = step[theirs] * LIMIT_ROOM + limit[theirs]
         order = np.argsort(place, kind="stable")
         sums = np.concatenate([[0], np.cumsum(left[theirs][order])])
         at = step[mine]
-        own_limit = np.searchsorted(place[order], at * LIMIT_ROOM + limit[mine], side=side)
-        end = np.searchsorted(place[order], at * LIMIT_ROOM + ends[at], side=side)
+        own_limit = np.searchsorted(place[order], at * LIMIT_ROOM + limit[mine], side=ties)
+        end = np.searchsorted(place[order], at * LIMIT_ROOM + reservation[at], side=ties)
         between = sums[own_limit] - sums[end]
         reach = np.maximum(between if own == SELLER else -between, 0)
         side_takes = np.zeros(steps, np.int64)
