@@ -68,6 +68,8 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     name: DRAWN[name] for name in results_folder.FIGURES
 }
 LEDGER_FIGURES = ("blockchain_growth", "mining_race", "hashes_per_block")
+MAKER = "Prosumer community"
+"""Stands at the beginning of each picture: in a folder of the user's no other may be lost."""
 
 
 def plot_all(
@@ -87,6 +89,8 @@ def plot_all(
         raise InputError(problems)
     try:
         left_out = () if data.has_ledger else LEDGER_FIGURES
+        if output is not None:
+            refuse_pictures_of_others(goal, [*names, *left_out])
         goal.mkdir(parents=True, exist_ok=True)
         for name in left_out:
             (goal / f"{name}.png").unlink(missing_ok=True)
@@ -100,6 +104,22 @@ def plot_all(
         raise InputError(list(dict.fromkeys([*error.problems, *data.problems()]))) from None
     except OSError as error:
         raise InputError([f"{goal}: cannot be written ({error.strerror or error})"]) from None
+
+
+def refuse_pictures_of_others(goal: Path, names: Sequence[str]) -> None:
+    """Raises InputError where something that this program did not draw has the name of one of these figures."""
+    paths = [goal / f"{name}.png" for name in dict.fromkeys(names)]
+    taken = [path for path in paths if path.exists() and not _is_ours(path)]
+    told = "is there already and is no figure of this program; name another folder"
+    if taken:
+        raise InputError([f"--output {path}: {told}" for path in taken])
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return MAKER.encode() in file.read(256)
 
 
 def unknown_figures(names: Sequence[str]) -> list[str]:
@@ -119,7 +139,9 @@ def write(name: str, data: Results, goal: Path) -> Path:
     path, fresh = goal / f"{name}.png", goal / f".{name}.new"
     try:
         with matplotlib.rc_context(STYLE):
-            FIGURES[name](data).savefig(fresh, format="png", pil_kwargs={"compress_level": 1})
+            figure = FIGURES[name](data)
+            signed = {"Software": MAKER}
+            figure.savefig(fresh, format="png", metadata=signed, pil_kwargs={"compress_level": 1})
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

@@ -231,6 +231,8 @@ def main() -> int:
     unknown = sorted(set(wanted) - {figure.name for figure in FIGURES})
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}")
+    if options.runs < 1:
+        parser.error("--runs: a median needs at least 1 process")
     saved = json.loads(options.output.read_text()) if options.output.exists() else {}
     saved["machine"] = {
         "python": platform.python_version(),

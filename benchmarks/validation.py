@@ -19,10 +19,13 @@ import household_data
 import prosumer
 import settings
 import simulator
+from errors import InputError
 from extensions import comparison
 from guard import guarded
+from tables import read_table
 from terminal import progress
 
+OF_MEMBERS = ("household_id", "pv_kwp", "load_ok", "pv_ok")
 SIZES = (0.0, 0.5, 1.0, 1.5)
 SHARING = ["supply_demand_ratio", "mid_market_rate", "bill_sharing", "none"]
 
@@ -63,16 +66,15 @@ def battery_table(
 
 def measured(data: Path, members: Path) -> None:
     """The table for measured homes whose meters are sound (load_ok, pv_ok in the members file)."""
-    import pandas as pd
-
     in_force = settings.load(config)
     meters = household_data.read_meters(data, in_force)
-    table = (
-        pd.read_csv(members, dtype={"household_id": str})
-        .set_index("household_id")
-        .loc[meters.household_id]
-    )
-    sound = (table["load_ok"] & table["pv_ok"]).to_numpy()
+    table = read_table(members, "--members", {name: (name,) for name in OF_MEMBERS})
+    table = table.drop_duplicates("household_id").set_index("household_id")
+    table = table.reindex(meters.household_id)
+    unknown = table.index[table["load_ok"].isna()].tolist()
+    if unknown:
+        raise InputError([f"--members {members}: has no row for {', '.join(unknown)}"])
+    sound = (table[["load_ok", "pv_ok"]].astype(str) == "True").all(axis=1).to_numpy()
     pv = np.rint(meters.pv_kwh * 1000).astype(np.int64)[:, sound]
     load = np.rint(meters.load_kwh * 1000).astype(np.int64)[:, sound]
     battery_table("measured, one year", in_force, pv, load, table["pv_kwp"].to_numpy(float)[sound])
@@ -125,12 +127,21 @@ def main() -> None:
         epilog="example: python benchmarks/validation.py --runs 10",
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="measured homes, a year")
-    parser.add_argument("--members", type=Path, metavar="FILE", help="their PV sizes")
+    parser.add_argument(
+        "--members",
+        type=Path,
+        metavar="FILE",
+        help="their columns household_id, pv_kwp, load_ok and pv_ok (whether the meter is sound)",
+    )
     parser.add_argument("--runs", type=int, default=30, metavar="N", help="seeds (default: 30)")
     options = parser.parse_args()
+    if options.runs < 1:
+        parser.error("--runs: a mean needs at least 1 seed")
+    if (options.data is None) != (options.members is None):
+        parser.error("--data and --members belong together")
     print("| homes | PV | battery (kWh per kWp) | self-consumption (%) | self-sufficiency (%) |")
     print("|---|---|---:|---:|---:|")
-    if options.data and options.members:
+    if options.data:
         measured(options.data, options.members)
     synthetic()
     print("\n| HAS_BATTERY | rule | " + " | ".join(comparison.INDICES) + " | mean |")

@@ -1735,10 +1735,18 @@ def test_no_traceback_whatever_becomes_of_the_terminal(
     assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
 
 
+HOMES = str(REPOSITORY / "examples" / "homes.csv")
+
+
 @posix
 def test_a_benchmark_ends_without_traceback(tmp_path: Path):
+    """A file or a column that is missing, half of a pair, no runs, nowhere to write."""
     for arguments in (
         ("validation.py", "--data", "nowhere.csv", "--members", "nowhere.csv"),
+        ("validation.py", "--data", "nowhere.csv"),
+        ("validation.py", "--data", HOMES, "--members", HOMES.replace("homes", "members")),
+        ("validation.py", "--runs", "0"),
+        ("run.py", "--only", "mining", "--runs", "0", "-o", str(tmp_path / "figures.json")),
         (
             "run.py",
             "--only",
@@ -1751,7 +1759,7 @@ def test_a_benchmark_ends_without_traceback(tmp_path: Path):
     ):
         command = [sys.executable, str(REPOSITORY / "benchmarks" / arguments[0]), *arguments[1:]]
         ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-        assert ended.returncode and "Traceback" not in ended.stderr, ended
+        assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -1770,6 +1778,21 @@ def test_drawing_moves_a_bar_in_a_terminal_and_leaves_a_file_alone(
     told = capsys.readouterr().err
     assert ("drawing" in told and "1/1" in told) == live
     assert live or not told
+
+
+def test_a_picture_of_somebody_else_is_not_lost(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """It is named before anything is drawn; our own are drawn again as often as asked for."""
+    taken = tmp_path / "merit_order.png"
+    taken.write_bytes(b"precious")
+    asked = [str(default_day), "-o", str(tmp_path), "--only"]
+    assert plots.main([*asked, "price_forecast,merit_order"]) == 2
+    assert f"--output {taken}: is there already and is no figure" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["merit_order.png"]
+    assert taken.read_bytes() == b"precious"
+    for _ in range(2):
+        assert plots.main([*asked, "price_forecast"]) == 0
 
 
 def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):
