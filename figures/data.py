@@ -17,6 +17,8 @@ import pandas as pd
 from errors import InputError, gather
 from figures.timeline import Timeline
 
+HALF_A_WH = 0.0005
+"""Whole Wh in kWh, as floats, differ by less than this where they are equal."""
 ALMOST_NOTHING_EUR = 0.0005
 """A member who saves or loses less has neither saved nor lost."""
 
@@ -313,6 +315,16 @@ class Results:
         """What each member is called in a figure (N)."""
         names = self.members.get("household_id", self.members["prosumer_id"]).astype(str)
         return short_names(without_common_start(names.tolist()))
+
+    def called(self, member: int, home: str = "home") -> str:
+        """A member's name in a sentence: home 7, home A3 (or Home, where it begins one), but flat1 as it is."""
+        name = self.home[member]
+        return name if name[:3].isalpha() and len(name) > 2 else f"{home} {name}"
+
+    @cached_property
+    def has_batteries(self) -> bool:
+        """Whether anybody owns one."""
+        return bool((self.members["battery_capacity_kwh"] > 0).any())
 
     def describe(self, member: int) -> str:
         """What a home owns, in words."""

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from figures.data import NothingToShow, Results
+from figures.data import HALF_A_WH, NothingToShow, Results
 from figures.registry import figure
 from figures.style import (
     COLOUR,
@@ -121,15 +121,13 @@ def who_served(kwh: dict[str, float]) -> str:
     """The shares of home and neighbours; before them the market or the utility where it served most."""
     whole = sum(kwh.values())
     own, near = kwh["own PV"] + kwh["own battery"], kwh["neighbours (P2P)"]
+    home = "own roof and battery" if kwh["own battery"] else "own roof"
     outside = max(("local market", "utility"), key=lambda name: kwh[name])
-    if own + near >= kwh[outside]:
-        return (
-            f"Own roof and battery served {share(own, whole)} of the load, "
-            f"neighbours {share(near, whole)}"
-        )
+    if max(own, near) >= kwh[outside]:
+        return f"{home.capitalize()} served {share(own, whole)} of the load, neighbours {share(near, whole)}"
     return (
         f"The {outside} served {share(kwh[outside], whole)} of the load, "
-        f"own roof and battery {share(own, whole)}, neighbours {share(near, whole)}"
+        f"{home} {share(own, whole)}, neighbours {share(near, whole)}"
     )
 
 
@@ -155,7 +153,9 @@ def energy_by_source(data: Results) -> Figure:
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        f"Own PV serves first, then own batteries{of_batteries(data, served)}."
+        "Own PV serves first"
+        + f", then own batteries{of_batteries(data, served)}" * data.has_batteries
+        + "."
         + data.timeline.note,
         right=WIDE_KEY,
     )
@@ -184,10 +184,10 @@ def community_net_power(data: Results) -> Figure:
     stack(ax, timeline.edges, [("", PALE, timeline.rate(lack))])
     stack(ax, timeline.edges, [("", PALE, timeline.rate(left))], sign=-1)
     thin: Any = {"lw": 2, "ls": DASHED}
-    for (above, below), colour, style in (
-        (netted, COLOUR["load"], thin),
-        ((taken, given), COLOUR["community"], {"lw": 3.2}),
-    ):
+    curves: list[Any] = [(netted, COLOUR["load"], thin)]
+    curves += [((taken, given), COLOUR["community"], {"lw": 3.2})]
+    is_same = np.allclose(netted, (taken, given), rtol=0, atol=HALF_A_WH)
+    for (above, below), colour, style in curves[is_same:]:
         for values in (above - below,) if timeline.steps_per_point == 1 else (above, -below):
             line(ax, timeline.edges, timeline.rate(values), colour, **style)
     zero_line(ax)
@@ -197,13 +197,15 @@ def community_net_power(data: Results) -> Figure:
         for above, below in ((lack, left), netted, (taken, given))
     ]
     without = "home by home: what homes\nlack (above) and have left\n(below) after own batteries"
+    meter = "netted: the same, all homes\nbehind one meter"
     within = "as one community: netted,\nand batteries that trade\nwith neighbours"
+    if is_same:
+        within = "as one community: the same,\nall homes behind one meter"
     entries = [
-        Patch(fc=PALE, label=f"{without}\n{sums[0]}"),
-        stroke(f"netted: the same, all homes\nbehind one meter\n{sums[1]}", COLOUR["load"], **thin),
+        stroke(f"{meter}\n{sums[1]}", COLOUR["load"], **thin),
         stroke(f"{within}\n{sums[2]}", COLOUR["community"], lw=3.2),
     ]
-    key(ax, entries)
+    key(ax, [Patch(fc=PALE, label=f"{without}\n{sums[0]}"), *entries[is_same:]])
     return fig
 
 

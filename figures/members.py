@@ -132,10 +132,15 @@ def home_type_analysis(data: Results) -> Figure:
     _, per = data.timeline.per_day
     has_pv = data.members["pv_capacity_kw"] > 0
     some = ", also of those without PV" * bool(has_pv.any() and not has_pv.all())
+    title = type_or_possession(table["saving"], table["type"], groups(data), per)
     fig, (left, right) = canvas(
-        type_or_possession(table["saving"], table["type"], groups(data), per),
-        f"Left: energy of the average home of a type{some}. "
-        "Right: saving of each home against being alone, median and quartiles.",
+        title,
+        f"Left: energy of the average home of a type{some}. Right: saving against being alone, "
+        + (
+            "box: quartiles. Parts: adjusted R\u00b2."
+            if "accounts for" in title
+            else "box: quartiles."
+        ),
         widths=(1, 1.2),
         gap=0.03,
         left=0.135,
@@ -177,14 +182,14 @@ def draw_savings(ax: Axes, data: Results, table: pd.DataFrame, order: list[str])
 
 
 def what_the_best_save(saving: pd.Series, best: str) -> str:
-    """What the ten best members save, beside all; of a few members, what the best one, a home, saves.
+    """What the ten best members save, beside all; of a few members, what the best one saves.
 
     Where members lose, the best can save more than all together, so their part of it is not told.
     """
     ten, whole = saving.nlargest(10).sum(), saving.sum()
     if len(saving) <= 10:
         most = "most: " if len(saving) > 1 else ""
-        return f"Home {best} saves {most}{amount(saving.max(), 'EUR')}"
+        return f"{best} saves {most}{amount(saving.max(), 'EUR')}"
     if (saving < -ALMOST_NOTHING_EUR).any():
         return f"The ten best save {amount(ten, 'EUR')}, all together {amount(whole, 'EUR')}"
     return (
@@ -200,9 +205,9 @@ def top_prosumers(data: Results) -> Figure:
     if saving.max() < ALMOST_NOTHING_EUR:
         raise NothingToShow("Nobody saved anything against being alone with the utility.")
     table, rows = saving.nlargest(10), np.arange(min(10, len(saving)))
-    names = [f"home {data.home[member]}: {data.describe(member)}" for member in table.index]
+    names = [f"{data.called(member)}: {data.describe(member)}" for member in table.index]
     fig, (ax,) = canvas(
-        what_the_best_save(saving, data.home[table.index[0]]),
+        what_the_best_save(saving, data.called(table.index[0], "Home")),
         f"Saving of {data.timeline.span} against being alone with the utility.",
         top=0.79,
     )
@@ -353,9 +358,9 @@ def prosumer_day(data: Results) -> Figure:
     chosen, saving, timeline = best_and_worst(data), data.bills["saving"], data.timeline
     told = [amount(saving[member], "EUR", signed=True) for member in chosen]
     fig, axes = canvas(
-        f"Best and worst saving: home {data.home[chosen[0]]} {told[0]}, home {data.home[chosen[-1]]} {told[-1]}"
+        f"Best saving: {told[0]}, {data.called(chosen[0])}; worst: {told[-1]}, {data.called(chosen[-1])}"
         if len(chosen) > 1
-        else f"Home {data.home[chosen[0]]}: saving {told[0]}",
+        else f"{data.called(chosen[0], 'Home')}: saving {told[0]}",
         "Up: what the home gets, down: what it stores and gives; the black line is what it uses."
         + timeline.note,
         heights=[1] * len(chosen),
@@ -385,5 +390,5 @@ def draw_home(ax: Axes, data: Results, member: int) -> set[str]:
         used |= {concept for concept, kw in layers.items() if kw.any()}
     line(ax, data.timeline.edges, power("load_kwh"), COLOUR["load"])
     zero_line(ax)
-    ax.set_title(f"Home {data.home[member]}: {data.describe(member)}")
+    ax.set_title(f"{data.called(member, 'Home')}: {data.describe(member)}")
     return used

@@ -120,7 +120,9 @@ def draw_bills(ax: Axes, table: pd.DataFrame) -> None:
     size, width = float(np.clip(4000 / len(x), 3, 110)), float(np.clip(400 / len(x), 0.5, 6))
     for rows, colour in ((~loses, PAYS_LESS), (loses, "black")):
         ax.vlines(x[rows], table["here"][rows], table["alone"][rows], color=colour, lw=width)
-    ax.scatter(x, table["alone"], s=size, c=COLOUR["utility"], zorder=3, lw=0)
+    is_same = table["saving"].abs() <= ALMOST_NOTHING_EUR  # the dot below has a rim to be seen by
+    sizes = np.where(is_same, 2.5 * size, size)
+    ax.scatter(x, table["alone"], s=sizes, c=COLOUR["utility"], zorder=3, lw=0)
     edges = np.where(loses, "black", COLOUR["community"])
     ring = np.where(loses, min(RING, width), 0.0)
     ax.scatter(x, table["here"], s=size, c=COLOUR["community"], zorder=4, lw=ring, ec=edges)
@@ -240,9 +242,10 @@ def money_by_party(data: Results) -> Figure:
     if not len(shown):
         raise NothingToShow("No money moved in this run.")
     who = "Members" if len(data.members) > 1 else "The one member"
+    other = 1 + int(np.abs(net[1:4]).argmax())  # minted money is no exchange
+    whom = f"the {PARTIES[other]} {gained(net[other])}"
     fig, (ax,) = canvas(
-        f"{who} {gained(net[0], len(data.members))}, the utility {gained(net[2])}; "
-        "all together 0 EUR",
+        f"{who} {gained(net[0], len(data.members))}, {whom}; all together 0 EUR",
         f"Received (right) and paid (left) in {data.timeline.span}; the diamond and the number: "
         "the difference. Stored energy is not valued.",
         right=WIDE_KEY + 0.03,

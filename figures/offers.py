@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from figures.data import NothingToShow, Results
+from figures.data import HALF_A_WH, NothingToShow, Results
 from figures.registry import figure
 from figures.style import COLOUR, DASHED, WIDE_KEY, amount, canvas, key, line, many, stroke
 
@@ -72,7 +72,7 @@ def telling_step(data: Results, asks: pd.DataFrame, bids: pd.DataFrame) -> tuple
     differ = ((ask["min"] < ask["max"]) & (bid["min"] < bid["max"])).to_numpy()
     unlike = differ & (bid["min"] < ask["max"]).to_numpy()
     choices = {
-        "Of the steps whose asks and bids differ and partly meet, the one with most P2P energy": unlike,
+        "Of the steps whose asks and bids differ and do not all agree, the one with most P2P energy": unlike,
         "Of the steps whose asks and bids differ, the one with most P2P energy": differ,
         "The step with the most P2P energy": both,
     }
@@ -131,8 +131,6 @@ FLOWS_OF_ORDERS = (
     *("p2p_sold", "market_sold", "grid_export", "battery_discharge"),
     *("p2p_bought", "market_bought", "grid_import", "battery_charge"),
 )
-HALF_A_WH = 0.0005
-"Whole Wh in kWh, as floats, differ by less than this where they are equal."
 
 
 def traded_prices(data: Results, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,9 +167,11 @@ def merit_order(data: Results) -> Figure:
     draw_curves(ax, order)
     prices = np.append(order.ask_eur_per_kwh, order.bid_eur_per_kwh)
     room = max(0.1 * np.ptp(prices), 0.01)
-    reach = min(max(supply, demand), 3 * max(order.cleared_kwh, min(supply, demand)))
-    ax.set(xlim=(0, 1.03 * reach), ylim=(max(prices.min() - room, 0), prices.max() + room))
-    beyond = f"; cut at {amount(reach, 'kWh')}" if reach < max(supply, demand) else ""
+    longest, reach = max(supply, demand), 3 * max(order.cleared_kwh, min(supply, demand))
+    is_cut = longest > reach
+    ax.set_xlim(0, reach if is_cut else 1.03 * longest)
+    ax.set_ylim(max(prices.min() - room, 0), prices.max() + room)
+    beyond = f"; cut at {amount(reach, 'kWh')}" if is_cut else ""
     ax.set(
         xlabel=f"Energy, cumulated over the offers (kWh{beyond})", ylabel="Limit price (EUR/kWh)"
     )

@@ -38,11 +38,13 @@ TOO_HIGH = LinearSegmentedColormap.from_list("too high", [COLOUR["p2p"], "#F7F7F
 
 @figure
 def price_forecast(data: Results) -> Figure:
-    """How good is the price forecast that members act on?"""
+    """How good is the price forecast?"""
     forecast, settled = data.price("price_forecast"), data.price("market_price")
     missed, timeline = forecast - settled, data.timeline
     error, long = np.abs(missed), timeline.steps_per_point > 1
     name, price = "settled", "the price that settles"
+    if not data.has_local_market:
+        name, price = "market price", "the market price"
     if data.tariff_is_given:
         name, price = "mean of import\nand export price", "the tariff's mean"
     fig, (top, bottom) = canvas(
@@ -126,6 +128,8 @@ def what_neighbours_pay(data: Results) -> str:
         return f"P2P sellers get {mean:.3f} EUR/kWh, buyers pay {paid:.3f}; the aggregator keeps the rest"
     steps = many(traded, "hour" if data.timeline.step_hours == 1 else "step")
     where = f"all {steps}" if inside == traded else f"{inside:,} of the {steps}"
+    if traded == 1:
+        where = f"the one {steps[2:]}" if inside else f"none of {steps}"
     whose = "the market's" if data.has_local_market else "the utility's"
     return f"P2P at {mean:.3f} EUR/kWh, within {whose} prices in {where} with P2P"
 

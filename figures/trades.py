@@ -143,6 +143,7 @@ def trade_volume_analysis(data: Results) -> Figure:
     left.legend(handles=shown, loc="upper right")
     for ax in right:
         draw_histogram(ax, priced, "price_eur_per_kwh", weight="energy_kwh")
+        ax.locator_params(axis="x", nbins=6)  # labels of four decimals need room
         sellers = "Price, P2P that of sellers" if data.spread.any() else "Price"
         ax.set(xlabel=f"{sellers} (EUR/kWh)", ylabel="Traded energy (kWh)")
     return fig
@@ -171,8 +172,11 @@ def draw_histogram(
 
 
 def p2p_pairs(data: Results) -> pd.DataFrame:
-    """Energy of each pair of members that traded: seller_id, buyer_id, energy_kwh; largest first."""
-    pairs = data.p2p.groupby(["seller_id", "buyer_id"])["energy_kwh"].sum().reset_index()
+    """Energy of each pair of members that traded, in either direction: low_id, high_id, energy_kwh; largest first."""
+    parties = np.sort(data.p2p[["seller_id", "buyer_id"]].to_numpy(), axis=1)
+    table = pd.DataFrame(parties, columns=["low_id", "high_id"])
+    table["energy_kwh"] = data.p2p["energy_kwh"].to_numpy()
+    pairs = table.groupby(["low_id", "high_id"])["energy_kwh"].sum().reset_index()
     return pairs.sort_values("energy_kwh", ascending=False, ignore_index=True)
 
 
@@ -188,9 +192,9 @@ def places_on_circle(net: pd.Series) -> dict[int, tuple[float, float]]:
 
 
 def chords(places: dict[int, tuple[float, float]], pairs: pd.DataFrame) -> np.ndarray:
-    """Curves (L, 15, 2) from seller to buyer, bent towards the middle of the circle."""
-    start = np.array([places[member] for member in pairs["seller_id"]])[:, None, :]
-    end = np.array([places[member] for member in pairs["buyer_id"]])[:, None, :]
+    """Curves (L, 15, 2) from one of a pair to the other, bent towards the middle of the circle."""
+    start = np.array([places[member] for member in pairs["low_id"]])[:, None, :]
+    end = np.array([places[member] for member in pairs["high_id"]])[:, None, :]
     t = np.linspace(0, 1, 15)[None, :, None]
     return (1 - t) ** 2 * start + t * (1 - t) * 0.5 * (start + end) + t**2 * end
 
@@ -201,7 +205,9 @@ def trade_network(data: Results) -> Figure:
     pairs, most = p2p_pairs(data), 300
     if not len(pairs):
         raise NothingToShow("No two neighbours traded in this run.")
-    sold, bought = (pairs.groupby(f"{side}_id")["energy_kwh"].sum() for side in ("seller", "buyer"))
+    sold, bought = (
+        data.p2p.groupby(f"{side}_id")["energy_kwh"].sum() for side in ("seller", "buyer")
+    )
     net, size = sold.sub(bought, fill_value=0), sold.add(bought, fill_value=0)
     fig, (ax, ranks) = canvas(
         f"{many(len(net), 'member')} traded in {many(len(pairs), 'pair')}; "
@@ -268,7 +274,7 @@ def rank_bars(ax: Axes, data: Results, sold: pd.Series, bought: pd.Series) -> No
         colour = COLOUR["seller" if side == "sold" else "buyer"]
         rows.append((f"{side} most:", 0.0, colour))
         top = totals.nlargest(5)
-        homes = [f"home {data.home[member]}" for member in top.index.tolist()]
+        homes = [data.called(member) for member in top.index.tolist()]
         rows += [(home, kwh, colour) for home, kwh in zip(homes, top, strict=True)]
     place = np.arange(len(rows))
     names, energy, colours = zip(*rows, strict=True)

@@ -106,10 +106,10 @@ TITLES = {
     "balance_distribution": "The median balance is +1.49 EUR; "
     "balances reach from +0.89 EUR to +1.89 EUR",
     "bill_before_after": "2 of 3 members pay less here than alone; all together 0.24 EUR less",
-    "top_prosumers": "Home Bob saves most: 0.20 EUR",
+    "top_prosumers": "Bob saves most: 0.20 EUR",
     # Bob buys 0.8 of 1.5
     "prosumer_performance": "Who saves most, 0.20 EUR in 1.5 hours, is 47 % self-sufficient",
-    "prosumer_day": f"Best and worst saving: home Bob +0.20 EUR, home Cem {MINUS}0.01 EUR",
+    "prosumer_day": f"Best saving: +0.20 EUR, Bob; worst: {MINUS}0.01 EUR, Cem",
     # under the curve (0 - 1/24) + (-1/24 + 4/24) + (4/24 + 1) = 1.25, over 3 members
     "lorenz_fairness": "Gini 0.58: the member that saves most saves 0.20 EUR, "
     "all together 0.24 EUR",
@@ -142,7 +142,7 @@ SUBTITLES = {
     "soc_heatmap": "State of charge at the end of each step, 1 battery, the fullest on top.",
     "renewable_usage": "6.80 kWh of PV, from below in the order of their turn.",
     "home_type_analysis": "Left: energy of the average home of a type, also of those without PV. "
-    "Right: saving of each home against being alone, median and quartiles.",
+    "Right: saving against being alone, box: quartiles.",
     "balance_distribution": "Money after 1.5 hours, 1.50 EUR at the start: "
     "energy, bonuses and penalties. Stored energy is not valued.",
     "bill_before_after": "Bill of 1.5 hours: cash for energy minus the value of the change "
@@ -245,12 +245,7 @@ KEYS: dict[str, list[tuple[str, str]]] = {
             PALE,
         ),
         (
-            "netted: the same, all homes\nbehind one meter\nin 0.50 kWh,\nout 0.20 kWh",
-            "load",
-        ),
-        (
-            "as one community: netted,\nand batteries that trade\nwith neighbours\n"
-            "in 0.50 kWh,\nout 0.20 kWh",
+            "as one community: the same,\nall homes behind one meter\nin 0.50 kWh,\nout 0.20 kWh",
             "community",
         ),
     ],
@@ -424,7 +419,6 @@ KWH_PER_STEP: dict[tuple[str, int], list[tuple[str, list[float]]]] = {
     ("community_net_power", 0): [
         (PALE, [1.7, 0.9, 1.3]),
         (PALE, [-1.5, -0.6, -1.5]),
-        ("load", [0.2, 0.3, -0.2]),
         ("community", [0.2, 0.3, -0.2]),
     ],
     ("p2p_vs_market", 0): [*BOUGHT.items(), *SOLD.items()],
@@ -596,7 +590,7 @@ def test_the_network_ranks_sellers_and_buyers_and_puts_them_left_and_right(
 ):
     """Ann sells 1.8, Bob 0.5; Cem buys 1.5, Bob 0.8: Bob is a net buyer."""
     net, ranks = figures["trade_network"].axes
-    assert row_texts(ranks) == ["sold most:", "home Ann", "home Bob", "bought most:", "home Cem", "home Bob"]  # fmt: skip
+    assert row_texts(ranks) == ["sold most:", "Ann", "Bob", "bought most:", "Cem", "Bob"]  # fmt: skip
     ends = [(colour, round(end, 9)) for colour, _, end in bars_of(ranks)]
     assert ends == [("seller", 0), ("seller", 1.8), ("seller", 0.5), ("buyer", 0), ("buyer", 1.5), ("buyer", 0.8)]  # fmt: skip
     lines, dots = net.collections
@@ -650,13 +644,13 @@ def test_bills_stand_in_the_order_of_those_alone(figures: dict[str, Figure]):
 def test_the_best_stand_on_top_with_what_they_own(figures: dict[str, Figure]):
     (ax,) = figures["top_prosumers"].axes
     owned = ["Bob: 2.5 kW PV", "Ann: 4 kW PV, 10 kWh battery", "Cem: no PV, no battery"]
-    assert row_texts(ax) == [f"home {home}" for home in owned]
+    assert row_texts(ax) == owned
     due = [("owns PV", 0.2), ("owns both", 0.05), ("owns neither", -0.01)]
     assert bars_of(ax) == [(colour, 0, pytest.approx(end)) for colour, end in due]
     told = [(text.get_text(), text.get_position()[1]) for text in ax.texts]
     assert told == [("0.20 EUR", 0), ("0.05 EUR", 1), (f"{MINUS}0.01 EUR", 2)]
     titles = [ax.get_title(loc="left") for ax in figures["prosumer_day"].axes]
-    assert titles == [f"Home {owned[0]}", f"Home {owned[2]}"]
+    assert titles == [owned[0], owned[2]]
 
 
 def test_a_dot_stands_at_what_its_home_needs_and_saves(figures: dict[str, Figure]):
@@ -787,7 +781,7 @@ PER_HOUR: dict[tuple[str, int], list[tuple[str, float]]] = {
     ],
     ("community_net_power", 0): [
         *((PALE, 3.9), (PALE, -3.6)),
-        *(("load", 0.5), ("load", -0.2), ("community", 0.5), ("community", -0.2)),
+        *(("community", 0.5), ("community", -0.2)),
     ],
     ("trading_activity", 1): [("p2p", 4), ("market", 3)],
     ("regulator_impact", 0): [("market", 0.032), ("pv", -0.064), ("p2p", -0.0484)],
@@ -1001,7 +995,7 @@ def test_far_more_supply_than_demand_is_cut_at_three_times_the_demand(tmp_path: 
 
     (ax,) = laid_out("merit_order", written(tmp_path / "results", more)).axes
     assert ax.get_xlabel() == "Energy, cumulated over the offers (kWh; cut at 4.80 kWh)"
-    assert ax.get_xlim() == (0, pytest.approx(1.03 * 4.8))
+    assert ax.get_xlim() == (0, pytest.approx(4.8))
 
 
 def test_the_later_of_two_steps_has_its_own_offers_and_prices(tmp_path: Path):

@@ -759,8 +759,13 @@ def test_a_rule_that_is_none_is_no_traceback(copy: Path) -> None:
     assert laid_out("price_dynamics", Results(copy)).axes
 
 
-def test_netting_is_told_apart_from_what_batteries_do(day: Results, drawn: dict[str, Figure]):
-    """Surplus and lack of one hour cancel behind one meter; what goes below that, batteries traded."""
+def test_netting_is_told_apart_from_what_batteries_do(
+    day: Results, drawn: dict[str, Figure], variant: Any
+):
+    """Surplus and lack of one hour cancel behind one meter; what goes below that, batteries traded.
+
+    Where they trade nothing both curves are one: it is drawn once, and the key speaks of no batteries.
+    """
     lack, left = (
         per_step(day, "community_summary.csv", f"{n}_kwh") for n in ("deficit", "surplus")
     )
@@ -773,6 +778,11 @@ def test_netting_is_told_apart_from_what_batteries_do(day: Results, drawn: dict[
     due_in, due_out = np.maximum(lack - left, 0).sum(), np.maximum(left - lack, 0).sum()
     told = f"in {style.amount(due_in, 'kWh')},", f"out {style.amount(due_out, 'kWh')}"
     assert tuple(entries[1][-2:]) == told
+    alike = FIGURES["community_net_power"](variant("shared bill"))
+    count = [len(fig.axes[0].patches) for fig in (drawn["community_net_power"], alike)]
+    assert count[0] == count[1] + 1
+    told = [text.split(":")[0] for text in key_colours(alike)]
+    assert told == ["home by home", "as one community"]
 
 
 def test_p2p_energy_that_passed_through_batteries_is_told_where_it_is_not_drawn(day: Results):
@@ -965,10 +975,12 @@ def test_no_figure_mixes_units_of_price(drawn: dict[str, Figure]):
 
 
 def test_pairs_of_the_network_hold_all_p2p_energy(day: Results):
+    """Two that traded in both directions are one pair."""
     pairs, total = trades.p2p_pairs(day), defaultdict(float)
     for row in rows(day, "all_trades.csv"):
         if row["trade_type"] == "p2p":
-            total[int(row["seller_id"]), int(row["buyer_id"])] += float(row["energy_kwh"])
+            low, high = sorted([int(row["seller_id"]), int(row["buyer_id"])])
+            total[low, high] += float(row["energy_kwh"])
     assert len(pairs) == len(total)
     assert pairs["energy_kwh"][0] == pytest.approx(max(total.values()))
     found = {(s, b): e for s, b, e in pairs.itertuples(index=False)}
@@ -1302,18 +1314,71 @@ def title(name: str, data: Results) -> str:
 
 
 def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
-    told = title("energy_by_source", variant("consumers only"))
-    assert told.startswith("The local market served")
+    fig = FIGURES["energy_by_source"](variant("consumers only"))
+    told, below = (text.get_text() for text in fig.texts[:2])
+    assert told.startswith("The local market served") and "battery" not in told
+    assert below == "Own PV serves first."
     assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
     assert trades.parts_of_p2p(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
     kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}
     assert energy.who_served(kwh) == (
-        "The utility served 70 % of the load, own roof and battery 20 %, neighbours 10 %"
+        "The utility served 70 % of the load, own roof 20 %, neighbours 10 %"
     )
-    kwh |= {"own battery": 1.0, "neighbours (P2P)": 4.0}  # 3 + 4, as much as the utility's 7
+    kwh |= {"own battery": 1.0, "neighbours (P2P)": 4.0}  # 3 + 4 together, but 7 is the most of one
     assert energy.who_served(kwh) == (
-        "Own roof and battery served 21 % of the load, neighbours 29 %"
+        "The utility served 50 % of the load, own roof and battery 21 %, neighbours 29 %"
     )
+    kwh |= {"own PV": 6.0, "neighbours (P2P)": 6.0}
+    assert energy.who_served(kwh) == (
+        "Own roof and battery served 35 % of the load, neighbours 30 %"
+    )
+
+
+def test_a_title_speaks_of_no_market_where_there_is_none(day: Results, variant: Any):
+    assert "misses the price that settles by" in title("price_forecast", day)
+    assert "misses the market price by" in title("price_forecast", variant("shared bill"))
+
+
+def test_one_hour_is_not_all_hours(variant: Any):
+    told = title("price_dynamics", variant("one step"))
+    assert told.endswith("in the one hour with P2P") and "within the market's prices" in told
+
+
+def test_a_home_is_called_by_its_number_or_by_its_own_name(day: Results):
+    assert [day.called(7), day.called(7, "Home")] == ["home 7", "Home 7"]
+    day = replace_names(day, ["A", "B12", "flat1", "Müller"])
+    assert [day.called(m, "Home") for m in range(4)] == ["Home A", "Home B12", "flat1", "Müller"]
+
+
+def replace_names(day: Results, names: list[str]) -> Results:
+    """The same run with homes of these names."""
+    other = Results(day.folder)
+    other.__dict__["home"] = names
+    return other
+
+
+def test_two_equal_bills_are_two_dots(day: Results):
+    """Who pays the same alone and here: the rim of the dot below is seen."""
+    bills = day.bills.sort_values("alone", ignore_index=True)
+    bills.loc[3, ["here", "saving"]] = bills.loc[3, "alone"], 0.0
+    ax = matplotlib.figure.Figure().subplots()
+    money.draw_bills(ax, bills)
+    below, above = (dots.get_sizes() for dots in ax.collections[2:])
+    assert [row for row in range(len(below)) if below[row] > 1.5 * above[0]] == [3]
+
+
+def test_the_money_names_the_other_party_that_it_went_to(day: Results, variant: Any):
+    """Of aggregator, utility and regulator the one whose account changes most."""
+    for data in (day, variant("consumers only")):
+        rows_of = {row["account_id"]: row for row in rows(data, "accounts.csv")}
+        change = {
+            name: float(rows_of[number]["balance_eur"]) - float(rows_of[number]["opening_eur"])
+            for name, number in (("aggregator", "-1"), ("utility", "-2"), ("regulator", "-3"))
+        }
+        most = max(change, key=lambda name: abs(change[name]))
+        told = style.amount(abs(change[most]), "EUR")
+        verb = "gains" if change[most] > 0 else "loses"
+        assert f", the {most} {verb} {told}; all together" in title("money_by_party", data)
 
 
 def test_the_title_of_the_balances_names_what_reaches_from_lowest_to_highest(day: Results):
@@ -1411,8 +1476,8 @@ def test_the_sign_and_the_size_of_a_correlation_are_told():
 
 def test_the_savings_of_ten_are_the_best_ones_and_of_eleven_the_ten_best():
     ten = pd.Series([float(x) for x in range(1, 11)])
-    assert members.what_the_best_save(ten, "Ann") == "Home Ann saves most: 10.0 EUR"
-    assert members.what_the_best_save(ten[:1], "Ann") == "Home Ann saves 1.00 EUR"
+    assert members.what_the_best_save(ten, "Home 7") == "Home 7 saves most: 10.0 EUR"
+    assert members.what_the_best_save(ten[:1], "Home 7") == "Home 7 saves 1.00 EUR"
     eleven = pd.concat([ten, pd.Series([5.0])], ignore_index=True)  # all but the one with 1 EUR
     assert members.what_the_best_save(eleven, "Ann") == (
         "The ten best make 98 % of all savings: 59.0 EUR of 60.0 EUR"
