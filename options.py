@@ -23,7 +23,7 @@ from trading import Mechanism
 BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
 """What a run that keeps and saves every step needs at its peak; measured."""
 
-UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH = 100, 5
+UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH, UNLIKELY_KW_OF_A_HOME = 100, 5, 1000
 
 
 def read_config() -> ModuleType:
@@ -130,15 +130,36 @@ def read_scenario(
 
 
 def unit_hints(scenario: simulator.Scenario, options: argparse.Namespace) -> list[str]:
-    """One line for each file whose numbers look like another unit; they are taken as they are."""
-    hints, profiles = [], scenario.profiles
-    if options.data:
-        per_hour = profiles.load_wh.mean(axis=0) / 1000 / scenario.settings.step_hours
-        most = int(per_hour.argmax())
-        if per_hour[most] > UNLIKELY_KWH_PER_HOUR:
-            home = f"household {scenario.fleet.household_id[most]} uses {per_hour[most]:,.0f} kWh"
-            told = "an hour on average; loads look like Wh, kWh per step are expected"
-            hints.append(f"--data {options.data}: {home} {told}")
+    """One line for each kind of number that looks like another unit; they are taken as they are."""
+    fleet, profiles, hints = scenario.fleet, scenario.profiles, list[str]()
+    per_hour = 1000 * scenario.settings.step_hours
+    looks = [  # option, one value of each home, the largest that is likely, what a larger one says
+        (
+            *("data", profiles.load_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
+            "uses {} kWh an hour on average; loads look like Wh, kWh per step are expected",
+        ),
+        (
+            *("data", profiles.pv_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
+            "makes {} kWh an hour on average; PV looks like Wh, kWh per step are expected",
+        ),
+        (
+            *("members", fleet.battery_capacity_wh / 1000, UNLIKELY_KW_OF_A_HOME),
+            "has a battery of {} kWh; sizes look like Wh, kWh are expected",
+        ),
+        (
+            *("members", fleet.max_step_wh / per_hour, UNLIKELY_KW_OF_A_HOME),
+            "has a battery of {} kW; powers look like W, kW are expected",
+        ),
+        (
+            *("members", fleet.pv_capacity_kw, UNLIKELY_KW_OF_A_HOME),
+            "has {} kW of PV; sizes look like W, kW are expected",
+        ),
+    ]
+    for option, value, likely, told in looks:
+        path, most = getattr(options, option), int(value.argmax())
+        if path and value[most] > likely:
+            home = f"household {fleet.household_id[most]} {told.format(f'{value[most]:,.0f}')}"
+            hints.append(f"--{option} {path}: {home}")
     dearest = int(profiles.prices.grid_import.max()) / 1e6
     if options.prices and dearest > UNLIKELY_EUR_PER_KWH:
         told = f"a kWh costs up to {dearest:,.2f} EUR; prices look like ct or EUR per MWh"

@@ -453,6 +453,35 @@ def test_numbers_that_look_like_another_unit_are_told_once_and_taken_as_they_are
     assert (code, [line for line in err.splitlines() if line]) == (0, expected)
 
 
+def test_sizes_and_pv_that_look_like_another_unit_are_told(
+    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Wh for kWh in the readings of PV, Wh and W in the members file; a house of flats may be large."""
+    text = (tmp_path / "homes.csv").read_text().replace(",0.04\n", ",40\n")
+    (tmp_path / "homes.csv").write_text(text)
+    few = [*files[:2], "--members", "members.csv", "--set", "CONSENSUS=none", "--no-plots"]
+    header = "household_id,battery_kwh,battery_kw,pv_kwp\n"
+    for sizes, told in (
+        (
+            "5000,2500,3000",
+            [
+                "has a battery of 5,000 kWh; sizes look like Wh, kWh are expected",
+                "has a battery of 2,500 kW; powers look like W, kW are expected",
+                "has 3,000 kW of PV; sizes look like W, kW are expected",
+            ],
+        ),
+        ("1000,1000,1000", []),
+    ):
+        rows = [f"flat {home},{'0,0,1' if home != 1 else sizes}\n" for home in range(4)]
+        (tmp_path / "members.csv").write_text(header + "".join(rows))
+        code, _, err = run(*few)
+        pv = "--data homes.csv: household flat 2 makes 480 kWh an hour on average; "
+        pv += "PV looks like Wh, kWh per step are expected"
+        expected = [pv, *(f"--members members.csv: household flat 1 {text}" for text in told)]
+        warnings = [line for line in err.splitlines() if line.startswith("warning")]
+        assert (code, warnings) == (0, [f"warning: {text}" for text in expected])
+
+
 @pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])
 def test_a_params_json_repeats_a_run_with_files_if_they_are_given_again(
     wish: list[str], files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
