@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from errors import InputError
@@ -41,6 +42,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **wishes: Any):
         super().__init__(**wishes)
         self.register("action", None, Once)
+        self.register("type", Path, _named_path)
         self.found: list[str] = []  # problems of the arguments read so far
 
     def read(self, arguments: Sequence[str] | None, problems: list[str]) -> argparse.Namespace:
@@ -74,6 +76,13 @@ class Parser(argparse.ArgumentParser):
         raise InputError([*self.found, self.complaint(message)])
 
 
+def _named_path(text: str) -> Path:
+    """A path, but not the empty one that a forgotten shell variable leaves: it would mean the folder one is in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a file or a folder")
+    return Path(text)
+
+
 def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
     """Runs a command; returns its exit code: 0 well, 1 something is wrong, 2 bad input or no way to write, 130 stopped,
     141 unread."""
@@ -86,8 +95,8 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
                 if sys.stdout:
                     sys.stdout.flush()  # here, not when Python ends: the reader may be gone (`| head`)
         except InputError as error:
-            count = len(error.problems)
-            print(f"error: {count} problem{'s' if count > 1 else ''} in the input", file=sys.stderr)
+            told = "problems" if len(error.problems) > 1 else "a problem"
+            print(f"error: {told} in the input", file=sys.stderr)
             for problem in error.problems:
                 print(f"  {' '.join(problem.splitlines())}", file=sys.stderr)
             return EXIT_INPUT

@@ -185,7 +185,7 @@ def read_meters(path: Path, settings: Settings) -> Meters:
     problems = empty_ids(table, path)
     known = natural_order(table["household_id"].dropna().unique())
     chosen = gather(problems, lambda: choose_households(settings, known)) or known
-    table = table[table["household_id"].isin(chosen)]
+    table = table[table["household_id"].isin(chosen) | table["household_id"].isna()]
     time, offset = times_of(table, path, problems)
     values = {
         name: numbers(table, name, path, problems, MOST_KWH_PER_STEP, "kWh per step")

@@ -58,7 +58,9 @@ def work_ahead(settings: Settings) -> str:
     seconds = attempts / HASHES_PER_SECOND
     if settings.CONSENSUS != "pow" or seconds < 2:
         return ""
-    took = f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
+    units = {"years": 365.25 * 86400, "days": 86400, "hours": 3600, "minutes": 60, "s": 1}
+    unit = next((name for name, size in units.items() if seconds >= 2 * size), "s")
+    took = f"{seconds / units[unit]:,.0f} {unit}"
     told = f"difficulty {settings.DIFFICULTY_TARGET}: {attempts:,} attempts a block are expected"
     return f"{told}, {took} each on a CPU"
 
@@ -127,8 +129,8 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
             "batteries",
             f"change in content {f['stored_change_kwh']:+,.1f} kWh, worth {f['stored_change_value_eur']:+,.2f} EUR",
         ),
-        ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {f['p2p_trades']:,} trades"),
-        ("local market", f"{f['market_kwh']:,.1f} kWh in {f['market_trades']:,} trades"),
+        ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {many(f['p2p_trades'], 'trade')}"),
+        ("local market", f"{f['market_kwh']:,.1f} kWh in {many(f['market_trades'], 'trade')}"),
         (
             "utility",
             f"import {f['grid_import_kwh']:,.1f} kWh, export {f['grid_export_kwh']:,.1f} kWh",
@@ -170,7 +172,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)
         work = f", {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s" if f["hashes"] else ""
-        lines.append(("ledger", f"{f['blocks']:,} blocks with genesis{work}"))
+        lines.append(("ledger", f"{many(f['blocks'], 'block')} with genesis{work}"))
     memory = timing.get("peak_memory_mb")
     told = f", {memory} MB" if memory else ""  # Windows does not tell
     lines.append(("time", f"{timing['total_seconds']:.2f} s{told}"))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from errors import gather
-from extensions.comparison import Case, compare, interval, table_of, write
+from extensions.comparison import Case, compare, has_differences, interval, table_of, write
 from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
 from options import (
@@ -67,9 +67,11 @@ def command(arguments: list[str]) -> int:
         if not options.no_plots:
             _draw(cases, folder, default, advance)
     if not options.quiet:
-        print_means(table_of(cases))
+        table = table_of(cases)
+        print_means(table)
         print(f"comparison in {options.output}")
-        print("  comparison.md: all columns, and the differences against the default")
+        against = ", and the differences against the default" * has_differences(table, default)
+        print(f"  comparison.md: all columns{against}")
         print("  comparison.csv: every run" + ("" if options.no_plots else "\n  plots: figures"))
     return 0
 
@@ -115,7 +117,9 @@ def _chosen(option: str, text: str | None, known: list[str], problems: list[str]
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        problems.append(f"{option} {text}: allowed are {', '.join(known)} and 'all'")
+        wrong = ", ".join(unknown) or "nothing"
+        told = f"{wrong} is not allowed; allowed are {', '.join(known)} and 'all'"
+        problems.append(f"{option} {text}: {told}")
     return list(dict.fromkeys(names))
 
 

@@ -242,7 +242,7 @@ def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str
         "",
         *_rows(table, groups, lambda group, name: _cell(_of(table, group)[name], name)),
     ]
-    if default in groups and len(groups) > 1:
+    if has_differences(table, default):
         base = _of(table, default)
         lines += [
             "",
@@ -257,6 +257,12 @@ def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str
             ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def has_differences(table: pd.DataFrame, default: tuple[str, str]) -> bool:
+    """Whether the default is among the compared, and not alone."""
+    groups = set(zip(table["mechanism"], table["objective"], strict=True))
+    return default in groups and len(groups) > 1
 
 
 def _of(table: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:

@@ -168,6 +168,18 @@ def test_the_command_writes_tables_and_figures(
         assert f"\n  {name}: " in told
 
 
+def test_differences_are_told_of_where_there_are_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against the default, if it is among the compared and not alone."""
+    for rules, there in (("midpoint,none", True), ("midpoint", False), ("none,uniform", False)):
+        folder = tmp_path / rules
+        words = ["compare", "--mechanisms", rules, "--runs", "1", "--no-plots", "-o", str(folder)]
+        assert main.main([*words, "--steps", "2", "--set", "NUM_PROSUMERS=3"]) == 0
+        assert ("and the differences" in capsys.readouterr().out) == there
+        assert ("## Differences" in (folder / "comparison.md").read_text()) == there
+
+
 def test_the_table_in_the_terminal_fits_into_80_columns(
     cases: list[c.Case], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -444,7 +456,8 @@ def test_all_problems_of_a_comparison_come_together(
     words = "--mechanisms foo --objectives x --runs x --set FOO=1 --data absent.csv"
     assert main.main(["compare", *words.split(), "-o", str(tmp_path / "file")]) == 2
     headline, *told = capsys.readouterr().err.strip().splitlines()
-    assert headline == "error: 6 problems in the input"
+    assert headline == "error: problems in the input"
+    assert told[0].startswith("  --mechanisms foo: foo is not allowed; allowed are midpoint, ")
     assert [line.strip().partition(":")[0] for line in told] == [
         "--mechanisms foo",
         "--objectives x",

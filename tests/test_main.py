@@ -48,9 +48,9 @@ def run(
 
 
 def problems(err: str) -> list[str]:
-    """The problems below the headline, whose count must be right."""
+    """The problems below the headline, which counts none: a line may stand for many."""
     headline, *lines = err.strip("\n").split("\n")
-    assert headline == f"error: {len(lines)} problem{'s' if len(lines) > 1 else ''} in the input"
+    assert headline == f"error: {'problems' if len(lines) > 1 else 'a problem'} in the input"
     return [line.removeprefix("  ") for line in lines]
 
 
@@ -402,6 +402,17 @@ def test_a_params_json_repeats_its_run_byte_for_byte(
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
     assert run("--config", "first/params.json", "--no-plots", "--quiet", "-o", "first")[0] == 0
     assert contents(tmp_path / "first") == contents(tmp_path / "second"), "also in its own place"
+
+
+@pytest.mark.parametrize(
+    "words", [["--data="], ["--config", ""], ["-o", " "], ["verify", ""], ["proof", "--check="]]
+)
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    words: list[str], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A shell leaves it where a variable has no value."""
+    code, _, err = run(*words)
+    assert code == 2 and "is empty; name a file or a folder" in err
 
 
 @pytest.fixture
@@ -820,7 +831,14 @@ def test_the_checker_agrees_on_a_run_with_files(
     [
         ({"DIFFICULTY_TARGET": 3}, ""),
         ({"DIFFICULTY_TARGET": 8, "CONSENSUS": "pos"}, ""),
-        ({"DIFFICULTY_TARGET": 8}, "difficulty 8: 4,294,967,296 attempts a block are expected"),
+        (
+            {"DIFFICULTY_TARGET": 8},
+            "difficulty 8: 4,294,967,296 attempts a block are expected, 24 minutes each on a CPU",
+        ),
+        (
+            {"DIFFICULTY_TARGET": 16},
+            "difficulty 16: 18,446,744,073,709,551,616 attempts a block are expected, 194,847 years",
+        ),
     ],
 )
 def test_work_that_will_take_long_is_told_before_it_begins(changes: dict, told: str) -> None:
