@@ -63,11 +63,15 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Files:
-    """The input files of a run; each may be absent."""
+    """The input files of a run; each may be absent, and given as a text."""
 
     data: Path | None = None
     members: Path | None = None
     prices: Path | None = None
+
+    def __post_init__(self) -> None:
+        for option, path in self.given().items():
+            object.__setattr__(self, option, Path(path))
 
     def given(self) -> dict[str, Path]:
         return {option: path for option, path in vars(self).items() if path is not None}

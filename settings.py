@@ -66,7 +66,12 @@ class Settings(BaseModel):
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Name -> value, as params.json has them."""
         return self.model_dump(mode="json")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that other processes can be given settings: their class is made anew from its constants' names."""
+        return _revived, (self.model_dump(),)
 
 
 def microeur(eur_per_kwh: float) -> int:
@@ -134,7 +139,7 @@ def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | 
     values = {name: declared.default for name, declared in known.items() if name in TYPES}
     for layer in layers:
         problems += [_unknown(name) for name in layer if name not in TYPES]
-        values.update({name: value for name, value in layer.items() if name in values})
+        values.update({name: _plain(value) for name, value in layer.items() if name in values})
     sound, wrong = _checked(known, values)
     problems += wrong.values()
     for rule in RULES:  # one that reads what is missing or wrong cannot be judged
@@ -171,6 +176,16 @@ def _model(types: Mapping[str, Any]) -> type[Settings]:
 def _usual_model(names: tuple[str, ...]) -> type[Settings]:
     """The model of these constants with the types of TYPES; making one takes longer than using it."""
     return _model({name: TYPES[name] for name in names})
+
+
+def _revived(values: dict[str, Any]) -> Settings:
+    """Settings that have been checked before."""
+    return _usual_model(tuple(values)).model_construct(**values)
+
+
+def _plain(value: Any) -> Any:
+    """A number or list of numpy's as Python's own, so that a sweep may count with np.arange."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 # ---------------------------------------------------------------- rules between settings

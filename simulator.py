@@ -51,8 +51,8 @@ class Scenario:
     """The whole input of a run."""
 
     settings: Settings
-    fleet: Fleet
-    profiles: Profiles
+    fleet: Fleet = field(repr=False)
+    profiles: Profiles = field(repr=False)
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name and SHA-256 of each input file, by its option."""
     mechanism: trading.Mechanism = trading.MIDPOINT
@@ -71,12 +71,13 @@ class Run:
     """The whole output of a run."""
 
     scenario: Scenario
-    start: State
-    steps: tuple[StepResult, ...]
-    chain: blockchain.Chain | None
+    start: State = field(repr=False)
+    steps: tuple[StepResult, ...] = field(repr=False)
+    chain: blockchain.Chain | None = field(repr=False)
 
     @property
     def end(self) -> State:
+        """The state after the last step."""
         return self.steps[-1].state
 
 
@@ -92,6 +93,8 @@ def prepare(
     MARKET_MECHANISM names (extensions.mechanisms holds the others).
     """
     files = files or Files()
+    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+        raise InputError([f"steps = {steps!r}: must be a whole number from 1 on"])
     if mechanism.name != settings.MARKET_MECHANISM:
         raise InputError(
             [

@@ -37,8 +37,13 @@ UNITS = {"_microeur_per_kwh": ("_eur_per_kwh", 6), "_nanoeur": ("_eur", 9), "_wh
 # ---------------------------------------------------------------- files
 
 
-def save(run: Run, folder: Path) -> dict[str, Any]:
-    """Writes every file of a run but timing.json and the figures into `folder`; returns the summary."""
+def save(run: Run, folder: Path | str) -> dict[str, Any]:
+    """Writes every file of a run but the figures into `folder`, which it makes; returns the summary.
+
+    timing.json is empty: who measured the run writes it again.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.json").write_bytes(run.scenario.params)
     history = report.History(run)
     members = report.member_totals(history)
@@ -53,6 +58,7 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
     _write_table(folder / "transfers.csv", transfers_table(run))
     _write_table(folder / "accounts.csv", accounts_table(run))
     write_json(folder / "summary.json", figures)
+    write_json(folder / "timing.json", {})
     write_json(folder / "prosumers.json", member_list(run, members))
     write_json(folder / "simulation_log.json", [_plain_units(row) for row in steps])
     if run.chain:
@@ -62,6 +68,7 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file as all of them are laid out."""
     path.write_bytes((json.dumps(content, indent=1) + "\n").encode())
 
 

@@ -43,13 +43,18 @@ class Clearing:
     """(M) What each buyer pays to the aggregator beyond his trade's price; under most rules nothing."""
 
 
+def everybody(orders: Orders) -> Orders:
+    """Admits all orders as they are."""
+    return orders
+
+
 @dataclass(frozen=True)
 class Mechanism:
     """A market rule: how the orders of one step become trades between neighbours."""
 
     name: str
     clear: Callable[[Orders, StepPrices], Clearing]
-    admit: Callable[[Orders], Orders] = lambda orders: orders
+    admit: Callable[[Orders], Orders] = everybody
     """Drops or rewrites orders before they are cleared: rules without limit prices leave batteries out."""
     has_limits: bool = True
     """Whether members quote; a rule that shares by quantity asks nobody for a price."""

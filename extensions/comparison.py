@@ -17,9 +17,11 @@ from scipy import stats
 
 import report
 import simulator
+from errors import InputError
 from extensions.mechanisms import MECHANISMS
 from extensions.optimizer import community_optimum
 from records import Real
+from regulator import STRATEGIES
 from settings import Settings
 
 CONFIDENCE = 0.95
@@ -79,9 +81,23 @@ def compare(
     advance: Callable[[int], None] = lambda done: None,
 ) -> list[Case]:
     """One case for every seed, rule and objective; prepare(seed) draws the scenario that all share."""
+    known: list[tuple[str, Sequence[str], Iterable[str]]] = [
+        ("rule", mechanisms, MECHANISMS),
+        ("objective", objectives, STRATEGIES),
+    ]
+    problems = [
+        f"{name}: no such {kind}; there are {', '.join(there)}"
+        for kind, asked, there in known
+        for name in asked
+        if name not in there
+    ]
+    if problems:
+        raise InputError(problems)
     cases: list[Case] = []
     for seed in seeds:
         shared = prepare(seed)
+        if seed != shared.settings.SEED:  # equal days would count as independent ones
+            raise InputError([f"prepare({seed}) has SEED = {shared.settings.SEED}"])
         optima: dict[float, float] = {}
         of_seed = []
         for mechanism in mechanisms:

@@ -21,6 +21,7 @@ from test_plot_results import layout_faults
 
 import main
 import simulator
+from errors import InputError
 from extensions import compare_command
 from extensions import comparison as c
 from extensions import comparison_plots as p
@@ -447,6 +448,18 @@ def test_bad_input_names_what_is_allowed(
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert not (tmp_path / "c").exists()
+
+
+def test_from_python_wrong_names_and_seeds_that_are_not_used_are_refused() -> None:
+    """Equal days would count as independent ones."""
+    shared = simulator.prepare(make_settings())
+    for rules, objectives, told in (
+        (["midpont"], ["chaos"], "midpont: no such rule; there are midpoint, "),
+        (["none"], ["maximise"], "maximise: no such objective; there are maximize_renewable, "),
+        (["none"], ["chaos"], r"prepare\(7\) has SEED = 42"),
+    ):
+        with pytest.raises(InputError, match=told):
+            c.compare(lambda seed: shared, rules, objectives, [7])
 
 
 def test_all_problems_of_a_comparison_come_together(

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -50,6 +51,21 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
         if words[0] == "compare":
             outputs.append(words[words.index("-o") + 1] if "-o" in words else "comparison")
     assert len(outputs) == len(set(outputs)), "one comparison takes the place of another"
+
+
+def test_the_example_in_python_runs_as_it_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A share between 0 and 1, a folder that is all right, and the examples under another rule."""
+    shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    share, right = capsys.readouterr().out.split()
+    assert 0.5 < float(share) < 1 and right == "True"
+    scenario = names["scenario"]
+    assert (scenario.mechanism.name, scenario.fleet.size) == ("uniform", 4)
 
 
 def test_the_examples_of_chosen_homes_are_homes_of_the_example(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY, make_settings
 
@@ -394,6 +395,15 @@ def test_a_constant_that_nothing_reads_is_named(tmp_path: Path, line: str, told:
     """With or without a type: its author waits for an effect, and the chain is bound to it."""
     module = edited(tmp_path, "BATTERY_MIN_SOC", f"{line}\nBATTERY_MIN_SOC")
     assert problems_of(lambda: settings.load(module)) == [told]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """A sweep counts with np.arange."""
+    given = {"NUM_PROSUMERS": np.int64(50), "HAS_BATTERY": np.float64(0.5)}
+    given["PV_CAPACITY"] = np.full(10, 4.0)
+    found = settings.load(config, given).to_json()
+    assert (found["NUM_PROSUMERS"], found["HAS_BATTERY"]) == (50, 0.5)
+    assert found["PV_CAPACITY"] == [4.0] * 10
 
 
 def test_of_a_decimal_comma_a_point_is_asked_for(tmp_path: Path) -> None:

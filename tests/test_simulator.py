@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -39,6 +41,8 @@ import config
 import prosumer
 import regulator
 import simulator
+import storage
+import verification
 from errors import InputError
 from records import AGGREGATOR, REGULATOR, UTILITY, BanReason, Reason, TradeKind
 from settings import declarations
@@ -445,3 +449,34 @@ def test_profiles_by_hand_run_like_those_of_a_day() -> None:
     run = simulator.run(simulator.Scenario(settings, fleet, profiles))
     assert_run_laws(run)
     assert len(run.steps) == 3 and sum(r.flows.p2p_sold_wh.sum() for r in run.steps) > 0
+
+
+# ---------------------------------------------------------------- from Python
+
+
+def test_a_run_goes_to_another_process_and_comes_back(tmp_path: Path) -> None:
+    """Its settings' class is made from config.py, its rule holds functions: both must be found again."""
+    run = simulator.run(simulator.prepare(quick_settings(TIME_STEPS=3)))
+    again = pickle.loads(pickle.dumps(run))
+    for number, one in enumerate((run, again)):
+        storage.save(one, tmp_path / str(number))
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in "01")
+    assert first == second and len(first) > 10
+    assert again.scenario.settings.step_hours == 1.0
+
+
+def test_a_run_is_told_in_few_words() -> None:
+    """A notebook shows what stands last in a cell."""
+    assert len(repr(simulator.run(simulator.prepare(quick_settings(TIME_STEPS=3))))) < 5000
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5, True, "4"])
+def test_a_number_of_steps_that_is_none_is_refused(steps: Any) -> None:
+    with pytest.raises(InputError, match=r"must be a whole number from 1 on"):
+        simulator.prepare(quick_settings(), steps=steps)
+
+
+def test_a_folder_saved_from_python_is_one_that_verify_reads(tmp_path: Path) -> None:
+    folder = str(tmp_path / "new" / "results")
+    storage.save(simulator.run(simulator.prepare(quick_settings(TIME_STEPS=3))), folder)
+    assert verification.verify(folder).ok

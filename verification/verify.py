@@ -107,7 +107,7 @@ def many(number: int, things: str) -> str:
 
 
 def verify(
-    folder: Path, tip: str | None = None, race: bool = False, progress: Progress = silent
+    folder: Path | str, tip: str | None = None, race: bool = False, progress: Progress = silent
 ) -> Report:
     """Everything in a results folder that its files, settings and laws do not allow.
 
