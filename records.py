@@ -9,7 +9,7 @@ exchange (+ import) and the change in stored energy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import TypeVar
 
@@ -137,6 +137,10 @@ class StepPrices:
     expected_buy: int
     expected_sell: int
     mean_24h: int
+
+    def at_the_utility(self) -> StepPrices:
+        """The same where no local market is to be had: what members expect to pay and get is the utility's price."""
+        return replace(self, expected_buy=self.grid_import, expected_sell=self.grid_export)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from records import (
     Profiles,
     Real,
     State,
+    StepPrices,
     StepResult,
     Transfers,
     account_changes,
@@ -185,8 +186,10 @@ def step(
     """One step of the community, from the sun to the new state; the laws pass before it counts."""
     settings, fleet, profiles = scenario.settings, scenario.fleet, scenario.profiles
     pv, load, prices = profiles.at(timestep)
+    if not scenario.mechanism.market_follows:
+        prices = prices.at_the_utility()
 
-    levers = regulator.set_levers(settings, outlook(scenario, state, timestep))
+    levers = regulator.set_levers(settings, outlook(scenario, state, timestep, prices))
     plan = prosumer.plan_battery(fleet, state.stored_wh, pv - load, levers)
     residual = prosumer.residual_after(pv, load, plan)
     orders = scenario.mechanism.admit(
@@ -246,20 +249,20 @@ def step(
     return result
 
 
-def outlook(scenario: Scenario, state: State, timestep: int) -> regulator.Outlook:
-    """What the regulator knows before a step: the price forecast, and what self-balancing will leave.
+def outlook(
+    scenario: Scenario, state: State, timestep: int, prices: StepPrices
+) -> regulator.Outlook:
+    """What the regulator knows before a step: what members expect of prices, and what self-balancing will leave.
 
-    Its forecast of energy is right: sun and load of the step itself, with the default use of batteries. Prices
-    are those that members can reach: without a local market the utility's.
+    Its forecast of energy is right: sun and load of the step itself, with the default use of batteries.
     """
-    pv, load, prices = scenario.profiles.at(timestep)
-    market = scenario.mechanism.market_follows
+    pv, load, _ = scenario.profiles.at(timestep)
     plan = prosumer.plan_battery(scenario.fleet, state.stored_wh, pv - load)
     return regulator.Outlook(
         timestep=timestep,
         expected_surplus_wh=int(prosumer.residual_after(pv, load, plan).sum()),
-        expected_buy=prices.expected_buy if market else prices.grid_import,
-        expected_sell=prices.expected_sell if market else prices.grid_export,
+        expected_buy=prices.expected_buy,
+        expected_sell=prices.expected_sell,
         mean_24h=prices.mean_24h,
     )
 

@@ -20,7 +20,7 @@ from records import AGGREGATOR, Orders, Reason, StepPrices
 from report import net_paid
 
 RETAIL, FEED_IN = 320_000, 30_000
-AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
+AUCTIONS = tuple(name for name, rule in MECHANISMS.items() if rule.has_limits)
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 
 

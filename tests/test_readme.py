@@ -216,4 +216,5 @@ def test_the_page_of_settings_is_what_the_command_prints(
     text = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
     assert main.main(["--settings"]) == 0
     shown = capsys.readouterr().out
-    assert text.endswith(shown) and shown.count("\n") > 50
+    renew = "renew the table of docs/settings.md by: python main.py --settings"
+    assert text.endswith(shown) and shown.count("\n") > 50, renew

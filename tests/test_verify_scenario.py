@@ -19,17 +19,35 @@ import numpy as np
 import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
+import config
 import settings
-from setting_types import TYPES, bound
-from verification import Unreadable, battery_use, drawn, params, verify
+import simulator
+import storage
+from extensions.mechanisms import MECHANISMS
+from figures.data import WITHOUT_MARKET
+from setting_types import TYPES, Objective, bound
+from trading import Mechanism, clear_midpoint
+from verification import (
+    Unreadable,
+    battery_use,
+    drawn,
+    folder,
+    limits,
+    market_rule,
+    orders,
+    params,
+    prices,
+    verify,
+)
 from verification.batteries import Advice, Batteries, Use
 from verification.battery_use import Shares
 
 Row = dict[str, str]
 SMALL = ["--set=NUM_PROSUMERS=14", "--set=NUM_CONSUMERS=3", "--set=DIFFICULTY_TARGET=1"]
-AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
-SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
-OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
+RULES = [name for name in MECHANISMS if name != "none"]
+AUCTIONS = tuple(name for name in RULES if MECHANISMS[name].has_limits)
+SHARING = tuple(name for name in RULES if not MECHANISMS[name].has_limits)
+OBJECTIVES = get_args(Objective)
 PRICE_FILE = REPOSITORY / "examples" / "prices.csv"
 HOMES, OWNERS = REPOSITORY / "examples" / "homes.csv", REPOSITORY / "examples" / "members.csv"
 OTHERS = {
@@ -127,6 +145,40 @@ def first(rows: list[Row], **wanted: str) -> Row:
 
 def raised(text: str, by: float) -> str:
     return f"{float(text) + by:.{len(text.split('.')[1])}f}"
+
+
+def test_the_second_reading_knows_each_rule_and_its_price() -> None:
+    """A rule that it does not know would be a traceback, or a folder in which all is wrong."""
+    assert (params.AUCTIONS, params.SHARING) == (AUCTIONS, SHARING)
+    assert set(prices.PRICES) == set(params.EVERY_RULE) == set(MECHANISMS)
+    follows = {name for name, rule in MECHANISMS.items() if rule.market_follows}
+    assert set(params.MARKET_FOLLOWS) == follows == set(MECHANISMS) - set(WITHOUT_MARKET)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_auction_without_a_local_market_can_be_taught(
+    objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members then quote against the utility, and the second reading needs the rule in two tables."""
+    name, rules = "neighbours_only", (*params.AUCTIONS, "neighbours_only")
+    rule = Mechanism(name, clear_midpoint, market_follows=False)
+    change = {"REGULATOR_OBJECTIVE": objective, "NUM_PROSUMERS": 30}
+    wish = settings.load(config, change).model_copy(update={"MARKET_MECHANISM": name})
+    run = simulator.run(simulator.prepare(wish, mechanism=rule))
+    bids = [
+        step.orders.limit_microeur_per_kwh[~step.orders.is_sale & ~step.orders.from_storage]
+        for step in run.steps
+    ]
+    dearest_market = max(step.prices.market_buy for step in run.steps)
+    assert max(map(np.max, filter(len, bids))) > dearest_market
+    storage.save(run, tmp_path)
+    for module in (params, battery_use, drawn, folder, limits, market_rule):
+        monkeypatch.setattr(module, "AUCTIONS", rules)
+    for module in (params, market_rule, orders):
+        monkeypatch.setattr(module, "EVERY_RULE", (*params.EVERY_RULE, name))
+    monkeypatch.setitem(prices.PRICES, name, prices.midpoint)
+    report = verify(tmp_path)
+    assert report.ok, report.findings[:5]
 
 
 @pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, *OTHERS])
@@ -665,6 +717,9 @@ def test_settings_are_read_in_the_range_in_which_they_may_be_set() -> None:
     read = params.OUR_NUMBERS | params.OURS
     for name, kind in TYPES.items():
         number = get_args(get_args(kind)[0])[0] if name in LISTS else kind
+        known = {**read, **params.OUR_LISTS, **dict.fromkeys(params.OUR_COUNTS)}
+        is_number = (bound(number, "ge"), bound(number, "le")) != (None, None)
+        assert name in known or not is_number, f"{name}: no range in verification/params.py"
         due = bound(number, "ge"), bound(number, "le")
         if name == "TIME_STEPS":  # a data file may have more steps than a user may ask for
             assert read[name][0] == due[0] and read[name][1] >= due[1]

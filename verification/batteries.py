@@ -178,7 +178,8 @@ def plan_of(use: Use, known: Batteries, efficiency: float, advice: Advice, slack
     held = known.most if advice.keeps else known.least
     spare = np.floor((use.level + slack.charge - held[use.member]) * efficiency)
     room, spare = np.maximum(room, 0), np.maximum(spare, 0)
-    charge = np.minimum(np.minimum(advice.charge_share * use.surplus, power), room)
+    own = np.floor(advice.charge_share * use.surplus)
+    charge = np.minimum(np.minimum(own, power), room)
     discharge = np.minimum(np.minimum(use.need, power), spare)
     at_rest = (charge == use.surplus) & (discharge == use.need)
     return Plan(charge, discharge, room - charge, spare - discharge, power, at_rest)

@@ -12,7 +12,7 @@ from verification.battery_use import check_battery_use
 from verification.findings import BoolArray, Findings
 from verification.folder import Saved
 from verification.outlook import expected_prices
-from verification.params import AUCTIONS, EVERY_RULE
+from verification.params import EVERY_RULE, MARKET_FOLLOWS
 from verification.tables import BANNED, BUYER, NEUTRAL, NO_LIMIT, SELLER
 
 
@@ -112,10 +112,10 @@ def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings
 
 
 def check_who_comes(saved: Saved, findings: Findings) -> None:
-    """After an auction all of a side go to the local market with what they have left, or none of them."""
+    """Where the local market follows, all of a side go there with what they have left, or none of them."""
     role, order, market = saved.trading["role"], saved.trading["order_wh"], saved.market_wh
     come = np.zeros(saved.steps, np.bool_), np.zeros(saved.steps, np.bool_)
-    if saved.settings.mechanism in AUCTIONS:
+    if saved.settings.mechanism in MARKET_FOLLOWS:
         buy, sell = expected_prices(saved)
         c, penalty = saved.community, saved.community["market_penalty_microeur_per_kwh"]
         come = (

@@ -10,7 +10,7 @@ import numpy as np
 from verification.batteries import Advice, Slack, batteries, plan_of, use_of_batteries
 from verification.findings import BoolArray, FloatArray, IntArray
 from verification.folder import Saved
-from verification.params import AUCTIONS, microeur
+from verification.params import MARKET_FOLLOWS, microeur
 
 SECONDS_PER_DAY = 86_400
 HOME_FIRST = ("maximize_renewable", "maximize_p2p")
@@ -34,8 +34,10 @@ def utility_prices(saved: Saved) -> tuple[IntArray, IntArray]:
 
 
 def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
-    """(buying, selling) in the local market as members expect it in each step (T)."""
+    """(buying, selling) as members expect it beyond their neighbours, in the local market or at the utility (T)."""
     buy, sell = utility_prices(saved)
+    if saved.settings.mechanism not in MARKET_FOLLOWS:
+        return buy, sell
     if saved.settings.took("prices"):  # the tariff of the step is known
         return buy, sell
     fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
@@ -103,8 +105,7 @@ def forecasts_later(saved: Saved, window: int) -> Bounds:
 
 def is_profitable(saved: Saved) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
     """Whether selling is worth more now than storing, and buying less than what is stored: (certainly, perhaps) (T)."""
-    has_market, round_trip = saved.settings.mechanism in AUCTIONS, saved.settings.efficiency**2
-    buy, sell = expected_prices(saved) if has_market else utility_prices(saved)
+    (buy, sell), round_trip = expected_prices(saved), saved.settings.efficiency**2
     least, most = mean_of_a_day(saved)
     return (
         (sell > nudged(most * round_trip, 1), sell > nudged(least * round_trip, -1)),
