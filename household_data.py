@@ -71,6 +71,8 @@ class Files:
 
     def __post_init__(self) -> None:
         for option, path in self.given().items():
+            if not str(path).strip():
+                raise InputError([f"--{option}: is empty; name a file"])
             object.__setattr__(self, option, Path(path))
 
     def given(self) -> dict[str, Path]:

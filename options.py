@@ -133,31 +133,35 @@ def unit_hints(scenario: simulator.Scenario, options: argparse.Namespace) -> lis
     """One line for each kind of number that looks like another unit; they are taken as they are."""
     fleet, profiles, hints = scenario.fleet, scenario.profiles, list[str]()
     per_hour = 1000 * scenario.settings.step_hours
-    looks = [  # option, one value of each home, the largest that is likely, what a larger one says
+    looks = [  # option, what, one value of each home, the largest that is likely, what a larger one says
         (
-            *("data", profiles.load_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
+            *("data", "load", profiles.load_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
             "uses {} kWh an hour on average; loads look like Wh, kWh per step are expected",
         ),
         (
-            *("data", profiles.pv_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
+            *("data", "PV", profiles.pv_wh.mean(axis=0) / per_hour, UNLIKELY_KWH_PER_HOUR),
             "makes {} kWh an hour on average; PV looks like Wh, kWh per step are expected",
         ),
         (
-            *("members", fleet.battery_capacity_wh / 1000, UNLIKELY_KW_OF_A_HOME),
+            *("members", "PV", fleet.pv_capacity_kw, UNLIKELY_KW_OF_A_HOME),
+            "has {} kW of PV; sizes look like W, kW are expected",
+        ),
+        (
+            *("members", "battery", fleet.battery_capacity_wh / 1000, UNLIKELY_KW_OF_A_HOME),
             "has a battery of {} kWh; sizes look like Wh, kWh are expected",
         ),
         (
-            *("members", fleet.max_step_wh / per_hour, UNLIKELY_KW_OF_A_HOME),
+            *("members", "battery", fleet.max_step_wh / per_hour, UNLIKELY_KW_OF_A_HOME),
             "has a battery of {} kW; powers look like W, kW are expected",
         ),
-        (
-            *("members", fleet.pv_capacity_kw, UNLIKELY_KW_OF_A_HOME),
-            "has {} kW of PV; sizes look like W, kW are expected",
-        ),
     ]
-    for option, value, likely, told in looks:
+    known = set[
+        str
+    ]()  # one number may follow from another: power from size, the size of PV from its energy
+    for option, what, value, likely, told in looks:
         path, most = getattr(options, option), int(value.argmax())
-        if path and value[most] > likely:
+        if path and what not in known and value[most] > likely:
+            known.add(what)
             home = f"household {fleet.household_id[most]} {told.format(f'{value[most]:,.0f}')}"
             hints.append(f"--{option} {path}: {home}")
     dearest = int(profiles.prices.grid_import.max()) / 1e6

@@ -110,7 +110,7 @@ def refuse_pictures_of_others(goal: Path, names: Sequence[str]) -> None:
     """Raises InputError where something that this program did not draw has the name of one of these figures."""
     paths = [goal / f"{name}.png" for name in dict.fromkeys(names)]
     taken = [path for path in paths if path.exists() and not _is_ours(path)]
-    told = "is there already and is no figure of this program; name another folder"
+    told = "is there already and is no figure of this program; remove it, or name another folder"
     if taken:
         raise InputError([f"--output {path}: {told}" for path in taken])
 

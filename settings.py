@@ -384,7 +384,7 @@ def _readable(
         if place:
             allowed = allowed.replace("a list of ", "").partition("numbers, each ")[2]
             allowed = f"a number {allowed}"
-        hint = "" if allowed.startswith("a list") else _comma_hint(wrong)
+        hint = _comma_hint(wrong) if allowed.startswith("a number") else ""
         problems[name + place] = f"{name}{place} = {_short(wrong)}: must be {allowed}{hint}"
     return problems
 
@@ -393,7 +393,7 @@ def _comma_hint(value: Any) -> str:
     """What helps where 0,5 was written: a text on the command line, in config.py the two numbers 0 and 5."""
     text = _short(value).strip('[]"')
     digits = re.fullmatch(r"(-?[0-9]+), ?([0-9]+)", text)
-    return f"; write {digits[1]}.{digits[2]} with a point" if digits else ""
+    return f"; decimals follow a point: {digits[1]}.{digits[2]}" if digits else ""
 
 
 def _names(wrong: Mapping[str, str]) -> set[str]:

@@ -94,8 +94,10 @@ def prepare(
     MARKET_MECHANISM names (extensions.mechanisms holds the others).
     """
     files = files or Files()
-    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
-        raise InputError([f"steps = {steps!r}: must be a whole number from 1 on"])
+    if steps is not None:
+        if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
+            raise InputError([f"steps = {steps!r}: must be a whole number from 1 on"])
+        steps = int(steps)
     if mechanism.name != settings.MARKET_MECHANISM:
         raise InputError(
             [

@@ -64,6 +64,9 @@ def save(run: Run, folder: Path | str) -> dict[str, Any]:
     if run.chain:
         _write_table(folder / "blocks.csv", blocks_table(run.chain.blocks))
         write_json(folder / "blockchain.json", chain_document(run, ids))
+    else:  # of an earlier run
+        for name in ("blocks.csv", "blockchain.json"):
+            (folder / name).unlink(missing_ok=True)
     return figures
 
 

@@ -22,7 +22,7 @@ import simulator
 from errors import InputError
 from extensions import comparison
 from guard import guarded
-from tables import read_table
+from tables import numbers, read_table, stop_if
 from terminal import progress
 
 OF_MEMBERS = ("household_id", "pv_kwp", "load_ok", "pv_ok")
@@ -74,10 +74,16 @@ def measured(data: Path, members: Path) -> None:
     unknown = table.index[table["load_ok"].isna()].tolist()
     if unknown:
         raise InputError([f"--members {members}: has no row for {', '.join(unknown)}"])
-    sound = (table[["load_ok", "pv_ok"]].astype(str) == "True").all(axis=1).to_numpy()
+    problems: list[str] = []
+    kwp = numbers(table, "pv_kwp", members, problems, 1e6, "kW")
+    stop_if(problems)
+    told = table[["load_ok", "pv_ok"]].astype(str).apply(lambda column: column.str.lower())
+    sound = told.isin(["true", "1"]).all(axis=1).to_numpy()
+    if not sound.any():
+        raise InputError([f"--members {members}: load_ok and pv_ok are true for no home"])
     pv = np.rint(meters.pv_kwh * 1000).astype(np.int64)[:, sound]
     load = np.rint(meters.load_kwh * 1000).astype(np.int64)[:, sound]
-    battery_table("measured, one year", in_force, pv, load, table["pv_kwp"].to_numpy(float)[sound])
+    battery_table("measured, one year", in_force, pv, load, kwp[sound])
 
 
 def synthetic() -> None:

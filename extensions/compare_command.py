@@ -117,8 +117,8 @@ def _chosen(option: str, text: str | None, known: list[str], problems: list[str]
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        wrong = ", ".join(unknown) or "nothing"
-        told = f"{wrong} is not allowed; allowed are {', '.join(known)} and 'all'"
+        wrong = f"{', '.join(unknown)} is not allowed" if unknown else "names none"
+        told = f"{wrong}; allowed are {', '.join(known)} and 'all'"
         problems.append(f"{option} {text}: {told}")
     return list(dict.fromkeys(names))
 

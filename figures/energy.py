@@ -123,6 +123,8 @@ def who_served(kwh: dict[str, float]) -> str:
     own, near = kwh["own PV"] + kwh["own battery"], kwh["neighbours (P2P)"]
     home = "own roof and battery" if kwh["own battery"] else "own roof"
     outside = max(("local market", "utility"), key=lambda name: kwh[name])
+    if not own:
+        return f"The {outside} served {share(kwh[outside], whole)} of the load, neighbours {share(near, whole)}"
     if max(own, near) >= kwh[outside]:
         return f"{home.capitalize()} served {share(own, whole)} of the load, neighbours {share(near, whole)}"
     return (
@@ -151,12 +153,10 @@ def energy_by_source(data: Results) -> Figure:
         raise NothingToShow("No home used any energy in this run.")
     served = {name: part.sum(axis=1) for name, part in sources_of_load(data).items()}
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
+    then = "own batteries" + of_batteries(data, served) if data.has_batteries else "what is bought"
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        "Own PV serves first"
-        + f", then own batteries{of_batteries(data, served)}" * data.has_batteries
-        + "."
-        + data.timeline.note,
+        f"Own PV serves first, then {then}." + data.timeline.note,
         right=WIDE_KEY,
     )
     layers = bands(data, {name: (colours[name], part) for name, part in served.items()})
@@ -196,7 +196,8 @@ def community_net_power(data: Results) -> Figure:
         f"in {amount(above.sum(), 'kWh')},\nout {amount(below.sum(), 'kWh')}"
         for above, below in ((lack, left), netted, (taken, given))
     ]
-    without = "home by home: what homes\nlack (above) and have left\n(below) after own batteries"
+    without = "home by home: what homes\nlack (above) and have left\n(below)"
+    without += " after own batteries" * data.has_batteries
     meter = "netted: the same, all homes\nbehind one meter"
     within = "as one community: netted,\nand batteries that trade\nwith neighbours"
     if is_same:

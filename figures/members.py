@@ -102,6 +102,9 @@ def explained(values: pd.Series, kinds: Any) -> float:
     return max(0.0, 1 - within / (size - count) / (whole / (size - 1)))
 
 
+EXPLAINS = "accounts for"
+
+
 def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, per: str) -> str:
     """Whether its type or what it owns tells what a home saves; of a few homes, the median."""
     parts = explained(saving, kind), explained(saving, owned)
@@ -110,8 +113,8 @@ def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, pe
         return f"The {home} saves {amount(float(saving.median()), 'EUR')} {per}"
     by_type, by_owned = (share(part, 1) for part in parts)
     if len(set(owned)) < 2:
-        return f"The type of a home accounts for {by_type} of the differences in saving"
-    told = f"accounts for {by_owned} of the differences in saving, the type for {by_type}"
+        return f"The type of a home {EXPLAINS} {by_type} of the differences in saving"
+    told = f"{EXPLAINS} {by_owned} of the differences in saving, the type for {by_type}"
     return f"Owning {what_varies(set(owned))} {told}"
 
 
@@ -135,12 +138,9 @@ def home_type_analysis(data: Results) -> Figure:
     title = type_or_possession(table["saving"], table["type"], groups(data), per)
     fig, (left, right) = canvas(
         title,
-        f"Left: energy of the average home of a type{some}. Right: saving against being alone, "
-        + (
-            "box: quartiles. Parts: adjusted R\u00b2."
-            if "accounts for" in title
-            else "box: quartiles."
-        ),
+        f"Left: the average home of a type{some}. "
+        "Right: saving of each home against being alone, median and quartiles"
+        + ("; adjusted R\u00b2." if EXPLAINS in title else "."),
         widths=(1, 1.2),
         gap=0.03,
         left=0.135,

@@ -464,33 +464,37 @@ def test_numbers_that_look_like_another_unit_are_told_once_and_taken_as_they_are
     assert (code, [line for line in err.splitlines() if line]) == (0, expected)
 
 
-def test_sizes_and_pv_that_look_like_another_unit_are_told(
-    files: list[str], run: Callable[..., tuple[int, str, str]], tmp_path: Path
+@pytest.mark.parametrize(
+    ("readings", "columns", "sizes", "told"),
+    [
+        ("40", "battery_kwh,battery_kw", "9,4", ["data.csv: household flat 2 makes 480 kWh an hour on average; PV looks like Wh, kWh per step are expected"]),
+        ("0.04", "battery_kwh", "5000", ["members.csv: household flat 1 has a battery of 5,000 kWh; sizes look like Wh, kWh are expected"]),
+        ("0.04", "battery_kwh,battery_kw", "5,2500", ["members.csv: household flat 1 has a battery of 2,500 kW; powers look like W, kW are expected"]),
+        ("0.04", "battery_kwh,pv_kwp", "5,3000", ["members.csv: household flat 1 has 3,000 kW of PV; sizes look like W, kW are expected"]),
+        ("0.04", "battery_kwh,battery_kw,pv_kwp", "1000,1000,1000", []),
+    ],
+)  # fmt: skip
+def test_sizes_and_pv_that_look_like_another_unit_are_told_once(
+    readings: str,
+    columns: str,
+    sizes: str,
+    told: list[str],
+    files: list[str],
+    run: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
 ) -> None:
-    """Wh for kWh in the readings of PV, Wh and W in the members file; a house of flats may be large."""
-    text = (tmp_path / "homes.csv").read_text().replace(",0.04\n", ",40\n")
-    (tmp_path / "homes.csv").write_text(text)
-    few = [*files[:2], "--members", "members.csv", "--set", "CONSENSUS=none", "--no-plots"]
-    header = "household_id,battery_kwh,battery_kw,pv_kwp\n"
-    for sizes, told in (
-        (
-            "5000,2500,3000",
-            [
-                "has a battery of 5,000 kWh; sizes look like Wh, kWh are expected",
-                "has a battery of 2,500 kW; powers look like W, kW are expected",
-                "has 3,000 kW of PV; sizes look like W, kW are expected",
-            ],
-        ),
-        ("1000,1000,1000", []),
-    ):
-        rows = [f"flat {home},{'0,0,1' if home != 1 else sizes}\n" for home in range(4)]
-        (tmp_path / "members.csv").write_text(header + "".join(rows))
-        code, _, err = run(*few)
-        pv = "--data homes.csv: household flat 2 makes 480 kWh an hour on average; "
-        pv += "PV looks like Wh, kWh per step are expected"
-        expected = [pv, *(f"--members members.csv: household flat 1 {text}" for text in told)]
-        warnings = [line for line in err.splitlines() if line.startswith("warning")]
-        assert (code, warnings) == (0, [f"warning: {text}" for text in expected])
+    """Power follows from size, and size of PV from its energy, where the members file does not tell them."""
+    text = (tmp_path / "homes.csv").read_text().replace(",0.04\n", f",{readings}\n")
+    (tmp_path / "data.csv").write_text(text)
+    other = ",".join("1" for _ in columns.split(","))
+    rows = [f"flat {home},{sizes if home == 1 else other}" for home in range(4)]
+    lines = [f"household_id,{columns}", *rows]
+    (tmp_path / "members.csv").write_text("\n".join(lines) + "\n")
+    words = ["--data", "data.csv", "--members", "members.csv", "--set", "CONSENSUS=none"]
+    code, _, err = run(*words, "--no-plots")
+    warnings = [line for line in err.splitlines() if line.startswith("warning")]
+    due = [f"warning: --{text.partition('.')[0]} {text}" for text in told]
+    assert (code, warnings) == (0, due)
 
 
 @pytest.mark.parametrize("wish", [[], ["--households", "flat:2"], ["--steps", "9"]])

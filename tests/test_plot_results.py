@@ -1316,8 +1316,10 @@ def title(name: str, data: Results) -> str:
 def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     fig = FIGURES["energy_by_source"](variant("consumers only"))
     told, below = (text.get_text() for text in fig.texts[:2])
-    assert told.startswith("The local market served") and "battery" not in told
-    assert below == "Own PV serves first."
+    assert told.startswith("The local market served") and "own" not in told
+    assert below == "Own PV serves first, then what is bought."
+    (key, *_) = key_colours(FIGURES["community_net_power"](variant("consumers only")))
+    assert "after own batteries" not in key
     assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
     assert trades.parts_of_p2p(1, 0, 4) == "P2P is 25 % of what members sell; they buy nothing"
     kwh = {"own PV": 2.0, "own battery": 0, "neighbours (P2P)": 1, "local market": 0, "utility": 7}

@@ -410,11 +410,14 @@ def test_of_a_decimal_comma_a_point_is_asked_for(tmp_path: Path) -> None:
     """In config.py it makes two numbers of one, on the command line a text; a list has commas of its own."""
     must = "must be a number from 0 to 1"
     module = edited(tmp_path, "HAS_BATTERY: Share = 0.8", "HAS_BATTERY: Share = 0,8")
-    told = f"HAS_BATTERY = [0, 8]: {must}; write 0.8 with a point"
+    told = f"HAS_BATTERY = [0, 8]: {must}; decimals follow a point: 0.8"
     assert problems_of(lambda: settings.load(module)) == [told]
-    assert refused(HAS_BATTERY="0,05") == [f'HAS_BATTERY = "0,05": {must}; write 0.05 with a point']
-    (told,) = refused(LOAD_PATTERN=[1, 2])
-    assert "point" not in told
+    assert refused(HAS_BATTERY="0,05") == [
+        f'HAS_BATTERY = "0,05": {must}; decimals follow a point: 0.05'
+    ]
+    for others in ({"LOAD_PATTERN": [1, 2]}, {"NUM_PROSUMERS": "1,000"}, {"CONSENSUS": "1,2"}):
+        (told,) = refused(**others)
+        assert "point" not in told
 
 
 def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -> None:

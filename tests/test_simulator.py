@@ -474,9 +474,12 @@ def test_a_run_is_told_in_few_words() -> None:
 def test_a_number_of_steps_that_is_none_is_refused(steps: Any) -> None:
     with pytest.raises(InputError, match=r"must be a whole number from 1 on"):
         simulator.prepare(quick_settings(), steps=steps)
+    assert simulator.prepare(quick_settings(), steps=np.int64(4)).profiles.steps == 4
 
 
 def test_a_folder_saved_from_python_is_one_that_verify_reads(tmp_path: Path) -> None:
     folder = str(tmp_path / "new" / "results")
-    storage.save(simulator.run(simulator.prepare(quick_settings(TIME_STEPS=3))), folder)
-    assert verification.verify(folder).ok
+    for consensus in ("pow", "none"):  # the second leaves no chain of the first
+        wish = quick_settings(TIME_STEPS=3, CONSENSUS=consensus)
+        storage.save(simulator.run(simulator.prepare(wish)), folder)
+        assert verification.verify(folder).ok

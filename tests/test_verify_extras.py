@@ -514,19 +514,6 @@ def test_the_log_tells_no_price_where_nobody_traded(tmp_path: Path) -> None:
     assert has(verify(files.folder), "simulation_log", "step 1", "p2p_price_eur_per_kwh is 0.1")
 
 
-@pytest.mark.parametrize("told", ["0.25", "3", "sunny", ""])
-def test_a_column_that_an_extension_brings_is_the_same_in_table_and_log(
-    told: str, files: Files
-) -> None:
-    """What it means only its author knows."""
-    value = {"0.25": 0.25, "3": 3, "": None}.get(told, told)
-    files.table("community_summary.csv", lambda rows: [row.update(scarcity=told) for row in rows])
-    files.json("simulation_log.json", lambda log: [row.update(scarcity=value) for row in log])
-    assert verify(files.folder).ok
-    files.set("community_summary.csv", 12, "scarcity", "9.999999")
-    assert has(verify(files.folder), "simulation_log", "step 12", "scarcity is ")
-
-
 @pytest.mark.parametrize("column", ["p2p_price_eur_per_kwh", "stored_kwh"])
 def test_a_figure_of_all_steps_that_is_missing_is_found(column: str, files: Files) -> None:
     def change(rows: list[dict[str, str]]) -> None:

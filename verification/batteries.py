@@ -105,7 +105,7 @@ def levels_before(saved: Saved) -> FloatArray:
 class Advice(NamedTuple):
     """What the regulator says of a step to all homes."""
 
-    charge_share: float = 1.0  # of a surplus, to be stored before any is sold: 1 or 0
+    charge_share: float = 1.0  # of a surplus, to be stored before any is sold
     keeps: bool = False  # whether what is stored is kept for a later hour
 
 
@@ -172,7 +172,7 @@ class Plan:
 
 
 def plan_of(use: Use, known: Batteries, efficiency: float, advice: Advice, slack: Slack) -> Plan:
-    """Surplus charges first, all of it or none; deficit discharges first; at the terminals, in whole Wh."""
+    """The advised share of a surplus charges first, a deficit discharges first; at the terminals, in whole Wh."""
     power = known.power[use.member] + slack.power
     room = np.floor((known.most[use.member] - use.level - slack.room) / efficiency)
     held = known.most if advice.keeps else known.least

@@ -7,8 +7,6 @@ other files.
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,13 +42,11 @@ CLOCK = ("timestep", "hour")
 Texts = dict[str, list[str]]  # columns of community_summary.csv as they stand there
 
 
-def read_texts(folder: Path, promised: Sequence[str]) -> Texts:
-    """The columns beside the promised ones, of a folder of ours that could be read: OPTIONAL, and any other."""
+def read_texts(folder: Path) -> Texts:
+    """The OPTIONAL columns that there are, of a folder of ours that could be read."""
     reader, texts = Reader(folder, Findings()), Texts()
-    header = reader.header("community_summary.csv")
-    beside = [name for name in header if name not in promised and header.count(name) == 1]
     try:
-        for piece in reader.pieces("community_summary.csv", (), optional=beside):
+        for piece in reader.pieces("community_summary.csv", (), optional=OPTIONAL):
             for name in piece.place:
                 texts.setdefault(name, []).extend(piece.texts(name))
     except (OSError, ValueError, csv.Error) as error:  # it changed since it was read
@@ -270,14 +266,4 @@ def log_columns(saved: Saved, texts: Texts) -> list[tuple[str, list[Any], float]
         columns.append((P2P_PRICE, p2p_prices(saved), LOG_TOLERANCE))
     if len(texts.get("timestamp", [])) == saved.steps:
         columns.append(("timestamp", texts["timestamp"], 0.0))
-    for name in sorted(texts.keys() - {*OPTIONAL}):  # what it means is not known, but both files tell it
-        columns.append((name, [value_of(text) for text in texts[name]], LOG_TOLERANCE))
     return columns
-
-
-def value_of(text: str) -> Any:
-    """A field of a table as JSON tells it: a number, a text, or None for nothing."""
-    try:
-        return json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return text

@@ -61,7 +61,7 @@ from verification.day import check_day
 from verification.energy import check_energy
 from verification.extras import check_extras
 from verification.findings import Finding, Findings, Progress, Unreadable, show, silent
-from verification.folder import Saved, community_columns, read_folder
+from verification.folder import Saved, read_folder
 from verification.homes import check_homes
 from verification.market_rule import check_market_rule
 from verification.money import check_money
@@ -121,8 +121,7 @@ def verify(
         saved = read_folder(Path(folder), findings, progress)
         check_extent(saved, findings)
         if saved.steps:
-            promised = community_columns(saved.settings).split(",")
-            texts = read_texts(Path(folder), promised) if saved.settings.ours else {}
+            texts = read_texts(Path(folder)) if saved.settings.ours else {}
             check_saved(saved, texts, findings, race, progress)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
