@@ -103,6 +103,7 @@ def explained(values: pd.Series, kinds: Any) -> float:
 
 
 EXPLAINS = "accounts for"
+"""In a title that tells parts of the variance; the line below then names the measure."""
 
 
 def type_or_possession(saving: pd.Series, kind: pd.Series, owned: np.ndarray, per: str) -> str:
@@ -134,13 +135,14 @@ def home_type_analysis(data: Results) -> Figure:
     mean, rows = table.groupby("type")[["PV", "load"]].mean().loc[order], np.arange(len(order))
     _, per = data.timeline.per_day
     has_pv = data.members["pv_capacity_kw"] > 0
-    some = ", also of those without PV" * bool(has_pv.any() and not has_pv.all())
+    some = " (some without PV)" * bool(has_pv.any() and not has_pv.all())
     title = type_or_possession(table["saving"], table["type"], groups(data), per)
     fig, (left, right) = canvas(
         title,
-        f"Left: the average home of a type{some}. "
-        "Right: saving of each home against being alone, median and quartiles"
-        + ("; adjusted R\u00b2." if EXPLAINS in title else "."),
+        f"Left: average home of a type{some}. "
+        "Right: saving against being alone, median, quartiles."
+        + " Shares: adjusted R\u00b2."
+        * (EXPLAINS in title),
         widths=(1, 1.2),
         gap=0.03,
         left=0.135,

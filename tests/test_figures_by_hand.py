@@ -141,8 +141,8 @@ SUBTITLES = {
     "battery_usage": "1 battery, 10.0 kWh in all. Above zero charging, below discharging.",
     "soc_heatmap": "State of charge at the end of each step, 1 battery, the fullest on top.",
     "renewable_usage": "6.80 kWh of PV, from below in the order of their turn.",
-    "home_type_analysis": "Left: the average home of a type, also of those without PV. "
-    "Right: saving of each home against being alone, median and quartiles.",
+    "home_type_analysis": "Left: average home of a type (some without PV). "
+    "Right: saving against being alone, median, quartiles.",
     "balance_distribution": "Money after 1.5 hours, 1.50 EUR at the start: "
     "energy, bonuses and penalties. Stored energy is not valued.",
     "bill_before_after": "Bill of 1.5 hours: cash for energy minus the value of the change "

@@ -74,6 +74,7 @@ VARIANTS = {
     "one step": ("--set", "TIME_STEPS=1"),
     "consumers only": ("--set", "NUM_PROSUMERS=0", "--set", "NUM_CONSUMERS=12"),
     "a month": ("--set", "TIME_STEPS=720", "--set", "NUM_PROSUMERS=8", "--set", "CONSENSUS=none"),
+    "with consumers": ("--set", "NUM_CONSUMERS=30", "--set", "CONSENSUS=none"),
     "stake": ("--set", "CONSENSUS=pos"),
     "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
     "two prices": ("--set", "MARKET_MECHANISM=huang", "--set", "NUM_PROSUMERS=12"),
@@ -82,6 +83,7 @@ VARIANTS = {
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
 TOUCHED = {
+    "with consumers": {"home_type_analysis", "top_prosumers", "bill_before_after"},
     "stake": {"blockchain_growth", "mining_race", "hashes_per_block", "money_by_party"},
     "shared bill": {
         *("money_by_party", "bill_before_after", "price_dynamics", "p2p_vs_market", "merit_order"),
@@ -1334,6 +1336,13 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     assert energy.who_served(kwh) == (
         "Own roof and battery served 35 % of the load, neighbours 30 %"
     )
+
+
+def test_shares_of_the_differences_are_told_with_their_measure(day: Results, variant: Any):
+    for data, is_share in ((day, True), (variant("two members"), False)):
+        told, below = (t.get_text() for t in FIGURES["home_type_analysis"](data).texts[:2])
+        assert ("of the differences in saving" in told) == is_share
+        assert below.endswith(" Shares: adjusted R\u00b2.") == is_share
 
 
 def test_a_title_speaks_of_no_market_where_there_is_none(day: Results, variant: Any):
