@@ -66,11 +66,13 @@ def pv_generation(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
 
 def clear_sky_hours(settings: Settings, clock: Clock, shift_hours: float) -> Real:
     """Hours of full power in each step (T): the integral of sin(pi (h - 6) / 12) between 6 and 18 h."""
-    begin = clock.time_of_day - shift_hours - SUNRISE
-    a = np.clip(begin, 0, DAYLIGHT_HOURS)
-    b = np.clip(begin + settings.step_hours, 0, DAYLIGHT_HOURS)
-    turn = math.pi / DAYLIGHT_HOURS
-    return (np.cos(turn * a) - np.cos(turn * b)) / turn
+    sunrise = clock.time_of_day - shift_hours - SUNRISE
+    turn, hours = math.pi / DAYLIGHT_HOURS, np.zeros(len(sunrise))
+    for begin in (sunrise, sunrise - 24):  # a step may reach past midnight, into the next morning
+        a = np.clip(begin, 0, DAYLIGHT_HOURS)
+        b = np.clip(begin + settings.step_hours, 0, DAYLIGHT_HOURS)
+        hours += (np.cos(turn * a) - np.cos(turn * b)) / turn
+    return hours
 
 
 def clouds(settings: Settings, clock: Clock) -> Real:
@@ -130,8 +132,8 @@ def market_prices(settings: Settings, clock: Clock) -> Prices:
         grid_import=np.full(steps, retail),
         grid_export=np.full(steps, feed_in),
         forecast=seen,
-        expected_buy=np.minimum(seen + fee, retail),
-        expected_sell=np.maximum(seen - fee, feed_in),
+        expected_buy=np.clip(seen + fee, feed_in, retail),
+        expected_sell=np.clip(seen - fee, feed_in, retail),
         mean_24h=mean_ahead(forecast, later)[:steps],
     )
 

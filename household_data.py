@@ -210,10 +210,9 @@ def read_meters(path: Path, settings: Settings) -> Meters:
 
 
 def choose_households(settings: Settings, known: list[str]) -> list[str]:
-    """The homes that HOUSEHOLDS names, in natural order: ids, or prefix:count drawn from the seed."""
+    """The homes that HOUSEHOLDS names, in natural order: ids, and prefix:count drawn from the others by the seed."""
     if not settings.HOUSEHOLDS.strip():
         return known
-    chosen: set[str] = set()
     items = [part.strip() for part in settings.HOUSEHOLDS.split(",")]
     wishes = [item if item in known else item.rpartition(":")[0] or item for item in items]
     problems = [
@@ -221,20 +220,21 @@ def choose_households(settings: Settings, known: list[str]) -> list[str]:
         for wish in dict.fromkeys(wishes)
         if wish and wishes.count(wish) > 1
     ]
-    for item in dict.fromkeys(items):
+    chosen = set(items) & set(known)
+    for item in [item for item in dict.fromkeys(items) if item not in known]:
         prefix, colon, number = item.rpartition(":")
-        if item in known:
-            chosen.add(item)
-        elif not colon or not re.fullmatch("[0-9]{1,9}", number):
+        if not colon or not re.fullmatch("[0-9]{1,9}", number):
             problems.append(
                 f"--households: {item!r} is not in the data; it holds {some_of(known)}; "
                 "write ids or prefix:count"
             )
         else:
-            pool = [name for name in known if name.startswith(prefix)]
+            pool = [name for name in known if name.startswith(prefix) and name not in chosen]
             if int(number) > len(pool) or int(number) == 0:
+                named = any(name.startswith(prefix) for name in chosen)
                 problems.append(
                     f"--households: {item!r} asks for {number} of {len(pool)} homes '{prefix}...'"
+                    + " beside those named already" * named
                 )
             else:
                 draw = settings.stream(f"households {prefix}").permutation(len(pool))[: int(number)]

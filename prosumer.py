@@ -174,11 +174,11 @@ def make_orders(
 
     residual_wh (N) is what self-balancing left. Banned members and those below the threshold stay out.
     """
-    offer, bid = storage_orders_wh(fleet, state, plan, residual_wh, levers, settings.step_hours)
-    threshold = threshold_wh(settings)
-    cap = trade_cap_wh(settings)
-    energy = np.minimum(np.abs(residual_wh) + offer + bid, cap)
-    member = np.flatnonzero((energy >= threshold) & ~state.is_banned)
+    offer, bid = storage_orders_wh(settings, fleet, state, plan, residual_wh, levers)
+    wished = np.abs(residual_wh) + offer + bid
+    energy = np.minimum(wished, trade_cap_wh(settings))
+    takes_part = (wished >= threshold_wh(settings)) & (energy > 0) & ~state.is_banned
+    member = np.flatnonzero(takes_part)
 
     asked = Orders(
         member=member.astype(np.int32),
@@ -193,26 +193,27 @@ def make_orders(
 
 
 def storage_orders_wh(
+    settings: Settings,
     fleet: Fleet,
     state: State,
     plan: BatteryPlan,
     residual_wh: Wh,
     levers: Levers,
-    step_hours: float,
 ) -> tuple[Wh, Wh]:
     """What batteries offer to, and want from, the neighbours (N each); a member does not do both.
 
-    A share, per hour, of what lies above the reserve, and of the room, as far as the power left allows.
+    A share, per hour, of what lies above the reserve, and of the room, as far as the power left allows. A
+    battery that holds too little for an offer may bid: it would stay there for good where nothing else moves it.
     """
     at_rest, power = residual_wh == 0, fleet.max_step_wh
     spare = above_reserve_wh(fleet, state.stored_wh, levers) - plan.discharge_wh
     room = room_wh(fleet, state.stored_wh) - plan.charge_wh
-    offers = at_rest & (plan.charge_wh == 0) & (spare > 0)
-    bids = at_rest & (plan.discharge_wh == 0) & ~offers
-    offer_share = share_of_step(levers.offer_share, step_hours)
-    bid_share = share_of_step(levers.storage_bid_share, step_hours)
+    offer_share = share_of_step(levers.offer_share, settings.step_hours)
+    bid_share = share_of_step(levers.storage_bid_share, settings.step_hours)
     offer = np.minimum(np.floor(offer_share * spare + DUST_WH), power - plan.discharge_wh)
     bid = np.minimum(np.floor(bid_share * room + DUST_WH), power - plan.charge_wh)
+    offers = at_rest & (plan.charge_wh == 0) & (offer >= threshold_wh(settings))
+    bids = at_rest & (plan.discharge_wh == 0) & ~offers
     return (offers * offer).astype(np.int64), (bids * bid).astype(np.int64)
 
 

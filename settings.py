@@ -233,18 +233,18 @@ MARKET_PRICES = "market price that BASE_PRICE, PRICE_PATTERN and PRICE_VARIATION
 
 def _utility_sells_dearest(s: Settings) -> list[str]:
     highest = s.BASE_PRICE * max(s.PRICE_PATTERN) * (1 + s.PRICE_VARIATION)
-    if highest <= s.RETAIL_PRICE:
+    if microeur(highest) <= microeur(s.RETAIL_PRICE):
         return []
     told = f"RETAIL_PRICE = {s.RETAIL_PRICE} must not be below the highest {MARKET_PRICES}"
-    return [f"{told} ({highest:.4f} EUR/kWh)"]
+    return [f"{told} ({round(highest, 6)} EUR/kWh)"]
 
 
 def _utility_buys_cheapest(s: Settings) -> list[str]:
     lowest = s.BASE_PRICE * min(s.PRICE_PATTERN) * (1 - s.PRICE_VARIATION)
-    if lowest >= s.FEED_IN_PRICE:
+    if microeur(lowest) >= microeur(s.FEED_IN_PRICE):
         return []
     told = f"FEED_IN_PRICE = {s.FEED_IN_PRICE} must not be above the lowest {MARKET_PRICES}"
-    return [f"{told} ({lowest:.4f} EUR/kWh)"]
+    return [f"{told} ({round(lowest, 6)} EUR/kWh)"]
 
 
 def _miners_have_their_power(s: Settings) -> list[str]:

@@ -186,7 +186,7 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
         if isinstance(values[0], float):
             columns[told] = fixed(np.rint(np.array(values) * 1000).astype(np.int64), decimals + 3)
         elif decimals:
-            columns[told] = ["" if v is None else _decimal(v, decimals) for v in values]
+            columns[told] = ["" if v is None else decimal(v, decimals) for v in values]
         elif any(value is not None for value in values):
             columns[told] = [str(value) for value in values]
     return columns
@@ -260,7 +260,7 @@ def chain_document(run: Run, ids: list[str]) -> dict[str, Any]:
         "version": run.chain.blocks[0].version,
         "difficulty": settings.DIFFICULTY_TARGET if settings.CONSENSUS == "pow" else 0,
         "miners": settings.NUM_MINERS,
-        "block_reward_eur": _decimal(nanoeur(settings.BLOCK_REWARD), 9),
+        "block_reward_eur": decimal(nanoeur(settings.BLOCK_REWARD), 9),
         "blocks": blocks,
     }
 
@@ -292,11 +292,12 @@ def member_list(run: Run, totals: dict[str, np.ndarray]) -> list[dict[str, Any]]
 def fixed(values: np.ndarray, decimals: int) -> list[str]:
     """Whole numbers of 10**-decimals as texts with exactly that many decimals, row by row."""
     unique, place = np.unique(values, return_inverse=True)
-    texts = np.array([_decimal(value, decimals) for value in unique.tolist()], object)
+    texts = np.array([decimal(value, decimals) for value in unique.tolist()], object)
     return texts[place.ravel()].tolist() if len(unique) else []
 
 
-def _decimal(value: int, decimals: int) -> str:
+def decimal(value: int, decimals: int) -> str:
+    """A whole number of 10**-decimals as a text with exactly that many decimals."""
     whole, part = divmod(abs(value), 10**decimals)
     return f"{'-' if value < 0 else ''}{whole}.{part:0{decimals}d}"
 

@@ -194,7 +194,8 @@ def times_of(table: pd.DataFrame, path: Path, problems: list[str]) -> tuple[pd.S
     else:
         text = raw.astype("string").str.strip()
         zoned = text.str.contains(HAS_OFFSET, regex=True, na=False).astype(bool)
-        time = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
+        dated = text.where(text.str.match(r"\d", na=False))  # pandas would read "now" as well
+        time = pd.to_datetime(dated, errors="coerce", format="ISO8601", utc=True)
         time = time.dt.tz_localize(None)
     wrong = [
         (row, f"timestamp {_show(raw[row])} is not a date and time such as 2017-06-05 13:00:00")

@@ -17,7 +17,7 @@ from guard import Parser
 from options import read_config
 from records import Orders, StepPrices
 from settings import microeur
-from storage import fixed
+from storage import decimal, fixed
 from tables import examples, numbers, read_table, stop_if
 from terminal import progress
 from trading import Clearing, crossing
@@ -146,14 +146,14 @@ def figures(orders: Orders, cleared: Clearing) -> dict[str, Any]:
     bought, sold = limit[buying[-1:]], limit[selling[-1:]]
     spread = exact_sum(cleared.spread_nanoeur)
     return {
-        "traded_kwh": f"{energy_wh / 1000:.3f}",
+        "traded_kwh": decimal(energy_wh, 3),
         "trades": trades.size,
         "price_eur_per_kwh": f"{amount / energy_wh / 1e6:.6f}" if energy_wh else "-",
         "marginal_bid_eur_per_kwh": f"{bought[0] / 1e6:.6f}" if len(bought) else "-",
         "marginal_ask_eur_per_kwh": f"{sold[0] / 1e6:.6f}" if len(sold) else "-",
-        "welfare_eur": f"{exact_sum(gain) / 1e9:.9f}",
-        "paid_by_buyers_eur": f"{(amount + spread) / 1e9:.9f}",
-        "received_by_sellers_eur": f"{amount / 1e9:.9f}",
+        "welfare_eur": decimal(exact_sum(gain), 9),
+        "paid_by_buyers_eur": decimal(amount + spread, 9),
+        "received_by_sellers_eur": decimal(amount, 9),
     }
 
 

@@ -308,7 +308,7 @@ def _cell(values: pd.Series, name: str, star: bool = False) -> str:
     if np.isnan(mean):
         return "-"
     sign = "+" if star else ""
-    mark = "*" if star and abs(mean) > half > 0 else ""
+    mark = "*" if star and abs(mean) > half else ""
     width = "" if np.isnan(half) else f" ± {half:.{decimals}f}"
     return f"{mean:{sign}.{decimals}f}{width}{mark}"
 

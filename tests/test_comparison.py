@@ -223,7 +223,7 @@ def test_the_tables_hold_means_and_differences_paired_by_seed(cases: list[c.Case
                 (differences, [scale * (here - base) for here, base in pairs], "+"),
             ):
                 mean, half = statistics.mean(found), 4.302653 * statistics.stdev(found) / 3**0.5
-                star = "*" if sign and abs(mean) > half > 0 else ""
+                star = "*" if sign and abs(mean) > half else ""
                 due = f"{mean:{sign}.{digits}f} \u00b1 {half:.{digits}f}{star}"
                 assert cell(part, rule, head) == due, f"{head} of {rule}"
 

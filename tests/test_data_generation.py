@@ -220,6 +220,27 @@ def test_a_better_forecast_changes_what_is_expected_and_not_what_settles() -> No
         assert np.array_equal(getattr(usual.prices, name), getattr(perfect.prices, name))
 
 
+def test_members_expect_no_price_that_the_utility_rules_out() -> None:
+    """The local market lies between the utility's prices, which all know, however much a forecast errs."""
+    _, profiles = world(
+        TIME_STEPS=240, FORECAST_ERROR=1.0, LOCAL_MARKET_FEE=0.0, RETAIL_PRICE=0.252
+    )
+    prices = profiles.prices
+    assert (prices.forecast > prices.grid_import).any()
+    assert (prices.forecast < prices.grid_export).any()
+    for told in (prices.expected_buy, prices.expected_sell):
+        assert (prices.grid_export <= told).all() and (told <= prices.grid_import).all()
+
+
+def test_the_sun_of_a_step_that_ends_after_midnight_is_not_lost() -> None:
+    """A roof whose sun rises at 0 h, and steps of 54 minutes, which cross midnight: nine days hold nine days."""
+    settings = quick_settings(TIME_STEP_DURATION=0.9)
+    clock = data_generation.make_clock(settings, 240)
+    for shift in (-6.0, 0.0, 6.0):
+        hours = data_generation.clear_sky_hours(settings, clock, shift)
+        assert hours.sum() == pytest.approx(9 * 24 / math.pi, abs=1e-9)
+
+
 def test_the_mean_24h_value_is_the_mean_of_the_next_24_hours_of_forecast() -> None:
     """What a kWh stored now will be worth; on the day's last step the day after is looked at."""
     for hours, per_hour in ((1.0, 1), (QUARTER, 4)):

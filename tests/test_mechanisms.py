@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -347,3 +348,18 @@ def test_a_book_of_billions_is_paid_to_the_euro(
     assert float(told["price_eur_per_kwh"]) == 950
     assert float(told["paid_by_buyers_eur"]) == 9.5e9
     assert float(told["welfare_eur"]) == 1e9
+
+
+def test_a_large_book_is_told_to_the_nano_euro(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """999,999.999 kWh at 999.999999 EUR are 999999998.000000000001 EUR; a float has 16 digits."""
+    import main
+
+    book = tmp_path / "book.csv"
+    rows = ("buy,b,999999.999,999.999999", "sell,s,999999.999,999.999999")
+    book.write_text("\n".join(("side,participant,energy_kwh,price_eur_per_kwh", *rows)) + "\n")
+    assert main.main(["clear", str(book)]) == 0
+    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    due = Decimal("999999.999") * Decimal("999.999999")
+    assert told["paid_by_buyers_eur"] == told["received_by_sellers_eur"] == str(due)

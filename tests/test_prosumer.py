@@ -14,6 +14,7 @@ from worlds import STILL, explore, make_homes, make_prices, quick_settings, with
 
 import prosumer
 import regulator
+import simulator
 from records import BatteryPlan, Fleet, Levers, Orders, State, StepPrices
 
 # ---------------------------------------------------------------- batteries
@@ -189,6 +190,13 @@ def test_a_residual_below_the_threshold_makes_no_order(hours: float, least: int)
     assert orders.member.tolist() == [0, 2]
 
 
+def test_a_cap_below_the_threshold_cuts_orders_and_does_not_forbid_them() -> None:
+    """What a member has left decides whether it takes part; the cap only how much of it."""
+    orders = orders_of([700, 49, -50], MAX_TRADE_CAP=0.03)
+    assert orders.member.tolist() == [0, 2] and orders.energy_wh.tolist() == [30, 30]
+    assert orders_of([700], MAX_TRADE_CAP=0.0).size == 0
+
+
 def test_an_order_of_nothing_is_no_order() -> None:
     """Without a threshold whoever needs nothing still stays out."""
     assert orders_of([0, 0, 400], IMBALANCE_THRESHOLD=0.0).energy_wh.tolist() == [400]
@@ -216,7 +224,37 @@ def test_an_idle_battery_offers_a_share_of_what_it_can_spare() -> None:
     assert orders.energy_wh.tolist() == [spare // 2]
     all_of_it = orders_of([0], battery_kwh=[10], OFFER_SHARE=1.0, MAX_TRADE_CAP=9.0)
     assert all_of_it.energy_wh.tolist() == [spare]
-    assert orders_of([0], battery_kwh=[10], OFFER_SHARE=0.0).size == 0
+    assert orders_of([0], battery_kwh=[10], OFFER_SHARE=0.0, STORAGE_BID_SHARE=0.0).size == 0
+
+
+@pytest.mark.parametrize(
+    ("above_reserve", "is_sale"), [(99, False), (102, False), (103, True), (1000, True)]
+)
+def test_a_battery_that_holds_too_little_for_an_offer_may_bid(
+    above_reserve: int, is_sale: bool
+) -> None:
+    """Half of 102 Wh, after the losses, is below the threshold of 50 Wh. In a home with neither sun nor load
+    nothing else would ever move it: it sold once, and then never traded again."""
+    orders = orders_of([0], battery_kwh=[10], stored=1000.0 + above_reserve)
+    assert orders.is_sale.tolist() == [is_sale] and orders.from_storage.tolist() == [True]
+    room = int((8500 - above_reserve) / np.sqrt(0.95))
+    due = int(above_reserve * np.sqrt(0.95)) // 2 if is_sale else min(room // 2, 3000)
+    assert orders.energy_wh.tolist() == [due]
+
+
+def test_a_battery_of_the_neighbourhood_trades_day_after_day() -> None:
+    """In a home with neither sun nor load it fills by day and sells in the evening, on each of five days."""
+    scenario = simulator.prepare(quick_settings(TIME_STEPS=120, NUM_PROSUMERS=4))
+    tables = {
+        name: np.where(np.arange(4) == 0, 0, getattr(scenario.profiles, name))
+        for name in ("pv_wh", "load_wh")
+    }
+    fleet = make_homes(scenario.settings, battery_kwh=[10, 0, 0, 0])
+    scenario = replace(scenario, fleet=fleet, profiles=replace(scenario.profiles, **tables))
+    flows = [result.flows for result in simulator.simulate(scenario)]
+    bought = np.array([flow.p2p_bought_wh[0] for flow in flows]).reshape(5, 24).sum(axis=1)
+    sold = np.array([flow.p2p_sold_wh[0] for flow in flows]).reshape(5, 24).sum(axis=1)
+    assert (bought > 500).all() and (sold > 500).all(), (bought, sold)
 
 
 def test_what_a_battery_gives_its_own_home_is_not_offered_again() -> None:

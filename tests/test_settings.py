@@ -267,7 +267,7 @@ def test_a_rule_is_silent_about_a_value_that_was_refused_already() -> None:
         (
             {"RETAIL_PRICE": 0.25},  # 0.15 * 1.6 * 1.05 = 0.252
             "RETAIL_PRICE = 0.25 must not be below the highest market price that BASE_PRICE, "
-            "PRICE_PATTERN and PRICE_VARIATION allow (0.2520 EUR/kWh)",
+            "PRICE_PATTERN and PRICE_VARIATION allow (0.252 EUR/kWh)",
         ),
         (
             {"FEED_IN_PRICE": 0.09},  # 0.15 * 0.6 * 0.95 = 0.0855
@@ -302,6 +302,7 @@ def test_settings_that_contradict_each_other_are_refused(
         {"BATTERY_INITIAL_SOC": 0.95},
         {"RETAIL_PRICE": 0.252},
         {"FEED_IN_PRICE": 0.15 * 0.6, "PRICE_VARIATION": 0.0},
+        {"FEED_IN_PRICE": 0.0855},  # 0.15 * 0.6 * 0.95, which floats miss
         {"NUM_MINERS": 14},  # VALIDATOR_STAKES of 15 only count with stake
         {"NUM_MINERS": 2, "MINER_HASH_POWER": [1, 2]},
     ],

@@ -532,8 +532,8 @@ def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> N
     """All of what it holds, as others do too; a tenth of its size is what it can give in an hour."""
     real = prosumer.storage_orders_wh
 
-    def orders(fleet: Any, *rest: Any) -> Any:
-        return real(replace(fleet, max_step_wh=fleet.max_step_wh * 20), *rest)
+    def orders(settings: Any, fleet: Any, *rest: Any) -> Any:
+        return real(settings, replace(fleet, max_step_wh=fleet.max_step_wh * 20), *rest)
 
     chaos, all_of_it = "--set=REGULATOR_OBJECTIVE=chaos", lambda share, hours: 1.0
     with pytest.MonkeyPatch.context() as patch:
@@ -548,6 +548,37 @@ def test_an_order_below_the_threshold(cheat: Cheat) -> None:
     """Of homes, and of batteries, whose share is then no order at all."""
     found = cheat(prosumer, "threshold_wh", lambda settings: 1, "--set=IMBALANCE_THRESHOLD=0.3")
     assert found == {"threshold", "order"}
+
+
+def test_no_orders_where_the_cap_lies_below_the_threshold(cheat: Cheat) -> None:
+    """What is left of a home decides, not what the cap leaves of it."""
+    high, low = "--set=IMBALANCE_THRESHOLD=0.3", "--set=MAX_TRADE_CAP=0.2"
+    assert "order" in cheat(
+        prosumer, "make_orders", lambda *told: mechanisms.no_orders(), high, low
+    )
+
+
+def test_a_capped_order_of_less_than_the_threshold(cheat: Cheat) -> None:
+    """The cap hides how much there was to order; flows do not."""
+    high, low = "--set=IMBALANCE_THRESHOLD=0.3", "--set=MAX_TRADE_CAP=0.2"
+    found = cheat(prosumer, "threshold_wh", lambda settings: 1, high, low)
+    assert found == {"threshold", "order"}
+
+
+@pytest.mark.parametrize("objective", ["maximize_renewable", "chaos"])
+def test_a_battery_that_holds_too_little_for_an_offer_and_does_not_bid(
+    objective: str, cheat: Cheat
+) -> None:
+    """In homes that use nothing; until then it would have rested there for good."""
+    real = prosumer.storage_orders_wh
+
+    def orders(settings: Any, fleet: Any, state: Any, *rest: Any) -> Any:
+        offer, bid = real(settings, fleet, state, *rest)
+        return offer, bid * (np.arange(len(bid)) % 2)
+
+    little = [*NO_USE[:-1], "--set=BATTERY_INITIAL_SOC=0.104"]
+    told = f"--set=REGULATOR_OBJECTIVE={objective}"
+    assert "order" in cheat(prosumer, "storage_orders_wh", orders, told, *little)
 
 
 def test_an_order_smaller_than_what_is_left(cheat: Cheat) -> None:

@@ -74,6 +74,27 @@ OTHERS = {
         *("--set=QUOTE_MARGIN=0.9", "--steps=48"),
     ],
     "prices": [f"--prices={PRICE_FILE}"],
+    "forecasts beyond all prices": [
+        *("--set=FORECAST_ERROR=1", "--set=LOCAL_MARKET_FEE=0", "--set=QUOTE_VARIATION=0"),
+        "--set=RETAIL_PRICE=0.252",
+    ],
+    **{
+        f"cap below the threshold, {objective}": [
+            *("--set=MAX_TRADE_CAP=0.04", f"--set=REGULATOR_OBJECTIVE={objective}"),
+        ]
+        for objective in OBJECTIVES
+    },
+    "sun at midnight": [
+        *("--set=ORIENTATION_SHIFT=6", "--set=TIME_STEP_DURATION=0.9", "--set=ROOF_VARIATION=0"),
+        "--steps=40",
+    ],
+    **{
+        f"batteries alone, {objective}": [
+            *("--set=MIN_LOAD=0", f"--set=LOAD_PATTERN={[0] * 24}"),
+            *("--set=BATTERY_INITIAL_SOC=0.104", f"--set=REGULATOR_OBJECTIVE={objective}"),
+        ]
+        for objective in OBJECTIVES
+    },
     "empty": ["--set=BATTERY_INITIAL_SOC=0.1"],
     "empty, and no use": [
         *("--set=BATTERY_INITIAL_SOC=0.1", "--set=MIN_LOAD=0"),

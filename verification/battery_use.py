@@ -146,12 +146,12 @@ def flows_due(use: Use, plan: Plan) -> tuple[FloatArray, FloatArray]:
 
 def order_due(use: Use, plan: Plan, shares: Shares) -> FloatArray:
     """What a battery of a home without rest offers, or below 0 bids for, in Wh."""
-    offers, bids = (plan.charge == 0) & (plan.spare > 0), plan.discharge == 0
     offer = np.minimum(np.floor(shares.offer * plan.spare + DUST_WH), plan.power - plan.discharge)
     bid = np.minimum(np.floor(shares.bid * plan.room + DUST_WH), plan.power - plan.charge)
-    wh = np.minimum(np.where(offers, offer, bids * bid), shares.most)
-    wh = np.where((wh < shares.least) | use.is_banned, 0, wh)
-    return np.asarray(np.where(offers, wh, -wh))
+    offers = (plan.charge == 0) & (offer >= shares.least)
+    bids = ~offers & (plan.discharge == 0) & (bid >= shares.least)
+    wh = np.minimum(np.where(offers, offer, np.where(bids, bid, 0)), shares.most)
+    return np.asarray(np.where(use.is_banned, 0, np.where(offers, wh, -wh)))
 
 
 def tell_misfits(
@@ -216,9 +216,11 @@ def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Fin
     ):
         mine = (saved.of_battery | (moved > 0)) & (saved.trading["role"] == role)
         findings.rows(mine & (used > 0), "order", saved.row_name, words, order, used)
-        if role == BUYER and s.objective != "maximize_profit":  # which may have the charge kept
+        may_keep = s.objective == "maximize_profit"  # the charge, and offer nothing of it
+        if role == BUYER and shares and not may_keep:
             held = spare - saved.p2p_wh
-            holds = mine & (charge == saved.p2p_wh) & (held > 1 + ROUNDED_WH)
+            enough = shares.offer * (held - ROUNDED_WH) > shares.least + ROUNDED_WH
+            holds = mine & (charge == saved.p2p_wh) & enough
             words = "bid for {} Wh of a battery that could offer of {:.0f} Wh"
             findings.rows(holds, "order", saved.row_name, words, order, held)
         if shares:

@@ -98,16 +98,18 @@ def check_charge(saved: Saved, use: Use, known: Batteries, findings: Findings) -
 def asked_of_neighbours(
     saved: Saved, use: Use, known: Batteries, least: float, cap: int
 ) -> tuple[Part, Part]:
-    """Offers of batteries that hold something, bids of those that hold nothing, where rounding hides neither."""
+    """Offers of batteries that hold something, bids of those that offer nothing, where rounding hides neither."""
     efficiency = saved.settings.efficiency
     plans = [plan_of(use, known, efficiency, Advice(), slack) for slack in slacks(known)]
     at_rest = ~use.is_banned & np.all([plan.at_rest for plan in plans], axis=0)
     holds = at_rest & np.all([plan.spare > 0 for plan in plans], axis=0)
     holds_nothing = at_rest & np.all([plan.spare == 0 for plan in plans], axis=0)
     plan, limit = plans[0], np.minimum(plans[0].power - use.need, cap)
-    offers = Part("of its charge offered", "order", use, use.asked, plan.spare, 1, limit, least)
-    bids = Part("of its room bid for", "order", use, -use.asked, plan.room, 1, limit, least)
-    return offers.where(holds), bids.where(holds_nothing & (use.need == 0))
+    offered, wanted = np.maximum(use.asked, 0), -use.asked
+    offers = Part("of its charge offered", "order", use, offered, plan.spare, 1, limit, least)
+    bids = Part("of its room bid for", "order", use, wanted, plan.room, 1, limit, least)
+    bids_too = holds_nothing | (holds & (use.asked <= 0))
+    return offers.where(holds), bids.where(bids_too & (use.need == 0))
 
 
 def check_part(saved: Saved, part: Part, findings: Findings) -> None:

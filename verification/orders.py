@@ -97,13 +97,13 @@ def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings
     if mechanism == "none" or not sizes:
         return
     least, cap = sizes
+    of_home, left = ~saved.of_battery, saved.p2p_wh + saved.market_wh + rest
+    below = (order < min(least, cap)) | (of_home & (left < least))
     words = f"order of {{}} Wh, those below {least:.0f} Wh go to the utility"
-    findings.rows(has_order & (order < least), "threshold", name, words, order)
-    missing = ~has_order & (role != BANNED) & (np.minimum(rest, cap) >= least)
+    findings.rows(has_order & below, "threshold", name, words, order)
+    missing = ~has_order & (role != BANNED) & (rest >= least) & (cap > 0)
     findings.rows(missing, "order", name, "no order for {} Wh of surplus or deficit", rest)
-    market = saved.market_wh
-    due = np.minimum(saved.p2p_wh + market + rest, cap)
-    of_home = ~saved.of_battery
+    due = np.minimum(left, cap)
     words = "order of {} Wh, surplus or deficit make it {} Wh"
     findings.rows(has_order & of_home & (order != due), "order", name, words, order, due)
 

@@ -42,7 +42,7 @@ def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
         return buy, sell
     fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
     seen = saved.community["price_forecast_microeur_per_kwh"]
-    return np.minimum(seen + fee, buy), np.maximum(seen - fee, sell)
+    return np.clip(seen + fee, sell, buy), np.clip(seen - fee, sell, buy)
 
 
 def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
