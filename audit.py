@@ -103,7 +103,7 @@ def check_trades(before: State, result: StepResult, spread_nanoeur: Money, cap_w
     limit[orders.member] = orders.limit_microeur_per_kwh
     demand_that(bought <= asked, "a member bought more than it ordered", timestep)
     demand_that(sold <= offered, "a member sold more than it ordered", timestep)
-    stored = orders.member[orders.from_storage]
+    stored = orders.member[orders.of_battery]
     market_wh = flows.market_bought_wh[stored] + flows.market_sold_wh[stored]
     demand_that(market_wh == 0, "a battery's order went to the local market", timestep)
     demand_that((bought + sold == 0) | ~before.is_banned, "a banned member traded", timestep)

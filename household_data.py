@@ -18,9 +18,9 @@ import numpy as np
 
 from data_generation import make_clock, market_prices
 from errors import InputError, gather
-from price_file import Calendar, Tariff, prices_of_run, read_prices, read_tariff
+from price_file import Calendar, prices_of_run, read_prices, read_tariff
 from prosumer import assemble_fleet
-from records import Fleet, Profiles, Real
+from records import Fleet, Prices, Profiles, Real
 from settings import LEAST_BATTERY_KWH, Settings
 from tables import (
     SHOWN,
@@ -124,7 +124,7 @@ def read_world(
 
     Step count, step length and numbers of members come from the file; `steps` may cut the end off.
     """
-    meters, owned, tariff, count = _read_files(settings, files, steps)
+    meters, owned, prices, count = _read_files(settings, files, steps)
     settings = settings.model_copy(
         update={"TIME_STEPS": count, "TIME_STEP_DURATION": meters.step_seconds / 3600}
     )
@@ -140,9 +140,7 @@ def read_world(
     profiles = Profiles(
         pv_wh=np.rint(meters.pv_kwh[:count, order] * 1000).astype(np.int64),
         load_wh=np.rint(meters.load_kwh[:count, order] * 1000).astype(np.int64),
-        prices=prices_of_run(tariff, settings, calendar)
-        if tariff
-        else market_prices(settings, clock),
+        prices=prices or market_prices(settings, clock),
         hour=clock.hour,
         timestamp=tuple(calendar.times.strftime("%Y-%m-%d %H:%M:%S")),
     )
@@ -151,11 +149,11 @@ def read_world(
 
 def _read_files(
     settings: Settings, files: Files, steps: int | None
-) -> tuple[Meters, pd.DataFrame | None, Tariff | None, int]:
+) -> tuple[Meters, pd.DataFrame | None, Prices | None, int]:
     """What the files hold, and how many steps run; raises InputError with the problems of all of them."""
     problems: list[str] = []
     assert files.data is not None
-    path, owned, tariff = files.data, None, None
+    path, owned, tariff, prices = files.data, None, None, None
     meters = gather(problems, lambda: read_meters(path, settings))
     if files.members is not None:
         source = files.members
@@ -170,13 +168,13 @@ def _read_files(
     if meters and tariff:
         calendar = Calendar(count, meters.timestamps[:count], meters.utc_offset)
         length = {"TIME_STEP_DURATION": meters.step_seconds / 3600}
-        gather(
+        prices = gather(
             problems,
             lambda: prices_of_run(tariff, settings.model_copy(update=length), calendar),
         )
     if meters is None or problems:
         raise InputError(problems)
-    return meters, owned, tariff, count
+    return meters, owned, prices, count
 
 
 # ---------------------------------------------------------------- households

@@ -185,7 +185,7 @@ def make_orders(
         is_sale=(residual_wh + offer)[member] > 0,
         energy_wh=energy[member],
         limit_microeur_per_kwh=np.zeros(len(member), np.int64),
-        from_storage=residual_wh[member] == 0,
+        of_battery=residual_wh[member] == 0,
         tie=settings.stream("ties", timestep).permutation(fleet.size)[member],
     )
     limits = quote(settings, fleet, asked, prices, levers, timestep)
@@ -232,23 +232,22 @@ def trade_cap_wh(settings: Settings) -> int:
     return int(settings.MAX_TRADE_CAP * settings.step_hours * 1000 + DUST_WH)
 
 
-def outside_option(prices: StepPrices, levers: Levers) -> tuple[int, int]:
-    """(B, S): what a kWh costs and earns a member without a neighbour, penalty included, micro-euro per kWh."""
-    buy = min(prices.expected_buy + levers.market_penalty, prices.grid_import)
-    sell = max(prices.expected_sell - levers.market_penalty, prices.grid_export)
+def outside_option(prices: StepPrices, penalty: int) -> tuple[int, int]:
+    """(B, S): what a kWh costs and earns a member without a neighbour, micro-euro per kWh."""
+    buy = min(prices.expected_buy + penalty, prices.grid_import)
+    sell = max(prices.expected_sell - penalty, prices.grid_export)
     return buy, sell
 
 
 def reservation_prices(prices: StepPrices, levers: Levers) -> tuple[int, int]:
     """(most a buyer, least a seller) can accept without loss against the outside option, bonus included."""
-    buy, sell = outside_option(prices, levers)
+    buy, sell = outside_option(prices, levers.market_penalty)
     return buy + levers.p2p_bonus, max(sell - levers.p2p_bonus, 0)
 
 
 def price_gap(prices: StepPrices) -> int:
     """What a kWh costs without a neighbour less what it earns, before any penalty."""
-    buy = min(prices.expected_buy, prices.grid_import)
-    sell = max(prices.expected_sell, prices.grid_export)
+    buy, sell = outside_option(prices, penalty=0)
     return max(buy - sell, 0)
 
 
@@ -267,7 +266,7 @@ def quote(
     from bid to ask as fast as it moves both limits, and would change no trade. A battery bids at most what
     the energy will be worth after its losses, and asks at least what refilling will cost.
     """
-    buy, sell = outside_option(prices, levers)
+    buy, sell = outside_option(prices, levers.market_penalty)
     gap = price_gap(prices)
     margin = margins(settings, fleet, orders, levers, timestep)
     bonus = levers.p2p_bonus
@@ -277,9 +276,8 @@ def quote(
     round_trip = fleet.efficiency**2
     worth = prices.mean_24h * levers.stored_value
     keep = microeur(settings.STORAGE_MARGIN)
-    stored = orders.from_storage
-    bid = np.where(stored, np.minimum(bid, worth * round_trip - keep + bonus), bid)
-    ask = np.where(stored, np.maximum(ask, worth / round_trip + keep - bonus), ask)
+    bid = np.where(orders.of_battery, np.minimum(bid, worth * round_trip - keep + bonus), bid)
+    ask = np.where(orders.of_battery, np.maximum(ask, worth / round_trip + keep - bonus), ask)
     limit = np.where(orders.is_sale, ask, bid)
     return np.rint(np.clip(limit, 0, HIGHEST_PRICE)).astype(np.int64)
 

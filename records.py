@@ -237,7 +237,7 @@ class Orders(Record):
     is_sale: Truth
     energy_wh: Wh
     limit_microeur_per_kwh: Price
-    from_storage: Truth
+    of_battery: Truth
     """Battery orders trade with neighbours only; what they leave does not go to the market."""
     tie: NDArray[np.int64]
     """Drawn rank that decides between equal prices, so that no member id has an edge."""

@@ -207,22 +207,22 @@ def review(
     renewable = free * flows.renewable_used_wh * levers.renewable_bonus
     p2p = free * p2p_wh * levers.p2p_bonus
     penalty = free * market_wh * levers.market_penalty
-    passed_over = free * avoidable
-    spared = passed_over * levers.market_penalty
+    avoidable = free * avoidable
+    avoidable_penalty = avoidable * levers.market_penalty
     balance = balance_nanoeur + renewable + p2p - penalty
     ban_steps, reason = bans(
         settings,
         state,
         balance,
         bonus_24h=state.bonus_24h_nanoeur + renewable + p2p,
-        avoidable_24h=state.avoidable_24h_nanoeur + spared,
-        passed_over=passed_over > 0,
+        avoidable_24h=state.avoidable_24h_nanoeur + avoidable_penalty,
+        passed_over=avoidable > 0,
     )
     members = np.arange(len(free), dtype=np.int32)
     return Ruling(
         bonus_nanoeur=renewable + p2p,
         penalty_nanoeur=penalty,
-        avoidable_nanoeur=spared,
+        avoidable_nanoeur=avoidable_penalty,
         new_ban_steps=ban_steps,
         new_ban_reason=reason,
         transfers=joined(

@@ -43,7 +43,7 @@ MOVED_AT_MOST = 4
 """How often a Wh can be paid for in one account: sold and bought, with a neighbour or in the local market."""
 MOST_WH = 10**9
 """Of one home in one step, as verify demands it."""
-NOBODY = (False, False)
+NO_MARKET = (False, False)
 "(buyers, sellers) of a local market that does not take place."
 
 
@@ -200,7 +200,7 @@ def step(
     cleared = scenario.mechanism.clear(orders, prices)
     left = trading.leftovers(orders, cleared.trades, fleet.size)
     who_comes = (
-        prosumer.accepts_market(prices, levers) if scenario.mechanism.market_follows else NOBODY
+        prosumer.accepts_market(prices, levers) if scenario.mechanism.market_follows else NO_MARKET
     )
     market = trading.local_market(orders, left, prices, *who_comes)
     flows = trading.metered_flows(pv, load, plan, orders, cleared.trades, market)

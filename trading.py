@@ -155,9 +155,7 @@ def local_market(
 
     It takes and gives any quantity at one price per side, so that nobody is left over.
     """
-    comes = (
-        (left_wh > 0) & ~orders.from_storage & np.where(orders.is_sale, sellers_come, buyers_come)
-    )
+    comes = (left_wh > 0) & ~orders.of_battery & np.where(orders.is_sale, sellers_come, buyers_come)
     rows = np.concatenate([queue(orders, sales=False), queue(orders, sales=True)])
     rows = rows[comes[rows]]
     sale, member = orders.is_sale[rows], orders.member[rows]
@@ -189,7 +187,7 @@ def metered_flows(
     market_bought = total(market.buyer, market.energy_wh, n)
     market_sold = total(market.seller, market.energy_wh, n)
     battery = np.zeros(n, np.int64)
-    battery[orders.member] = orders.from_storage
+    battery[orders.member] = orders.of_battery
     charge = plan.charge_wh + battery * p2p_bought
     discharge = plan.discharge_wh + battery * p2p_sold
     rest = (

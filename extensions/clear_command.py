@@ -113,7 +113,7 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
         is_sale=(words == "sell")[code] if len(words) else np.zeros(0, bool),
         energy_wh=energy_wh,
         limit_microeur_per_kwh=np.rint(price * 1e6).astype(np.int64),
-        from_storage=np.zeros(count, bool),
+        of_battery=np.zeros(count, bool),
         tie=np.arange(count),
     )
     return orders, table["participant"].astype(str).tolist()

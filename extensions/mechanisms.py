@@ -101,7 +101,7 @@ def cut_equally(energy_wh: Wh, total_wh: int) -> Wh:
 
 def residuals_without_limits(orders: Orders) -> Orders:
     """The orders that come from surplus and deficit, with limits that no price can pass."""
-    rows = np.flatnonzero(~orders.from_storage)
+    rows = np.flatnonzero(~orders.of_battery)
     sale = orders.is_sale[rows]
     return replace(
         orders,
@@ -109,7 +109,7 @@ def residuals_without_limits(orders: Orders) -> Orders:
         is_sale=sale,
         energy_wh=orders.energy_wh[rows],
         limit_microeur_per_kwh=np.where(sale, 0, HIGHEST_PRICE).astype(np.int64),
-        from_storage=orders.from_storage[rows],
+        of_battery=orders.of_battery[rows],
         tie=orders.tie[rows],
     )
 
@@ -190,7 +190,7 @@ def no_orders() -> Orders:
         is_sale=none.astype(bool),
         energy_wh=none.copy(),
         limit_microeur_per_kwh=none.copy(),
-        from_storage=none.astype(bool),
+        of_battery=none.astype(bool),
         tie=none.copy(),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_run
+from conftest import make_run, make_settings
 from worlds import STILL, make_homes, quick_settings, take_step, with_ban, with_stored
 
 import audit
@@ -17,6 +17,7 @@ import prosumer
 import simulator
 import trading
 from errors import LawBroken
+from extensions.mechanisms import MECHANISMS
 from records import (
     AGGREGATOR,
     FIRST_MINER,
@@ -30,6 +31,7 @@ from records import (
     StepResult,
     TradeKind,
     Transfers,
+    no_transfers,
     transfers,
 )
 
@@ -348,6 +350,14 @@ def test_bills_shared_otherwise_are_noticed(rows: list[tuple[int, int, int]], la
         audit.check_shared_bills(23, PERIOD, shared(*rows))
 
 
+def test_a_run_asks_whether_its_bills_were_shared_by_energy() -> None:
+    """A rule of a user's own that leaves the bills as the utility wrote them."""
+    rule = replace(MECHANISMS["bill_sharing"], settle_period=lambda period: no_transfers())
+    wish = make_settings(MARKET_MECHANISM="bill_sharing", CONSENSUS="none", NUM_PROSUMERS=30)
+    with pytest.raises(LawBroken, match="not shared by energy"):
+        simulator.run(simulator.prepare(wish, mechanism=rule))
+
+
 def test_load_that_is_not_served_is_noticed_though_all_books_balance() -> None:
     """Trap 1: lower the load, the import and its bill together, and only the profile knows better."""
     with pytest.raises(LawBroken, match="load was not served"):
@@ -440,7 +450,7 @@ def with_batteries(local_market: Callable[..., Any]) -> Callable[..., Any]:
     """Batteries' orders go to the local market like a home's own."""
 
     def trades(orders: Any, *arguments: Any) -> Any:
-        return local_market(replace(orders, from_storage=orders.from_storage & False), *arguments)
+        return local_market(replace(orders, of_battery=orders.of_battery & False), *arguments)
 
     return trades
 

@@ -34,7 +34,7 @@ def book(buys: list[tuple[float, float]], sells: list[tuple[float, float]]) -> O
         is_sale=np.array([sale for *_, sale in rows], bool),
         energy_wh=np.array([round(e * 1000) for e, *_ in rows], np.int64),
         limit_microeur_per_kwh=np.array([round(p * 1e6) for _, p, _ in rows], np.int64),
-        from_storage=np.zeros(count, bool),
+        of_battery=np.zeros(count, bool),
         tie=np.arange(count),
     )
 

@@ -829,7 +829,7 @@ def test_orders_of_batteries_are_told_from_those_of_homes_by_the_files(
     for step, result in enumerate(runs[0].steps):
         orders = result.orders
         due = [
-            orders.energy_wh[orders.from_storage & (orders.is_sale == sale)].sum() / 1000
+            orders.energy_wh[orders.of_battery & (orders.is_sale == sale)].sum() / 1000
             for sale in (True, False)
         ]
         assert list(offers.of_batteries(data, step)) == pytest.approx(due), f"step {step}"

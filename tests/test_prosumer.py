@@ -178,7 +178,7 @@ def test_a_surplus_is_offered_and_a_deficit_is_asked_for() -> None:
     assert orders.member.tolist() == [0, 1]
     assert orders.is_sale.tolist() == [True, False]
     assert orders.energy_wh.tolist() == [700, 900]
-    assert not orders.from_storage.any()
+    assert not orders.of_battery.any()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_banned_members_make_no_orders() -> None:
 def test_an_idle_battery_offers_a_share_of_what_it_can_spare() -> None:
     """5 kWh stored, 1 kWh reserve: 3.898 kWh at the terminals; of these half, 1.949 kWh."""
     orders = orders_of([0], battery_kwh=[10])
-    assert orders.is_sale.tolist() == [True] and orders.from_storage.tolist() == [True]
+    assert orders.is_sale.tolist() == [True] and orders.of_battery.tolist() == [True]
     spare = int(4000 * np.sqrt(0.95))
     assert orders.energy_wh.tolist() == [spare // 2]
     all_of_it = orders_of([0], battery_kwh=[10], OFFER_SHARE=1.0, MAX_TRADE_CAP=9.0)
@@ -236,7 +236,7 @@ def test_a_battery_that_holds_too_little_for_an_offer_may_bid(
     """Half of 102 Wh, after the losses, is below the threshold of 50 Wh. In a home with neither sun nor load
     nothing else would ever move it: it sold once, and then never traded again."""
     orders = orders_of([0], battery_kwh=[10], stored=1000.0 + above_reserve)
-    assert orders.is_sale.tolist() == [is_sale] and orders.from_storage.tolist() == [True]
+    assert orders.is_sale.tolist() == [is_sale] and orders.of_battery.tolist() == [True]
     room = int((8500 - above_reserve) / np.sqrt(0.95))
     due = int(above_reserve * np.sqrt(0.95)) // 2 if is_sale else min(room // 2, 3000)
     assert orders.energy_wh.tolist() == [due]
@@ -299,7 +299,7 @@ def test_a_charging_battery_bids_for_a_share_of_its_room_and_offers_nothing() ->
     """Room from 5 to 9.5 kWh: 4.616 kWh at the terminals, 1 kWh of it for the home's own sun."""
     plan = BatteryPlan(np.array([1000]), np.array([0]))
     orders = orders_of([0], battery_kwh=[10], plan=plan)
-    assert orders.is_sale.tolist() == [False] and orders.from_storage.tolist() == [True]
+    assert orders.is_sale.tolist() == [False] and orders.of_battery.tolist() == [True]
     room = int(4500 / np.sqrt(0.95)) - 1000
     assert orders.energy_wh.tolist() == [room // 2]
     closed = orders_of([0], battery_kwh=[10], plan=plan, STORAGE_BID_SHARE=0.0)
@@ -310,7 +310,7 @@ def test_a_member_with_a_residual_of_its_own_makes_no_storage_order() -> None:
     """Its battery is already full, empty or at its power limit: the residual says so."""
     orders = orders_of([300, -300], battery_kwh=[10, 10])
     assert orders.energy_wh.tolist() == [300, 300]
-    assert not orders.from_storage.any()
+    assert not orders.of_battery.any()
 
 
 def flat_prices(**changes: Any) -> StepPrices:

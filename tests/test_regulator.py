@@ -451,7 +451,7 @@ def test_avoidable_is_only_what_a_member_could_have_accepted_without_loss(
         is_sale=np.array([False, True]),
         energy_wh=np.array([800, 1000]),
         limit_microeur_per_kwh=np.array([bid, ask]),
-        from_storage=np.zeros(2, bool),
+        of_battery=np.zeros(2, bool),
         tie=np.arange(2),
     )
     flows = make_flows(market_bought_wh=[800, 0], market_sold_wh=[0, 1000])
@@ -466,7 +466,7 @@ def test_what_was_in_reach_is_shared_in_whole_wh_without_loss() -> None:
         is_sale=np.array([True, True, False]),
         energy_wh=np.array([836, 242, 588]),
         limit_microeur_per_kwh=np.array([150_000, 150_000, 100_000]),
-        from_storage=np.zeros(3, bool),
+        of_battery=np.zeros(3, bool),
         tie=np.arange(3),
     )
     flows = make_flows(market_bought_wh=[0, 0, 588], market_sold_wh=[836, 242, 0])

@@ -250,7 +250,7 @@ def test_ties_of_a_book_of_millions_never_outweigh_a_price() -> None:
         is_sale=np.arange(size + 1) == size,
         energy_wh=np.full(size + 1, 1000),
         limit_microeur_per_kwh=limit,
-        from_storage=np.zeros(size + 1, bool),
+        of_battery=np.zeros(size + 1, bool),
         tie=np.arange(size + 1),
     )
     assert trading.match(orders).buyer.tolist() == [size - 1]
@@ -407,7 +407,7 @@ def test_battery_orders_stay_among_neighbours() -> None:
     settings = quick_settings(**STILL)
     fleet = make_homes(settings, battery_kwh=[10, 10])
     result = take_step(settings, fleet, [0, 0], [0, 0])
-    assert result.orders.from_storage.all() and result.orders.size == 2
+    assert result.orders.of_battery.all() and result.orders.size == 2
     assert result.trades.size == 0
     assert not result.flows.discharge_wh.any()
 
@@ -442,7 +442,7 @@ def test_nobody_pays_more_than_without_neighbours() -> None:
         levers, p = result.levers, result.prices
         worst_buy = min(p.market_buy + levers.market_penalty, p.grid_import)
         worst_sale = max(p.market_sell - levers.market_penalty, p.grid_export)
-        stored = set(result.orders.member[result.orders.from_storage].tolist())
+        stored = set(result.orders.member[result.orders.of_battery].tolist())
         for seller, buyer, _, price, kind in rows(result.trades):
             if kind == TradeKind.P2P:
                 assert buyer in stored or price - levers.p2p_bonus <= worst_buy

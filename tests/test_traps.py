@@ -170,7 +170,7 @@ def test_trap_11_the_fee_that_members_weigh_is_the_fee_they_pay() -> None:
     settings = quick_settings(**STILL)
     fleet = make_homes(settings, battery_kwh=[0])
     result = take_step(settings, fleet, [0], [1000])
-    weighed, _ = prosumer.outside_option(result.prices, result.levers)
+    weighed, _ = prosumer.outside_option(result.prices, result.levers.market_penalty)
     assert result.state.balance_nanoeur[0] == -1000 * weighed
     assert weighed == 150_000 + 30_000 + 20_000
 

@@ -384,7 +384,7 @@ def test_a_battery_that_quotes_what_its_energy_will_not_be_worth(
         limit = real(settings, fleet, orders, prices, levers, step)
         dearest, cheapest = prosumer.reservation_prices(prices, levers)
         own = np.where(orders.is_sale, cheapest, dearest)
-        mine = orders.from_storage & (orders.is_sale == (side == "cheapest"))
+        mine = orders.of_battery & (orders.is_sale == (side == "cheapest"))
         return np.where(mine & (step >= since), own, limit)
 
     assert "limit price" in cheat(prosumer, "quote", quote)
@@ -503,7 +503,7 @@ def used_battery_that_asks(is_sale: bool, limit: int) -> Callable[..., Any]:
     ) -> Any:
         orders = real(settings, fleet, state, plan, residual, *rest)
         used = plan.charge_wh if is_sale else plan.discharge_wh
-        mine = orders.from_storage & (used[orders.member] > 0)
+        mine = orders.of_battery & (used[orders.member] > 0)
         return replace(
             orders,
             is_sale=np.where(mine, is_sale, orders.is_sale),
@@ -645,7 +645,7 @@ def test_batteries_that_sell_under_a_rule_that_shares_what_homes_leave(
     """As many as are needed, and each of them all that it offers, so that order and trades agree."""
 
     def admit(orders: Any) -> Any:
-        wh, stored = orders.energy_wh, orders.from_storage
+        wh, stored = orders.energy_wh, orders.of_battery
         lack = wh[~orders.is_sale & ~stored].sum() - wh[orders.is_sale & ~stored].sum()
         sells = stored & orders.is_sale
         rows = np.flatnonzero(~stored | (sells & (np.cumsum(wh * sells) <= lack)))

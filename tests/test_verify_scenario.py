@@ -187,7 +187,7 @@ def test_an_auction_without_a_local_market_can_be_taught(
     wish = settings.load(config, change).model_copy(update={"MARKET_MECHANISM": name})
     run = simulator.run(simulator.prepare(wish, mechanism=rule))
     bids = [
-        step.orders.limit_microeur_per_kwh[~step.orders.is_sale & ~step.orders.from_storage]
+        step.orders.limit_microeur_per_kwh[~step.orders.is_sale & ~step.orders.of_battery]
         for step in run.steps
     ]
     dearest_market = max(step.prices.market_buy for step in run.steps)

@@ -138,7 +138,7 @@ def make_book(
         is_sale=np.arange(n) >= len(bids),
         energy_wh=np.array([energy for energy, _ in both], np.int64),
         limit_microeur_per_kwh=np.array([price for _, price in both], np.int64),
-        from_storage=np.zeros(n, bool),
+        of_battery=np.zeros(n, bool),
         tie=np.array(range(n) if ties is None else ties, np.int64),
     )
 
@@ -255,9 +255,7 @@ def assert_trade_laws(settings: Any, before: State, result: StepResult) -> None:
         else:
             assert (seller == AGGREGATOR) != (buyer == AGGREGATOR)
             member = max(seller, buyer)
-            assert not result.orders.from_storage[book[member]], (
-                "a battery order left the community"
-            )
+            assert not result.orders.of_battery[book[member]], "a battery order left the community"
             right = result.prices.market_buy if member == buyer else result.prices.market_sell
             assert price == right
             energy[member, "market_bought_wh" if member == buyer else "market_sold_wh"] += wh
