@@ -18,6 +18,7 @@ import settings
 import simulator
 from errors import InputError, gather
 from household_data import Files
+from setting_types import TYPES
 from trading import Mechanism
 
 BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
@@ -115,7 +116,10 @@ def read_scenario(
     files = Files(data=options.data, members=options.members, prices=options.prices)
     asked, wrong = settings.attempt(config, from_file, assigned, changes)
     problems += wrong + _unlike_recorded(recorded, files, options.config)
-    problems += _without_effect(assigned, files)
+    is_of_a_run = recorded or from_file.keys() >= TYPES.keys()
+    picked = {} if is_of_a_run else from_file  # a params.json names all settings and picks none
+    problems += _without_effect(picked, files, f"--config {options.config}:")
+    problems += _without_effect(assigned, files, "--set")
     if asked and not files.data:
         problems += _too_large(asked.num_members, asked.TIME_STEPS)
     cut = asked and files.data and ("TIME_STEPS" in assigned or "data" in recorded)
@@ -204,10 +208,10 @@ def _unlike_recorded(recorded: Any, files: Files, source: Path) -> list[str]:
     return problems
 
 
-def _without_effect(assigned: dict[str, Any], files: Files) -> list[str]:
-    """What the command line sets although one of its files decides it."""
+def _without_effect(assigned: dict[str, Any], files: Files, source: str) -> list[str]:
+    """What somebody sets, where `source` says, although a file of the command line decides it."""
     return [
-        f"--set {name}: has no effect, since the file of --{option} says it; leave one of them out"
+        f"{source} {name}: has no effect, since the file of --{option} says it; leave one of them out"
         for option in files.given()
         for name in household_data.DECIDES[option]
         if name in assigned

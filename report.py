@@ -114,8 +114,9 @@ def step_rows(history: History) -> list[dict[str, Any]]:
             else None,
             "net_wh": int(history.net_wh[t]),
             "stored_wh": float(result.state.stored_wh.sum()),
-            "timestamp": profiles.timestamp[t] if profiles.timestamp else None,
         }
+        if profiles.timestamp:
+            row["timestamp"] = profiles.timestamp[t]
         rows.append(row)
     return rows
 

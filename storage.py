@@ -187,7 +187,7 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
             columns[told] = fixed(np.rint(np.array(values) * 1000).astype(np.int64), decimals + 3)
         elif decimals:
             columns[told] = ["" if v is None else decimal(v, decimals) for v in values]
-        elif any(value is not None for value in values):
+        else:
             columns[told] = [str(value) for value in values]
     return columns
 
@@ -333,14 +333,14 @@ def unit_of_reader(name: str) -> tuple[str, int]:
 
 
 def _plain_units(row: dict[str, Any]) -> dict[str, Any]:
-    """The same figures in the units of a reader; absent ones left out."""
+    """The same figures in the units of a reader."""
     plain: dict[str, Any] = {}
     for name, value in row.items():
         told, decimals = unit_of_reader(name)
         if isinstance(value, float):
             plain[told] = round(float(value) / 10**decimals, decimals + 3)
-        elif isinstance(value, str):
+        elif value is None or isinstance(value, str):
             plain[told] = value
-        elif value is not None:
+        else:
             plain[told] = int(value) / 10**decimals if decimals else int(value)
     return plain

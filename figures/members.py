@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from figures.data import ALMOST_NOTHING_EUR, NothingToShow, Results, short_names
+from figures.energy import sources_of_load, uses_of_pv
 from figures.registry import figure
 from figures.style import (
     COLOUR,
@@ -68,13 +69,22 @@ def group_key(
 
 
 def self_sufficiency(data: Results) -> np.ndarray:
-    """Share of each member's load (N) neither bought nor taken from the initial charge; NaN without load."""
-    members = data.members
-    bought = members["p2p_bought_kwh"] + members["market_bought_kwh"] + members["grid_import_kwh"]
-    foreign = (bought + np.maximum(-members["stored_change_kwh"], 0)).to_numpy()
-    load = members["load_kwh"].to_numpy()
-    part = np.divide(foreign, load, out=np.full(len(load), np.nan), where=load > 0)
-    return np.clip(1 - part, 0, 1)
+    """Share of each member's load (N) neither bought nor taken from the initial charge; NaN without load.
+
+    What a battery sold is taken first of what others had filled it with, and of the charge it began with.
+    """
+    load, charge, discharge = (
+        data.flow(f"{name}_kwh").sum(axis=0)
+        for name in ("load", "battery_charge", "battery_discharge")
+    )
+    served = {name: part.sum(axis=0) for name, part in sources_of_load(data).items()}
+    sun, battery = served["own PV"], served["own battery"]
+    from_others = charge - uses_of_pv(data)["into own battery"].sum(axis=0)
+    from_others += np.maximum(-data.members["stored_change_kwh"].to_numpy(), 0)
+    sold = discharge - battery
+    own = sun + battery - np.clip(from_others - sold, 0, battery)
+    part = np.divide(own, load, out=np.full(len(load), np.nan), where=load > 0)
+    return np.clip(part, 0, 1)
 
 
 def by_home_type(data: Results, most: int = 12) -> tuple[pd.DataFrame, list[str]]:

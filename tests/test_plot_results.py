@@ -1272,14 +1272,29 @@ def test_each_block_is_counted_once_in_the_classes_of_hashes(
     assert values.sum() == len(rows(day, "blocks.csv")) - 1
 
 
-def test_self_sufficiency_counts_no_initial_charge(day: Results):
-    own = members.self_sufficiency(day)
-    for member, part in zip(
-        json.loads((day.folder / "prosumers.json").read_text()), own, strict=True
-    ):
-        foreign = member["p2p_bought_kwh"] + member["market_bought_kwh"] + member["grid_import_kwh"]
-        foreign += max(0, -member["stored_change_kwh"])
-        assert part == pytest.approx(max(0, 1 - foreign / member["load_kwh"]))
+def test_self_sufficiency_counts_neither_what_was_bought_nor_the_initial_charge(day: Results):
+    """What a battery sold was not used at home: of what others put in and of what it began with it goes first."""
+    listed = json.loads((day.folder / "prosumers.json").read_text())
+    load, sun, from_battery, filled, sold = np.zeros((5, len(listed)))
+    for row in rows(day, "prosumer_energy.csv"):
+        i, kwh = (
+            int(row["prosumer_id"]),
+            {k: float(v) for k, v in row.items() if k.endswith("_kwh")},
+        )
+        at_once = min(kwh["pv_kwh"], kwh["load_kwh"])
+        home = min(kwh["battery_discharge_kwh"], kwh["load_kwh"] - at_once)
+        load[i], sun[i] = load[i] + kwh["load_kwh"], sun[i] + at_once
+        from_battery[i], sold[i] = (
+            from_battery[i] + home,
+            sold[i] + kwh["battery_discharge_kwh"] - home,
+        )
+        filled[i] += max(0, kwh["battery_charge_kwh"] - (kwh["pv_kwh"] - at_once))
+    began = np.array([max(0, -member["stored_change_kwh"]) for member in listed])
+    of_others = np.minimum(np.maximum(filled + began - sold, 0), from_battery)
+    found = members.self_sufficiency(day)
+    assert (sold > 0).any() and (filled > 0).any() and (began > 0).any()
+    assert found == pytest.approx((sun + from_battery - of_others) / load, abs=1e-9)
+    assert (found >= sun / load - 1e-9).all(), "what the own roof served at once is its own"
 
 
 # ---------------------------------------------------------------- manners

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -20,15 +21,17 @@ import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
 import config
+import regulator
 import settings
 import simulator
 import storage
 from extensions.mechanisms import MECHANISMS
 from figures.data import WITHOUT_MARKET
 from setting_types import TYPES, Objective, bound
-from trading import Mechanism, clear_midpoint
+from trading import Mechanism, clear_midpoint, crossing, p2p_trades, without_spread
 from verification import (
     Unreadable,
+    bans,
     battery_use,
     drawn,
     folder,
@@ -195,11 +198,45 @@ def test_an_auction_without_a_local_market_can_be_taught(
     storage.save(run, tmp_path)
     for module in (params, battery_use, drawn, folder, limits, market_rule):
         monkeypatch.setattr(module, "AUCTIONS", rules)
-    for module in (params, market_rule, orders):
+    for module in (bans, params, market_rule, orders):
         monkeypatch.setattr(module, "EVERY_RULE", (*params.EVERY_RULE, name))
     monkeypatch.setitem(prices.PRICES, name, prices.midpoint)
     report = verify(tmp_path)
     assert report.ok, report.findings[:5]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_of_a_rule_that_it_does_not_know_nothing_else_is_said(seed: int, tmp_path: Path) -> None:
+    """What its members could have traded, and whom that bans, follows from the rule."""
+
+    def pay_as_ask(orders: Any, _: Any) -> Any:
+        buying, selling, wh = crossing(orders)
+        price = orders.limit_microeur_per_kwh[selling]
+        return without_spread(p2p_trades(orders, buying, selling, wh, price))
+
+    change = {"SEED": seed, "DIFFICULTY_TARGET": 1, "BAN_PENALTY_LIMIT": 0.0}
+    wish = settings.load(config, change).model_copy(update={"MARKET_MECHANISM": "pay_as_ask"})
+    scenario = simulator.prepare(wish, mechanism=Mechanism("pay_as_ask", pay_as_ask))
+    storage.save(simulator.run(scenario), tmp_path)
+    assert verify(tmp_path).totals == {"market rule": 1}
+
+
+@pytest.mark.parametrize(
+    "levers", [{"margin": 0.7}, {"stored_value": 3.0}, {"stored_value": 0.1, "offer_share": 0.1}]
+)
+def test_of_an_objective_that_it_does_not_know_nothing_else_is_said(
+    levers: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its members are told, and quote for it, follows from the objective."""
+
+    def calm(settings: Any, outlook: Any) -> Any:
+        return replace(regulator.default_levers(settings, outlook), **levers)
+
+    monkeypatch.setitem(regulator.STRATEGIES, "calm", calm)
+    wish = settings.load(config, {"NUM_PROSUMERS": 30, "DIFFICULTY_TARGET": 1})
+    wish = wish.model_copy(update={"REGULATOR_OBJECTIVE": "calm"})
+    storage.save(simulator.run(simulator.prepare(wish)), tmp_path)
+    assert verify(tmp_path).totals == {"lever": 1}
 
 
 @pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, *OTHERS])

@@ -13,6 +13,7 @@ import numpy as np
 from verification.findings import BoolArray, Findings, IntArray
 from verification.folder import Saved
 from verification.outlook import reservation_prices
+from verification.params import EVERY_RULE
 from verification.tables import BAN_REASONS, BUYER, SELLER
 
 EXCESSIVE_MARKET_USE, LOW_BALANCE = 1, 2  # places in BAN_REASONS
@@ -20,10 +21,15 @@ LIMIT_ROOM = 2**33  # more than any limit price; sorts orders by step before pri
 
 
 def check_bans(saved: Saved, findings: Findings) -> None:
-    """All rules of bans: how they last, and how they follow from avoidable penalties."""
+    """All rules of bans: how they last, and how they follow from avoidable penalties.
+
+    What could have been traded, and for what, nobody knows under a market rule that is not known here.
+    """
     check_countdown(saved, findings)
     if not saved.settings.ours:
         check_lengths(saved, findings)
+        return
+    if saved.settings.mechanism not in EVERY_RULE:
         return
     passed_over = avoidable_wh(saved)
     told, name = saved.actions["avoidable_penalty_nanoeur"], "avoidable penalty in nano-euro"

@@ -10,7 +10,7 @@ import numpy as np
 from verification.batteries import Advice, Slack, batteries, plan_of, use_of_batteries
 from verification.findings import BoolArray, FloatArray, IntArray
 from verification.folder import Saved
-from verification.params import MARKET_FOLLOWS, microeur
+from verification.params import MARKET_FOLLOWS, OBJECTIVES, microeur
 
 SECONDS_PER_DAY = 86_400
 HOME_FIRST = ("maximize_renewable", "maximize_p2p")
@@ -21,6 +21,7 @@ WORTH = {  # of a stored kWh, as multiple of the mean: (where more is needed tha
     "maximize_p2p": (0.6, 1.25),
 }
 DRAWN_WORTH = (0.5, 1.5)  # under chaos
+ANY_WORTH = (0.0, 1e9)  # under an objective that is not known here
 
 Bounds = tuple[FloatArray, FloatArray]
 
@@ -150,9 +151,11 @@ def worth_of_charge(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bound
 
 def times_the_mean(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
     """The least and the most that this is of the mean price, in each step (T)."""
-    if saved.settings.objective not in WORTH:
-        low, high = (np.full(saved.steps, times) for times in DRAWN_WORTH)
+    objective = saved.settings.objective
+    if objective not in WORTH:
+        bounds = DRAWN_WORTH if objective in OBJECTIVES else ANY_WORTH
+        low, high = (np.full(saved.steps, times) for times in bounds)
         return low, high
-    in_need, in_surplus = WORTH[saved.settings.objective]
+    in_need, in_surplus = WORTH[objective]
     factors = [np.where(told, in_surplus, in_need) for told in surplus]
     return np.minimum(*factors), np.maximum(*factors)

@@ -87,6 +87,7 @@ OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
 SHARING = ("mid_market_rate", "supply_demand_ratio", "bill_sharing")
 EVERY_RULE = (*AUCTIONS, *SHARING, "none")
+OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 MARKET_FOLLOWS = ("midpoint", "uniform", "pay_as_bid", "huang")
 """After these the local market takes what neighbours leave, after the others the utility."""
 INPUTS = ("data", "members", "prices")

@@ -10,14 +10,13 @@ import numpy as np
 
 from verification.findings import Findings, show
 from verification.folder import Saved, step_name
-from verification.params import microeur
+from verification.params import OBJECTIVES, microeur
 
 LEVERS = {
     "RENEWABLE_BONUS": "renewable_bonus",
     "P2P_BONUS": "p2p_bonus",
     "PENALTY_FOR_MARKET": "market_penalty",
 }
-OBJECTIVES = ("maximize_renewable", "maximize_profit", "maximize_p2p", "chaos")
 DOUBLED = {"maximize_p2p": ("p2p_bonus", "market_penalty")}
 """Money levers that an objective sets to twice their setting; chaos draws up to that."""
 
