@@ -224,6 +224,14 @@ def test_avoidable_market_use_above_the_limit_is_a_ban_with_its_reason() -> None
     assert judge(settings, state, AT_ONCE, [500]).new_ban_steps.tolist() == [0]
 
 
+def test_a_ban_of_a_single_step_has_its_reason() -> None:
+    settings = quick_settings(**STRICT, BAN_MARKET_HOURS=1.0)
+    _, state = begin(settings)
+    ruling = judge(settings, state, AT_ONCE, [501])
+    assert ruling.new_ban_steps.tolist() == [1]
+    assert ruling.new_ban_reason.tolist() == [BanReason.EXCESSIVE_MARKET_USE]
+
+
 def test_who_had_no_choice_is_not_banned() -> None:
     """A thousand kWh through the market, none of it avoidable, is no offence; nor is being poor (trap 17)."""
     settings = quick_settings(**STRICT | {"BAN_BALANCE_LIMIT": 1e6})
@@ -472,6 +480,26 @@ def test_what_was_in_reach_is_shared_in_whole_wh_without_loss() -> None:
     flows = make_flows(market_bought_wh=[0, 0, 588], market_sold_wh=[836, 242, 0])
     found = regulator.avoidable_wh(orders, orders.energy_wh, flows, (200_000, 50_000))
     assert found.tolist() == [456, 132, 588]
+
+
+def test_what_is_avoidable_is_shared_beyond_64_bits() -> None:
+    """Four sellers of a million kWh each: what all took times what one took is 4e18 Wh², of five 5e18, of ten 1e19."""
+    for sellers in (4, 5, 10):
+        n, most = sellers + 1, 10**9
+        needed = most * sellers - 7
+        orders = Orders(
+            member=np.arange(n, dtype=np.int32),
+            is_sale=np.arange(n) < sellers,
+            energy_wh=np.array([most] * sellers + [needed]),
+            limit_microeur_per_kwh=np.array([150_000] * sellers + [100_000]),
+            of_battery=np.zeros(n, bool),
+            tie=np.arange(n),
+        )
+        flows = make_flows(
+            market_bought_wh=[0] * sellers + [needed], market_sold_wh=[most] * sellers + [0]
+        )
+        found = regulator.avoidable_wh(orders, orders.energy_wh, flows, (200_000, 50_000))
+        assert found.tolist() == [needed // sellers] * sellers + [needed]
 
 
 def test_avoidable_is_what_met_limits_would_have_spared() -> None:
