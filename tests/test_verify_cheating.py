@@ -528,6 +528,28 @@ def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
     assert "order" in cheat(prosumer, "make_orders", asks, *files)
 
 
+@pytest.mark.parametrize("objective", ["maximize_renewable", "maximize_p2p", "chaos"])
+def test_a_bid_of_a_battery_that_could_offer_beside_a_members_file(
+    objective: str, cheat: Cheat, tmp_path: Path
+) -> None:
+    """Of homes that use nothing every other bids for 60 Wh; what the others offer tells what chaos drew."""
+    rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(6) for home in "abcd"]
+    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    homes = "\n".join(f"{home},10,2" for home in "abcd")
+    members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
+    real = prosumer.storage_orders_wh
+
+    def orders(*arguments: Any) -> Any:
+        offer, bid = real(*arguments)
+        odd = np.arange(len(offer)) % 2 == 1
+        return np.where(odd, 0, offer), np.where(odd, 60, bid)
+
+    files = f"--data={readings}", f"--members={members}"
+    told = f"--set=REGULATOR_OBJECTIVE={objective}"
+    assert "order" in cheat(prosumer, "storage_orders_wh", orders, told, *files)
+
+
 def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
     """All of what it holds, as others do too; a tenth of its size is what it can give in an hour."""
     real = prosumer.storage_orders_wh

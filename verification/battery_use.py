@@ -61,7 +61,7 @@ def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: F
     elif known is not None and objective == "chaos":
         check_what_chaos_draws(saved, known, sizes, findings)
     elif known is None:
-        check_orders_of_batteries(saved, shares, findings)
+        check_orders_of_batteries(saved, shares, sizes, findings)
     if saved.settings.mechanism not in AUCTIONS:
         check_no_trade_of_batteries(saved, findings)
 
@@ -198,11 +198,13 @@ def check_no_trade_of_batteries(saved: Saved, findings: Findings) -> None:
         findings.rows(wrong, "battery use", saved.row_name, words, e[flow], traded)
 
 
-def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Findings) -> None:
+def check_orders_of_batteries(
+    saved: Saved, shares: Shares | None, sizes: tuple[float, int] | None, findings: Findings
+) -> None:
     """Where nobody knows how strong it is, beside a members file: whether a battery asks, and for how much at most.
 
     One that was charged for its home offers nothing, one that served it bids for nothing, nor does one that
-    could offer. Under chaos, which draws shares, nothing tells how much.
+    could offer. Under chaos, which draws shares, what others offer tells the least that it could.
     """
     e, s, order = saved.energy, saved.settings, saved.trading["order_wh"]
     before = levels_before(saved)
@@ -216,10 +218,12 @@ def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Fin
     ):
         mine = (saved.of_battery | (moved > 0)) & (saved.trading["role"] == role)
         findings.rows(mine & (used > 0), "order", saved.row_name, words, order, used)
+        if role == SELLER:
+            part_offered = shares.offer if shares else least_offered(saved, mine, spare)
         may_keep = s.objective == "maximize_profit"  # the charge, and offer nothing of it
-        if role == BUYER and shares and not may_keep:
+        if role == BUYER and sizes and not may_keep:
             held = spare - saved.p2p_wh
-            enough = shares.offer * (held - ROUNDED_WH) > shares.least + ROUNDED_WH
+            enough = part_offered * (held - ROUNDED_WH) > sizes[0] + ROUNDED_WH
             holds = mine & (charge == saved.p2p_wh) & enough
             words = "bid for {} Wh of a battery that could offer of {:.0f} Wh"
             findings.rows(holds, "order", saved.row_name, words, order, held)
@@ -228,3 +232,12 @@ def check_orders_of_batteries(saved: Saved, shares: Shares | None, findings: Fin
             most = share * whole + ROUNDED_WH
             words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
             findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)
+
+
+def least_offered(saved: Saved, offers: BoolArray, spare: FloatArray) -> FloatArray:
+    """The least that the share can be of which batteries' offers are a part, in the step of each row (T N)."""
+    order, part = saved.trading["order_wh"], np.zeros(saved.steps)
+    row = np.flatnonzero(offers)
+    step = np.arange(len(order)) // len(saved.members)
+    np.maximum.at(part, step[row], order[row] / (np.maximum(spare[row], 0) + ROUNDED_WH))
+    return part[step]
