@@ -18,7 +18,6 @@ import settings
 import simulator
 from errors import InputError, gather
 from household_data import Files
-from setting_types import TYPES
 from trading import Mechanism
 
 BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
@@ -116,7 +115,7 @@ def read_scenario(
     files = Files(data=options.data, members=options.members, prices=options.prices)
     asked, wrong = settings.attempt(config, from_file, assigned, changes)
     problems += wrong + _unlike_recorded(recorded, files, options.config)
-    is_of_a_run = recorded or from_file.keys() >= TYPES.keys()
+    is_of_a_run = recorded or (asked and from_file.keys() >= asked.to_json().keys())
     picked = {} if is_of_a_run else from_file  # a params.json names all settings and picks none
     problems += _without_effect(picked, files, f"--config {options.config}:")
     problems += _without_effect(assigned, files, "--set")
