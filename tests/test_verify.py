@@ -903,6 +903,17 @@ def test_a_ban_for_market_use_needs_a_penalty_within_a_day(tmp_path: Path) -> No
     assert has(verify(run.write(tmp_path)), "ban without cause", "step 2, member 1")
 
 
+@pytest.mark.parametrize(("left", "wrong"), [(1, False), (2, True), (3, False), (4, True)])
+def test_another_programs_ban_lasts_as_long_as_one_of_its_settings_says(
+    left: int, wrong: bool, tmp_path: Path
+) -> None:
+    """The day has a ban of one hour for market use; this one begins in its last step."""
+    run = Folder(BAN_MARKET_HOURS=1.0, BAN_BALANCE_HOURS=3.0)
+    a_ban_for_a_low_balance(run)
+    run.actions[-2]["ban_steps_left"] = left
+    assert set(verify(run.write(tmp_path)).totals) == ({"ban length"} if wrong else set())
+
+
 def test_the_clock_in_another_programs_log_is_right_where_it_is_told(tmp_path: Path) -> None:
     run = Folder()
     folder = run.write(tmp_path)
