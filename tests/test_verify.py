@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import math
 import os
@@ -901,6 +902,17 @@ def test_a_ban_for_market_use_needs_a_penalty_within_a_day(tmp_path: Path) -> No
     a_ban_for_a_low_balance(run)
     run.actions[-2]["ban_reason"] = "excessive_market_use"
     assert has(verify(run.write(tmp_path)), "ban without cause", "step 2, member 1")
+
+
+def test_a_program_that_asks_for_a_check_keeps_its_search_for_cycles(tmp_path: Path) -> None:
+    """It is paused meanwhile; a caller whose memory it no longer frees would find out late."""
+    folder = Folder().write(tmp_path)
+    for is_on in (False, True):
+        (gc.enable if is_on else gc.disable)()
+        try:
+            assert verify(folder).ok and gc.isenabled() == is_on
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize(("left", "wrong"), [(1, False), (2, True), (3, False), (4, True)])
