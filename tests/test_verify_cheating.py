@@ -437,10 +437,14 @@ def margins_with(lever: str, *values: Any) -> Callable[..., Any]:
     return margins
 
 
-@pytest.mark.parametrize("varies", [0, 0.1])
-def test_a_margin_that_is_not_that_of_others_under_chaos(varies: float, cheat: Cheat) -> None:
+@pytest.mark.parametrize(
+    ("varies", "even", "odd"), [(0, 0.1, 0.6), (0.1, 0.1, 0.6), (0, 0.4, 0.41)]
+)
+def test_a_margin_that_is_not_that_of_others_under_chaos(
+    varies: float, even: float, odd: float, cheat: Cheat
+) -> None:
     chaos, told = "--set=REGULATOR_OBJECTIVE=chaos", f"--set=QUOTE_VARIATION={varies}"
-    friends = margins_with("margin", 0.1, 0.6)
+    friends = margins_with("margin", even, odd)
     assert cheat(prosumer, "margins", friends, chaos, told) == {"limit price"}
 
 

@@ -205,6 +205,21 @@ def test_an_auction_without_a_local_market_can_be_taught(
     assert report.ok, report.findings[:5]
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_run_of_data_that_begin_at_any_hour_keeps_its_promises(
+    objective: str, tmp_path: Path
+) -> None:
+    """Prices then follow their pattern from that hour on, also after the run, where no file tells them."""
+    times = [f"2024-06-{1 + hour // 24:02d} {hour % 24:02d}:30" for hour in range(17, 27)]
+    rows = [f"{t},{home},{0.1 * home + 0.2},{0.5 * home}" for t in times for home in range(8)]
+    data = tmp_path / "evening.csv"
+    data.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows) + "\n")
+    told = (f"--set=REGULATOR_OBJECTIVE={objective}", "--set=DIFFICULTY_TARGET=1")
+    exact = [f"--set={name}=0" for name in ("QUOTE_VARIATION", "FORECAST_ERROR", "PRICE_VARIATION")]
+    report = verify(save_run(tmp_path / "results", f"--data={data}", *told, *exact))
+    assert report.ok, report.findings[:5]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_of_a_rule_that_it_does_not_know_nothing_else_is_said(seed: int, tmp_path: Path) -> None:
     """What its members could have traded, and whom that bans, follows from the rule."""
