@@ -219,7 +219,8 @@ def choose_households(settings: Settings, known: list[str]) -> list[str]:
         if wish and wishes.count(wish) > 1
     ]
     chosen = set(items) & set(known)
-    for item in [item for item in dict.fromkeys(items) if item not in known]:
+    longest_first = sorted(dict.fromkeys(items), key=lambda item: -len(item.rpartition(":")[0]))
+    for item in [item for item in longest_first if item not in known]:
         prefix, colon, number = item.rpartition(":")
         if not colon or not re.fullmatch("[0-9]{1,9}", number):
             problems.append(

@@ -272,9 +272,12 @@ def test_homes_are_drawn_by_prefix_from_the_seed() -> None:
     assert alone == drawn(1)[:5], "what else is asked for does not shift the draw"
 
 
-@pytest.mark.parametrize("wish", ["flat1,flat2,flat:1", "flat:1,flat1,flat2", "flat:2,f:1"])
+@pytest.mark.parametrize(
+    "wish", ["flat1,flat2,flat:1", "flat:1,flat1,flat2", "flat:2,f:1", ":1,flat:2", ":2,house:1"]
+)
 def test_a_prefix_draws_from_the_homes_that_are_not_chosen_yet(wish: str) -> None:
-    """Drawn from all of them, one in three of these wishes brought a home less than it asked for."""
+    """Drawn from all of them, one in three of these wishes brought a home less than it asked for. The longest
+    prefix draws first, so that a shorter one does not take its homes away."""
     known = ["flat1", "flat2", "flat3", "house1"]
     for seed in range(12):
         assert len(choose_households(make_settings(HOUSEHOLDS=wish, SEED=seed), known)) == 3

@@ -303,6 +303,7 @@ def test_settings_that_contradict_each_other_are_refused(
         {"RETAIL_PRICE": 0.252},
         {"FEED_IN_PRICE": 0.15 * 0.6, "PRICE_VARIATION": 0.0},
         {"FEED_IN_PRICE": 0.0855},  # 0.15 * 0.6 * 0.95, which floats miss
+        {"BASE_PRICE": 0.1, "PRICE_PATTERN": [1.1] * 24, "RETAIL_PRICE": 0.1155},  # so here
         {"NUM_MINERS": 14},  # VALIDATOR_STAKES of 15 only count with stake
         {"NUM_MINERS": 2, "MINER_HASH_POWER": [1, 2]},
     ],

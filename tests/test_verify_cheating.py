@@ -579,16 +579,47 @@ def test_an_order_below_the_threshold(cheat: Cheat) -> None:
 def test_no_orders_where_the_cap_lies_below_the_threshold(cheat: Cheat) -> None:
     """What is left of a home decides, not what the cap leaves of it."""
     high, low = "--set=IMBALANCE_THRESHOLD=0.3", "--set=MAX_TRADE_CAP=0.2"
-    assert "order" in cheat(
-        prosumer, "make_orders", lambda *told: mechanisms.no_orders(), high, low
-    )
+    nobody, alone = (lambda *told: mechanisms.no_orders()), "--set=HAS_BATTERY=0"
+    assert cheat(prosumer, "make_orders", nobody, high, low, alone) == {"order"}
 
 
 def test_a_capped_order_of_less_than_the_threshold(cheat: Cheat) -> None:
     """The cap hides how much there was to order; flows do not."""
     high, low = "--set=IMBALANCE_THRESHOLD=0.3", "--set=MAX_TRADE_CAP=0.2"
-    found = cheat(prosumer, "threshold_wh", lambda settings: 1, high, low)
-    assert found == {"threshold", "order"}
+    found = cheat(prosumer, "threshold_wh", lambda settings: 200, high, low, "--set=HAS_BATTERY=0")
+    assert found == {"threshold"}
+
+
+@pytest.mark.parametrize("objective", ["maximize_renewable", "chaos"])
+@pytest.mark.parametrize("cap", ["0.05", "0.04"])
+def test_a_bid_where_an_offer_was_due_and_the_cap_lies_below_the_threshold(
+    cap: str, objective: str, cheat: Cheat
+) -> None:
+    """The cap cuts an order; it explains none that is missing."""
+    real = prosumer.storage_orders_wh
+
+    def orders(*arguments: Any) -> Any:
+        offer, bid = real(*arguments)
+        odd = (np.arange(len(offer)) % 2 == 1) & (offer > 0)
+        return np.where(odd, 0, offer), np.where(odd, 60, bid)
+
+    told = (f"--set=MAX_TRADE_CAP={cap}", f"--set=REGULATOR_OBJECTIVE={objective}")
+    found = cheat(prosumer, "storage_orders_wh", orders, *NO_USE[:-1], *told)
+    assert "order" in found
+
+
+def test_a_capped_order_of_a_battery_whose_share_makes_none_beside_a_members_file(
+    cheat: Cheat, tmp_path: Path
+) -> None:
+    """0.3 of what it holds is less than the threshold of 2 kWh, whatever the cap makes of it."""
+    rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(4) for home in "abcd"]
+    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    homes = "\n".join(f"{home},10,5" for home in "abcd")
+    members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
+    files = f"--data={readings}", f"--members={members}", "--set=STORAGE_BID_SHARE=0.01"
+    sizes = ("--set=IMBALANCE_THRESHOLD=2", "--set=MAX_TRADE_CAP=0.2", "--set=OFFER_SHARE=0.3")
+    assert cheat(prosumer, "threshold_wh", lambda settings: 1, *files, *sizes) == {"order"}
 
 
 @pytest.mark.parametrize("objective", ["maximize_renewable", "chaos"])

@@ -27,6 +27,7 @@ import simulator
 import storage
 from extensions.mechanisms import MECHANISMS
 from figures.data import WITHOUT_MARKET
+from household_data import Files
 from setting_types import TYPES, Objective, bound
 from trading import Mechanism, clear_midpoint, crossing, p2p_trades, without_spread
 from verification import (
@@ -87,6 +88,7 @@ OTHERS = {
         ]
         for objective in OBJECTIVES
     },
+    "no trade": ["--set=MAX_TRADE_CAP=0"],
     "sun at midnight": [
         *("--set=ORIENTATION_SHIFT=6", "--set=TIME_STEP_DURATION=0.9", "--set=ROOF_VARIATION=0"),
         "--steps=40",
@@ -237,12 +239,18 @@ def test_of_a_rule_that_it_does_not_know_nothing_else_is_said(seed: int, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "levers", [{"margin": 0.7}, {"stored_value": 3.0}, {"stored_value": 0.1, "offer_share": 0.1}]
+    "levers",
+    [
+        {"margin": 0.7},
+        {"reserve_share": 0.3},
+        {"stored_value": 3.0},
+        {"stored_value": 0.1, "offer_share": 0.1},
+    ],
 )
 def test_of_an_objective_that_it_does_not_know_nothing_else_is_said(
     levers: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its members are told, and quote for it, follows from the objective."""
+    """What its members are told, quote for it, and keep of their charge, follows from the objective."""
 
     def calm(settings: Any, outlook: Any) -> Any:
         return replace(regulator.default_levers(settings, outlook), **levers)
@@ -250,8 +258,16 @@ def test_of_an_objective_that_it_does_not_know_nothing_else_is_said(
     monkeypatch.setitem(regulator.STRATEGIES, "calm", calm)
     wish = settings.load(config, {"NUM_PROSUMERS": 30, "DIFFICULTY_TARGET": 1})
     wish = wish.model_copy(update={"REGULATOR_OBJECTIVE": "calm"})
-    storage.save(simulator.run(simulator.prepare(wish)), tmp_path)
-    assert verify(tmp_path).totals == {"lever": 1}
+    homes = [f"h{k}" for k in range(6)]
+    rows = [f"2024-06-01 {t:02d}:00,{home},{0.4 * (t < 6)},0" for t in range(12) for home in homes]
+    data, owned = tmp_path / "homes.csv", tmp_path / "members.csv"
+    data.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows) + "\n")
+    sizes = [f"{home},{10 if home == 'h0' else 40},5" for home in homes]
+    owned.write_text("household_id,battery_kwh,battery_kw\n" + "\n".join(sizes) + "\n")
+    for k, files in enumerate((None, Files(data, owned))):
+        folder = tmp_path / str(k)
+        storage.save(simulator.run(simulator.prepare(wish, files)), folder)
+        assert verify(folder).totals == {"lever": 1}
 
 
 @pytest.mark.parametrize("name", [*AUCTIONS, *SHARING, "none", *OBJECTIVES, *OTHERS])
@@ -623,7 +639,20 @@ def test_what_was_taken_of_a_whole_bounds_the_share_that_was_drawn(
     wh: int, whole: int, doubt: int, limit: int, least: float, bounds: tuple[float, float]
 ) -> None:
     use: Any = None
-    of_row = np.array([wh]), np.array([whole]), doubt, np.array([limit]), least
+    most = np.array([limit])
+    of_row = np.array([wh]), np.array([whole]), doubt, most, most, least
+    low, high = drawn.bounds_of_share(drawn.Part("of it", "order", use, *of_row))
+    assert (*low, *high) == pytest.approx(bounds, abs=1e-6)
+
+
+@pytest.mark.parametrize(("wh", "bounds"), [(0, (0, 0.5)), (3, (0.42, np.inf))])
+def test_a_cap_cuts_what_was_taken_and_hides_not_whether_it_was(
+    wh: int, bounds: tuple[float, float]
+) -> None:
+    """Of 10 Wh at least 4.2 are an order, of which the cap leaves 3: none means less than 5, 3 mean 4.2 or more."""
+    use: Any = None
+    cap, power = np.array([3]), np.array([100])
+    of_row = np.array([wh]), np.array([10]), 0, cap, power, 4.2
     low, high = drawn.bounds_of_share(drawn.Part("of it", "order", use, *of_row))
     assert (*low, *high) == pytest.approx(bounds, abs=1e-6)
 

@@ -28,7 +28,7 @@ from verification.batteries import (
 from verification.drawn import check_what_chaos_draws
 from verification.findings import BoolArray, Findings, FloatArray
 from verification.folder import Saved
-from verification.outlook import is_profitable
+from verification.outlook import HOME_FIRST, is_profitable
 from verification.params import AUCTIONS
 from verification.tables import BUYER, SELLER
 
@@ -212,32 +212,39 @@ def check_orders_of_batteries(
     capacity = np.tile([member.capacity_kwh * 1000 for member in saved.members], saved.steps)
     spare = (before - s.min_soc * capacity) * s.efficiency - discharge + saved.p2p_wh
     room = (s.max_soc * capacity - before) / s.efficiency - charge + saved.p2p_wh
+    part_offered = shares.offer if shares else least_offered(saved, spare)
+    may_keep = s.objective not in (*HOME_FIRST, "chaos")  # the charge, and offer nothing of it
     for setting, role, moved, used, words, whole in (
         ("OFFER_SHARE", SELLER, discharge, charge, "offer of {} Wh, {} Wh were charged", spare),
         ("STORAGE_BID_SHARE", BUYER, charge, discharge, "bid for {} Wh, {} Wh were given", room),
     ):
         mine = (saved.of_battery | (moved > 0)) & (saved.trading["role"] == role)
         findings.rows(mine & (used > 0), "order", saved.row_name, words, order, used)
-        if role == SELLER:
-            part_offered = shares.offer if shares else least_offered(saved, mine, spare)
-        may_keep = s.objective == "maximize_profit"  # the charge, and offer nothing of it
         if role == BUYER and sizes and not may_keep:
             held = spare - saved.p2p_wh
             enough = part_offered * (held - ROUNDED_WH) > sizes[0] + ROUNDED_WH
             holds = mine & (charge == saved.p2p_wh) & enough
             words = "bid for {} Wh of a battery that could offer of {:.0f} Wh"
             findings.rows(holds, "order", saved.row_name, words, order, held)
-        if shares:
-            share = shares.offer if role == SELLER else shares.bid
+        if sizes:
+            share = 1.0 if not shares else shares.offer if role == SELLER else shares.bid
             most = share * whole + ROUNDED_WH
             words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
-            findings.rows(mine & (order > most), "order", saved.row_name, words, order, most)
+            findings.rows(
+                mine & (np.maximum(order, sizes[0]) > most),
+                "order",
+                saved.row_name,
+                words,
+                order,
+                most,
+            )
 
 
-def least_offered(saved: Saved, offers: BoolArray, spare: FloatArray) -> FloatArray:
-    """The least that the share can be of which batteries' offers are a part, in the step of each row (T N)."""
+def least_offered(saved: Saved, spare: FloatArray) -> FloatArray:
+    """The least that the share of their `spare` can be which batteries offer, in the step of each row (T N)."""
     order, part = saved.trading["order_wh"], np.zeros(saved.steps)
-    row = np.flatnonzero(offers)
+    is_used = saved.of_battery | (saved.energy["battery_discharge_wh"] > 0)
+    row = np.flatnonzero(is_used & (saved.trading["role"] == SELLER))
     step = np.arange(len(order)) // len(saved.members)
     np.maximum.at(part, step[row], order[row] / (np.maximum(spare[row], 0) + ROUNDED_WH))
     return part[step]

@@ -40,12 +40,14 @@ class Part:
     whole: FloatArray
     doubt: int  # how many Wh of the whole nobody knows
     limit: FloatArray  # of what they could take at most, give or take ROUNDED_WH
+    power: FloatArray  # the same but for the trade cap, which cuts an order and forbids none
     least: float  # what is less than this is not taken at all
 
     def where(self, chosen: BoolArray) -> Part:
         """The same of some of these rows."""
         of_rows = self.use.where(chosen), self.wh[chosen], self.whole[chosen]
-        return Part(self.words, self.rule, *of_rows, self.doubt, self.limit[chosen], self.least)
+        most = self.limit[chosen], self.power[chosen]
+        return Part(self.words, self.rule, *of_rows, self.doubt, *most, self.least)
 
 
 def check_what_chaos_draws(
@@ -89,10 +91,8 @@ def check_charge(saved: Saved, use: Use, known: Batteries, findings: Findings) -
     )
     plan = plan_of(use, known, saved.settings.efficiency, Advice(), Slack())
     limit, whole = np.minimum(plan.power, plan.room + plan.charge), use.surplus.astype(np.float64)
-    words = "of its surplus stored"
-    check_part(
-        saved, Part(words, "battery use", use, use.charge, whole, 0, limit, least=0), findings
-    )
+    stored = ("of its surplus stored", "battery use", use, use.charge)
+    check_part(saved, Part(*stored, whole, 0, limit, limit, least=0), findings)
 
 
 def asked_of_neighbours(
@@ -104,10 +104,11 @@ def asked_of_neighbours(
     at_rest = ~use.is_banned & np.all([plan.at_rest for plan in plans], axis=0)
     holds = at_rest & np.all([plan.spare > 0 for plan in plans], axis=0)
     holds_nothing = at_rest & np.all([plan.spare == 0 for plan in plans], axis=0)
-    plan, limit = plans[0], np.minimum(plans[0].power - use.need, cap)
+    plan, power = plans[0], plans[0].power - use.need
     offered, wanted = np.maximum(use.asked, 0), -use.asked
-    offers = Part("of its charge offered", "order", use, offered, plan.spare, 1, limit, least)
-    bids = Part("of its room bid for", "order", use, wanted, plan.room, 1, limit, least)
+    limits = np.minimum(power, cap), power
+    offers = Part("of its charge offered", "order", use, offered, plan.spare, 1, *limits, least)
+    bids = Part("of its room bid for", "order", use, wanted, plan.room, 1, *limits, least)
     bids_too = holds_nothing | (holds & (use.asked <= 0))
     return offers.where(holds), bids.where(bids_too & (use.need == 0))
 
@@ -131,9 +132,9 @@ def check_part(saved: Saved, part: Part, findings: Findings) -> None:
 def bounds_of_share(part: Part) -> tuple[FloatArray, FloatArray]:
     """The shares (R) from which and up to which whole Wh of it, and no more than the limit, are these."""
     wh, whole = part.wh, part.whole
-    low = (wh - DUST_WH) / (whole + part.doubt)
+    low = (np.maximum(wh, part.least * (wh > 0)) - DUST_WH) / (whole + part.doubt)
     next_wh = np.where(wh == 0, max(1, math.ceil(part.least)), wh + 1)
-    is_limited = next_wh > part.limit - ROUNDED_WH
+    is_limited = next_wh > np.where(wh == 0, part.power, part.limit) - ROUNDED_WH
     rest = np.maximum(whole - part.doubt, 1e-9)
     return low, np.where(is_limited, np.inf, next_wh / rest)
 
