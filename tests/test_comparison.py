@@ -196,6 +196,23 @@ def test_the_table_in_the_terminal_fits_into_80_columns(
         assert any(line.startswith(rule) for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("differences", "told"),
+    [
+        ([-1.0, -1.0, -1.0], "-100.0 ± 0.0*"),
+        ([0.0, 0.0, 0.0], "+0.0 ± 0.0"),
+        ([0.1, 0.2, 0.3], "+20.0 ± 24.8"),
+        ([0.2, 0.2, 0.3], "+23.3 ± 14.3*"),
+        ([0.2], "+20.0"),
+    ],
+)
+def test_a_star_marks_a_difference_that_leaves_out_zero(
+    differences: list[float], told: str
+) -> None:
+    """0.1 / sqrt(3) * 4.303 is 0.248; the same for all seeds is as certain as it can be, one seed is nothing."""
+    assert c._cell(pd.Series(differences), "participation", star=True) == told
+
+
 def test_the_tables_hold_means_and_differences_paired_by_seed(cases: list[c.Case]) -> None:
     """Of three seeds: half the 95 % interval is 4.302653 (Student, 2 degrees of freedom) sd / sqrt(3)."""
     table = c.table_of(cases)

@@ -458,3 +458,23 @@ def test_a_figure_is_told_in_the_unit_that_its_name_says() -> None:
         "earned_eur": -5e-9,
         "active": 3,
     }
+
+
+def test_a_price_that_nobody_paid_is_empty_in_the_table_and_null_in_the_log() -> None:
+    row = {"timestep": 0, "p2p_price_microeur_per_kwh": None}
+    assert storage.community_table([row]) == {"timestep": ["0"], "p2p_price_eur_per_kwh": [""]}
+    assert storage._plain_units(row) == {"timestep": 0, "p2p_price_eur_per_kwh": None}
+
+
+def test_a_run_without_dates_has_no_timestamps(default_day: Path) -> None:
+    """Neither in the table nor in the log, which hold the same columns row by row."""
+    with open(default_day / "community_summary.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    log = json.loads((default_day / "simulation_log.json").read_text())
+    assert "timestamp" not in table[0]
+    assert [list(row) for row in log] == [list(row) for row in table]
+    prices = [
+        (row["p2p_price_eur_per_kwh"], told["p2p_price_eur_per_kwh"])
+        for row, told in zip(table, log, strict=True)
+    ]
+    assert ("", None) in prices and all((not text) == (price is None) for text, price in prices)
