@@ -532,16 +532,21 @@ def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
     assert "order" in cheat(prosumer, "make_orders", asks, *files)
 
 
+def batteries_alone(folder: Path) -> tuple[str, str]:
+    """Four homes that neither make nor use energy, with a battery of 10 kWh and 5 kW each: options of six hours."""
+    rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(6) for home in "abcd"]
+    readings, members = folder / "homes.csv", folder / "members.csv"
+    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
+    homes = "\n".join(f"{home},10,5" for home in "abcd")
+    members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
+    return f"--data={readings}", f"--members={members}"
+
+
 @pytest.mark.parametrize("objective", ["maximize_renewable", "maximize_p2p", "chaos"])
 def test_a_bid_of_a_battery_that_could_offer_beside_a_members_file(
     objective: str, cheat: Cheat, tmp_path: Path
 ) -> None:
     """Of homes that use nothing every other bids for 60 Wh; what the others offer tells what chaos drew."""
-    rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(6) for home in "abcd"]
-    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
-    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
-    homes = "\n".join(f"{home},10,2" for home in "abcd")
-    members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
     real = prosumer.storage_orders_wh
 
     def orders(*arguments: Any) -> Any:
@@ -549,9 +554,8 @@ def test_a_bid_of_a_battery_that_could_offer_beside_a_members_file(
         odd = np.arange(len(offer)) % 2 == 1
         return np.where(odd, 0, offer), np.where(odd, 60, bid)
 
-    files = f"--data={readings}", f"--members={members}"
-    told = f"--set=REGULATOR_OBJECTIVE={objective}"
-    assert "order" in cheat(prosumer, "storage_orders_wh", orders, told, *files)
+    told = f"--set=REGULATOR_OBJECTIVE={objective}", *batteries_alone(tmp_path)
+    assert "order" in cheat(prosumer, "storage_orders_wh", orders, *told)
 
 
 def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
@@ -612,14 +616,10 @@ def test_a_capped_order_of_a_battery_whose_share_makes_none_beside_a_members_fil
     cheat: Cheat, tmp_path: Path
 ) -> None:
     """0.3 of what it holds is less than the threshold of 2 kWh, whatever the cap makes of it."""
-    rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(4) for home in "abcd"]
-    readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
-    readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
-    homes = "\n".join(f"{home},10,5" for home in "abcd")
-    members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
-    files = f"--data={readings}", f"--members={members}", "--set=STORAGE_BID_SHARE=0.01"
-    sizes = ("--set=IMBALANCE_THRESHOLD=2", "--set=MAX_TRADE_CAP=0.2", "--set=OFFER_SHARE=0.3")
-    assert cheat(prosumer, "threshold_wh", lambda settings: 1, *files, *sizes) == {"order"}
+    shares = "--set=OFFER_SHARE=0.3", "--set=STORAGE_BID_SHARE=0.01"
+    sizes = "--set=IMBALANCE_THRESHOLD=2", "--set=MAX_TRADE_CAP=0.2"
+    told = (*batteries_alone(tmp_path), *shares, *sizes)
+    assert cheat(prosumer, "threshold_wh", lambda settings: 1, *told) == {"order"}
 
 
 @pytest.mark.parametrize("objective", ["maximize_renewable", "chaos"])
