@@ -116,7 +116,7 @@ def read_scenario(
     asked, wrong = settings.attempt(config, from_file, assigned, changes)
     problems += wrong + _unlike_recorded(recorded, files, options.config)
     is_of_a_run = asked and 2 * len(from_file) > len(asked.to_json())
-    picked = {} if is_of_a_run else from_file  # a params.json names all settings and picks none
+    picked = {} if is_of_a_run else from_file  # a params.json, also an older one, names them all
     problems += _without_effect(picked, files, f"--config {options.config}:")
     problems += _without_effect(assigned, files, "--set")
     if asked and not files.data:

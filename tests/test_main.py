@@ -290,7 +290,7 @@ def test_what_a_file_decides_cannot_be_set_beside_it(
 def test_what_a_file_decides_cannot_be_set_in_a_settings_file_either(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    """But a whole params.json, which names all settings, says only what was in force."""
+    """But a params.json, which names all settings that there were, says only what was in force."""
     rows = [f"2024-06-01 {hour:02}:00,1,1,0" for hour in range(6)]
     (tmp_path / "d.csv").write_text("\n".join(["timestamp,id,load_kwh,pv_kwh", *rows]) + "\n")
     (tmp_path / "some.json").write_text('{"SEASON_FACTOR": 0.3, "SEED": 4}')
@@ -298,8 +298,11 @@ def test_what_a_file_decides_cannot_be_set_in_a_settings_file_either(
     told = "has no effect, since the file of --data says it; leave one of them out"
     assert (code, problems(err)) == (2, [f"--config some.json: SEASON_FACTOR: {told}"])
     assert run("--steps=2", "--no-plots", "--quiet", "-o", "synthetic")[0] == 0
-    whole = ["--config", "synthetic/params.json", "--no-plots", "--quiet"]
-    assert run("--data", "d.csv", *whole)[0] == 0
+    params = json.loads((tmp_path / "synthetic" / "params.json").read_text())
+    del params["STORAGE_MARGIN"]
+    (tmp_path / "older.json").write_text(json.dumps(params))
+    for whole in ("synthetic/params.json", "older.json"):
+        assert run("--data", "d.csv", "--config", whole, "--no-plots", "--quiet")[0] == 0
 
 
 def test_a_run_that_no_memory_can_hold_is_refused_before_it_begins(

@@ -1277,18 +1277,18 @@ def test_self_sufficiency_counts_neither_what_was_bought_nor_the_initial_charge(
     listed = json.loads((day.folder / "prosumers.json").read_text())
     load, sun, from_battery, filled, sold = np.zeros((5, len(listed)))
     for row in rows(day, "prosumer_energy.csv"):
-        i, kwh = (
-            int(row["prosumer_id"]),
-            {k: float(v) for k, v in row.items() if k.endswith("_kwh")},
+        i = int(row["prosumer_id"])
+        made, used, charged, given = (
+            float(row[f"{flow}_kwh"])
+            for flow in ("pv", "load", "battery_charge", "battery_discharge")
         )
-        at_once = min(kwh["pv_kwh"], kwh["load_kwh"])
-        home = min(kwh["battery_discharge_kwh"], kwh["load_kwh"] - at_once)
-        load[i], sun[i] = load[i] + kwh["load_kwh"], sun[i] + at_once
-        from_battery[i], sold[i] = (
-            from_battery[i] + home,
-            sold[i] + kwh["battery_discharge_kwh"] - home,
-        )
-        filled[i] += max(0, kwh["battery_charge_kwh"] - (kwh["pv_kwh"] - at_once))
+        at_once = min(made, used)
+        at_home = min(given, used - at_once)
+        load[i] += used
+        sun[i] += at_once
+        from_battery[i] += at_home
+        sold[i] += given - at_home
+        filled[i] += max(0, charged - (made - at_once))
     began = np.array([max(0, -member["stored_change_kwh"]) for member in listed])
     of_others = np.minimum(np.maximum(filled + began - sold, 0), from_battery)
     found = members.self_sufficiency(day)

@@ -532,6 +532,18 @@ def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
     assert "order" in cheat(prosumer, "make_orders", asks, *files)
 
 
+def every_other_bids() -> Callable[..., Any]:
+    """prosumer.storage_orders_wh in which every other battery that has to offer bids for 60 Wh."""
+    real = prosumer.storage_orders_wh
+
+    def orders(*arguments: Any) -> Any:
+        offer, bid = real(*arguments)
+        odd = (np.arange(len(offer)) % 2 == 1) & (offer > 0)
+        return np.where(odd, 0, offer), np.where(odd, 60, bid)
+
+    return orders
+
+
 def batteries_alone(folder: Path) -> tuple[str, str]:
     """Four homes that neither make nor use energy, with a battery of 10 kWh and 5 kW each: options of six hours."""
     rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(6) for home in "abcd"]
@@ -546,16 +558,9 @@ def batteries_alone(folder: Path) -> tuple[str, str]:
 def test_a_bid_of_a_battery_that_could_offer_beside_a_members_file(
     objective: str, cheat: Cheat, tmp_path: Path
 ) -> None:
-    """Of homes that use nothing every other bids for 60 Wh; what the others offer tells what chaos drew."""
-    real = prosumer.storage_orders_wh
-
-    def orders(*arguments: Any) -> Any:
-        offer, bid = real(*arguments)
-        odd = np.arange(len(offer)) % 2 == 1
-        return np.where(odd, 0, offer), np.where(odd, 60, bid)
-
+    """What the others offer tells what chaos drew."""
     told = f"--set=REGULATOR_OBJECTIVE={objective}", *batteries_alone(tmp_path)
-    assert "order" in cheat(prosumer, "storage_orders_wh", orders, *told)
+    assert "order" in cheat(prosumer, "storage_orders_wh", every_other_bids(), *told)
 
 
 def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
@@ -600,15 +605,8 @@ def test_a_bid_where_an_offer_was_due_and_the_cap_lies_below_the_threshold(
     cap: str, objective: str, cheat: Cheat
 ) -> None:
     """The cap cuts an order; it explains none that is missing."""
-    real = prosumer.storage_orders_wh
-
-    def orders(*arguments: Any) -> Any:
-        offer, bid = real(*arguments)
-        odd = (np.arange(len(offer)) % 2 == 1) & (offer > 0)
-        return np.where(odd, 0, offer), np.where(odd, 60, bid)
-
     told = (f"--set=MAX_TRADE_CAP={cap}", f"--set=REGULATOR_OBJECTIVE={objective}")
-    found = cheat(prosumer, "storage_orders_wh", orders, *NO_USE[:-1], *told)
+    found = cheat(prosumer, "storage_orders_wh", every_other_bids(), *NO_USE[:-1], *told)
     assert "order" in found
 
 

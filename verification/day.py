@@ -86,11 +86,11 @@ def check_sun(saved: Saved, begin: FloatArray, findings: Findings) -> None:
 
 def sun_hours(begin: FloatArray, hours: float) -> FloatArray:
     """Hours of full power in steps that begin so many hours after midnight, and may end after the next."""
-    angle = [
-        [np.clip(time - day - 6, 0, 12) * np.pi / 12 for day in (0, 24)]
-        for time in (begin, begin + hours)
-    ]
-    return np.asarray(sum(np.cos(a) - np.cos(b) for a, b in zip(*angle, strict=True)) * 12 / np.pi)
+    full = np.zeros(len(begin))
+    for time in (begin, begin - 24):
+        a, b = (np.clip(moment - 6, 0, 12) * np.pi / 12 for moment in (time, time + hours))
+        full += (np.cos(a) - np.cos(b)) * 12 / np.pi
+    return full
 
 
 @dataclass(frozen=True)
