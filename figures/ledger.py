@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,26 @@ def mining_chances(data: Results) -> np.ndarray:
     miners = max(int(data.setting("NUM_MINERS", 1)), int(data.blocks["miner"].max()) + 1)
     if not isinstance(weights, list) or len(weights) != miners:
         weights = [1] * miners
-    return np.array(weights, float) / sum(weights)
+    if by_stake or len(set(weights)) == 1:
+        return np.array(weights, float) / sum(weights)
+    return race_chances(weights, int(data.setting("DIFFICULTY_TARGET", 0)))
+
+
+def race_chances(power: Sequence[int], difficulty: int) -> np.ndarray:
+    """The chance (K) of miners of this hash power to find the first valid hash, as the mean over who begins.
+
+    A miner wins with its attempts of a round if all before it in this round failed. Chances are the shares
+    of power where a round is short against the expected attempts (16^difficulty); in a longer one it matters
+    whom a miner follows: docs/ledger.md.
+    """
+    if difficulty == 0:  # every hash is valid: who begins wins
+        return np.full(len(power), 1 / len(power))
+    attempts, fails = np.array(power, float), math.log1p(-(16.0**-difficulty))
+    everyone, begins = attempts.sum(), np.cumsum(attempts) - attempts
+    reached = sum(np.exp(fails * ((begins - first) % everyone)) for first in begins)
+    hits = np.expm1(fails * attempts) / np.expm1(fails * everyone)
+    chances: np.ndarray = reached * hits / len(power)
+    return chances
 
 
 def so_many(part: int, of: int, noun: str) -> str:
@@ -120,7 +140,7 @@ def mining_race(data: Results) -> Figure:
         ax.set_xticks(bars)
     ax.set_ylim(0, 1.06 * max(won.max(), high.max() + 0.5))
     ax.grid(axis="y")
-    expected = f"{blocks * chances[0]:.1f}" if np.ptp(chances) == 0 else "by its weight"
+    expected = f"{blocks * chances[0]:.1f}" if np.ptp(chances) == 0 else "by its chance"
     won_key = Patch(fc=COLOUR["ledger"], label="blocks won")
     mean_key = stroke(f"expected: {expected}", "black", ls=DASHED, lw=2)
     band_key = Patch(fc=PALE, label="95 % range of chance\n(binomial)")

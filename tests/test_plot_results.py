@@ -1223,8 +1223,11 @@ def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: P
     stakes = variant("stake").params["VALIDATOR_STAKES"]
     assert ledger.mining_chances(variant("stake")) == pytest.approx(np.array(stakes) / sum(stakes))
     params = json.loads((copy / "params.json").read_text())
-    (copy / "params.json").write_text(json.dumps(params | {"MINER_HASH_POWER": [*range(1, 16)]}))
-    assert ledger.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120)
+    hashing = {"MINER_HASH_POWER": [*range(1, 16)], "DIFFICULTY_TARGET": 6}
+    (copy / "params.json").write_text(json.dumps(params | hashing))
+    assert ledger.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120, rel=1e-5)
+    (copy / "params.json").write_text(json.dumps(params | hashing | {"DIFFICULTY_TARGET": 1}))
+    assert ledger.mining_chances(Results(copy))[14] < 0.11, "beyond 16 attempts power adds little"
 
 
 def test_a_miner_that_the_settings_do_not_know_has_an_equal_chance(copy: Path):
@@ -1235,9 +1238,9 @@ def test_a_miner_that_the_settings_do_not_know_has_an_equal_chance(copy: Path):
     assert ledger.mining_chances(Results(copy)) == pytest.approx(np.full(16, 1 / 16))
 
 
-def test_unequal_chances_are_expected_by_weight(variant: Any):
+def test_unequal_chances_are_expected_each_by_its_own(variant: Any):
     fig = laid_out("mining_race", variant("stake"))
-    assert "expected: by its weight" in key_colours(fig)
+    assert "expected: by its chance" in key_colours(fig)
     (line,) = [p for p in fig.axes[0].patches if isinstance(p, StepPatch) and not p.get_fill()]
     blocks = len(variant("stake").blocks)
     assert line.get_data().values == pytest.approx(blocks * ledger.mining_chances(variant("stake")))

@@ -17,6 +17,7 @@ import pytest
 from scipy import stats
 
 from blockchain import Draft, entitled
+from figures.ledger import race_chances
 from mining import race_of_miners
 
 BLOCKS = 3000
@@ -72,6 +73,27 @@ def test_hash_power_shifts_the_shares_as_it_should() -> None:
     wins, _ = race_many(power, difficulty=2, blocks=2000)
     expected = np.array(power) / sum(power) * 2000
     assert stats.chisquare([wins[m] for m in range(5)], expected).pvalue > LEAST_PROBABILITY, wins
+
+
+def test_in_a_long_round_it_matters_whom_one_follows() -> None:
+    """At difficulty 1 a round of 52 attempts is long against 16: of two equal miners the one that comes
+    right after the strong one wins less. The figure expects what the race gives, and not the shares of power."""
+    power = [50, 1, 1]
+    wins, _ = race_many(power, difficulty=1)
+    won = [wins[miner] for miner in range(3)]
+    expected = BLOCKS * race_chances(power, 1)
+    assert stats.chisquare(won, expected).pvalue > LEAST_PROBABILITY, won
+    by_power = BLOCKS * np.array(power) / 52
+    assert stats.chisquare(won, by_power).pvalue < LEAST_PROBABILITY, won
+
+
+def test_the_chance_of_a_miner_is_that_of_its_turn() -> None:
+    """Two miners at difficulty 1, the first with two attempts a round: it wins with its turn, whoever begins."""
+    q = 15 / 16
+    first = ((1 - q**2) + q * (1 - q**2)) / (1 - q**3) / 2
+    assert race_chances([2, 1], 1) == pytest.approx([first, 1 - first], rel=1e-12)
+    assert race_chances([7, 1, 2], 0) == pytest.approx([1 / 3] * 3), "who begins wins"
+    assert race_chances([7, 1, 2], 16) == pytest.approx([0.7, 0.1, 0.2], rel=1e-9)
 
 
 def attempts(first: int, power: list[int]) -> Iterator[tuple[int, int]]:
