@@ -127,7 +127,8 @@ def what_neighbours_pay(data: Results) -> str:
         paid = mean + (data.spread * energy).sum() / energy.sum()
         return f"P2P sellers get {mean:.3f} EUR/kWh, buyers pay {paid:.3f}; the aggregator keeps the rest"
     steps = many(traded, "hour" if data.timeline.step_hours == 1 else "step")
-    where = f"all {steps}" if inside == traded else f"{inside:,} of the {steps}"
+    few = f"{inside:,}" if inside else "none"
+    where = f"all {steps}" if inside == traded else f"{few} of the {steps}"
     if traded == 1:
         where = f"the one {steps[2:]}" if inside else f"none of {steps}"
     whose = "the market's" if data.has_local_market else "the utility's"
@@ -150,6 +151,7 @@ def price_dynamics(data: Results) -> Figure:
     entries = draw_other_prices(ax, data)
     if with_neighbours:
         entries += draw_p2p_prices(ax, data)
+    ax.set_ylim(0, 1.06 * max(ax.dataLim.ymax, 1e-6))
     time_axes([ax], timeline, ["Price (EUR/kWh)"])
     key(ax, entries)
     return fig
@@ -184,7 +186,6 @@ def draw_other_prices(ax: Axes, data: Results) -> list[Any]:
     )
     for values in (dear, cheap):
         line(ax, edges, values, COLOUR["utility"], ls=DASHED)
-    ax.set_ylim(0, 1.06 * max(dear.max(), buy.max(), 1e-6))
     utility = stroke("utility: buying (upper),\nselling (lower)", COLOUR["utility"], ls=DASHED)
     if not data.has_local_market:
         return [utility]

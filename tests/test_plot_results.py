@@ -79,6 +79,7 @@ VARIANTS = {
     "shared bill": ("--set", "MARKET_MECHANISM=bill_sharing", "--set", "NUM_PROSUMERS=12"),
     "two prices": ("--set", "MARKET_MECHANISM=huang", "--set", "NUM_PROSUMERS=12"),
     "shared by ratio": ("--set", "MARKET_MECHANISM=supply_demand_ratio"),
+    "dear neighbours": ("--set", "P2P_BONUS=0.6", "--set", "NUM_PROSUMERS=12"),
     "thirty": ("--set", "NUM_PROSUMERS=30", "--set", "CONSENSUS=none"),
     "a thousand": ("--set", "NUM_PROSUMERS=1000", "--set", "CONSENSUS=none"),
 }
@@ -91,6 +92,7 @@ TOUCHED = {
     },
     "two prices": {"money_by_party", "price_dynamics", "merit_order", "trade_volume_analysis"},
     "shared by ratio": {"price_dynamics"},
+    "dear neighbours": {"price_dynamics"},
     "thirty": {"soc_heatmap", "ban_timeline"},
 }
 """Variants that change a part of the figures only; the others are those of the default day."""
@@ -179,6 +181,18 @@ def layout_faults(fig: Figure) -> list[str]:
         a, b = legend.get_window_extent(), ax.get_window_extent()
         if ax.axison and min(a.x1, b.x1) > max(a.x0, b.x0) and min(a.y1, b.y1) > max(a.y0, b.y0):
             faults.append("a key covers the axes")
+    return faults
+
+
+def out_of_sight(fig: Figure) -> list[str]:
+    """What a figure draws beyond the ends of its axes: nobody would see it."""
+    faults = []
+    for ax in fig.axes:
+        for name in "xy":
+            drawn, shown = (getattr(box, f"interval{name}") for box in (ax.dataLim, ax.viewLim))
+            room = 1e-6 * abs(np.ptp(shown))
+            if min(drawn) < min(shown) - room or np.inf > max(drawn) > max(shown) + room:
+                faults.append(f"{name}: {drawn} beyond {shown}")
     return faults
 
 
@@ -759,6 +773,15 @@ def test_a_rule_that_is_none_is_no_traceback(copy: Path) -> None:
     params = json.loads((copy / "params.json").read_text()) | {"MARKET_MECHANISM": ["huang"]}
     (copy / "params.json").write_text(json.dumps(params))
     assert laid_out("price_dynamics", Results(copy)).axes
+
+
+def test_nothing_is_drawn_beyond_the_axes(drawn: dict[str, Figure], variant: Any) -> None:
+    """With a bonus of 0.6 EUR/kWh buyers bid above every other price. merit_order says where it is cut."""
+    faults = {name: out_of_sight(fig) for name, fig in drawn.items() if name != "merit_order"}
+    faults["dear neighbours"] = out_of_sight(laid_out("price_dynamics", variant("dear neighbours")))
+    assert {name: told for name, told in faults.items() if told} == {}
+    told = title("price_dynamics", variant("dear neighbours"))
+    assert "within the market's prices in none of the " in told
 
 
 def test_netting_is_told_apart_from_what_batteries_do(
