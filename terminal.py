@@ -115,6 +115,11 @@ def many(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
+def money(eur: float, sign: str = "") -> str:
+    """An amount to the cent; less than half a cent owed is 0.00, not -0.00."""
+    return f"{round(eur, 2) + 0.0:{sign},.2f}"
+
+
 def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> list[tuple[str, str]]:
     """(name, text) of each line of the closing table."""
 
@@ -127,7 +132,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
             "batteries",
-            f"change in content {f['stored_change_kwh']:+,.1f} kWh, worth {f['stored_change_value_eur']:+,.2f} EUR",
+            f"change in content {f['stored_change_kwh']:+,.1f} kWh, worth {money(f['stored_change_value_eur'], '+')} EUR",
         ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {many(f['p2p_trades'], 'trade')}"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {many(f['market_trades'], 'trade')}"),
@@ -151,18 +156,18 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ),
         (
             "net cost",
-            f"{f['net_cost_eur']:,.2f} EUR together, {f['net_cost_alone_eur']:,.2f} EUR alone: "
-            f"{f['savings_eur']:,.2f} EUR saved",
+            f"{money(f['net_cost_eur'])} EUR together, {money(f['net_cost_alone_eur'])} EUR alone: "
+            f"{money(f['savings_eur'])} EUR saved",
         ),
         (
             "regulator",
-            f"bonuses {f['bonuses_eur']:,.2f} EUR, penalties {f['penalties_eur']:,.2f} EUR "
-            f"({f['avoidable_penalties_eur']:,.2f} avoidable)",
+            f"bonuses {money(f['bonuses_eur'])} EUR, penalties {money(f['penalties_eur'])} EUR "
+            f"({money(f['avoidable_penalties_eur'])} avoidable)",
         ),
         (
             "balances",
-            f"members {f['members_balance_eur']:,.2f}, aggregator {f['aggregator_balance_eur']:,.2f}, "
-            f"utility {f['utility_balance_eur']:,.2f}, regulator {f['regulator_balance_eur']:,.2f} EUR",
+            f"members {money(f['members_balance_eur'])}, aggregator {money(f['aggregator_balance_eur'])}, "
+            f"utility {money(f['utility_balance_eur'])}, regulator {money(f['regulator_balance_eur'])} EUR",
         ),
         (
             "bans",

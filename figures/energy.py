@@ -145,6 +145,15 @@ def of_batteries(data: Results, served: dict[str, np.ndarray]) -> str:
     return "; " * bool(told) + ", ".join(told)
 
 
+def what_serves_first(data: Results, served: dict[str, np.ndarray]) -> str:
+    """The order in which a home's load is met, in words."""
+    told = of_batteries(data, served) if data.has_batteries else ""
+    if data.total("pv_kwh").any():
+        then = "own batteries" if data.has_batteries else "what is bought"
+        return f"Own PV serves first, then {then}{told}."
+    return f"Own batteries serve first{told}." if data.has_batteries else "All of it is bought."
+
+
 @figure
 def energy_by_source(data: Results) -> Figure:
     """Who serves the homes' load?"""
@@ -153,10 +162,9 @@ def energy_by_source(data: Results) -> Figure:
         raise NothingToShow("No home used any energy in this run.")
     served = {name: part.sum(axis=1) for name, part in sources_of_load(data).items()}
     colours = dict(zip(served, ("pv", "battery", "p2p", "market", "utility"), strict=True))
-    then = "own batteries" + of_batteries(data, served) if data.has_batteries else "what is bought"
     fig, (ax,) = canvas(
         who_served({name: float(part.sum()) for name, part in served.items()}),
-        f"Own PV serves first, then {then}." + data.timeline.note,
+        what_serves_first(data, served) + data.timeline.note,
         right=WIDE_KEY,
     )
     layers = bands(data, {name: (colours[name], part) for name, part in served.items()})

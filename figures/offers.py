@@ -72,13 +72,16 @@ def telling_step(data: Results, asks: pd.DataFrame, bids: pd.DataFrame) -> tuple
     differ = ((ask["min"] < ask["max"]) & (bid["min"] < bid["max"])).to_numpy()
     unlike = differ & (bid["min"] < ask["max"]).to_numpy()
     choices = {
-        "Of the steps whose asks and bids differ and do not all agree, the one with most P2P energy": unlike,
-        "Of the steps whose asks and bids differ, the one with most P2P energy": differ,
-        "The step with the most P2P energy": both,
+        "Of the steps whose asks and bids differ and do not all agree, the one": unlike,
+        "Of the steps whose asks and bids differ, the one": differ,
+        "Of the steps with asks and bids, the one": both,
     }
-    why, among = next((why, among) for why, among in choices.items() if among.any())
+    which, among = next((which, among) for which, among in choices.items() if among.any())
     traded = data.community["p2p_kwh"].to_numpy()
-    return int(np.argmax(np.where(among, traded, -1))), why
+    step = int(np.argmax(np.where(among, traded, -1)))
+    if traded[step]:
+        return step, f"{which} with most P2P energy"
+    return step, f"{which.removesuffix('one')}first; none has P2P energy"
 
 
 def merit_curves(data: Results) -> tuple[MeritOrder, str]:

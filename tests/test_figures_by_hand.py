@@ -135,7 +135,7 @@ SUBTITLES = {
     "trading_activity": "Above: members with an order. Below: trades, as a rate per hour.",
     "p2p_vs_market": "Above zero: bought by members, from whom. Below: sold by members, to whom.",
     "trade_volume_analysis": "4 P2P trades and 3 local market trades in 1.5 hours.",
-    "merit_order": "The step with the most P2P energy. Each offer at its limit.",
+    "merit_order": "Of the steps with asks and bids, the one with most P2P energy. Each offer at its limit.",
     "trade_network": "All pairs that traded P2P, the darker the more energy. "
     "Net sellers left, net buyers right.",
     "battery_usage": "1 battery, 10.0 kWh in all. Above zero charging, below discharging.",

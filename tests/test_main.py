@@ -702,6 +702,12 @@ def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:
         assert pool.submit(main.main, arguments).result() == 0
 
 
+def test_no_money_is_told_without_a_sign() -> None:
+    """A battery with less in it is worth -0.00 EUR where energy costs nothing."""
+    assert (terminal.money(-0.0, "+"), terminal.money(-0.004)) == ("+0.00", "0.00")
+    assert (terminal.money(-0.006), terminal.money(1234.5, "+")) == ("-0.01", "+1,234.50")
+
+
 # ---------------------------------------------------------------- terminals and folders of all kinds
 
 

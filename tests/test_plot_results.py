@@ -906,6 +906,24 @@ def test_the_merit_order_shows_a_step_whose_offers_differ():
     assert offers.telling_step(run, *sides(unlike, one_bid_price))[0] == 0
 
 
+def test_a_merit_order_without_trade_is_not_told_as_that_of_most_trade():
+    """Under huang the marginal bid and ask drop out, so two members offer and trade nothing."""
+    step: Any = ([1.0], [2.0])
+    run: Any = SimpleNamespace(shape=(2, 2), community=pd.DataFrame({"p2p_kwh": [0.0, 0]}))
+    assert offers.telling_step(run, *sides(step, step)) == (
+        0,
+        "Of the steps with asks and bids, the first; none has P2P energy",
+    )
+
+
+def test_batteries_without_sun_are_told_as_what_serves_first(copy: Path):
+    table = pd.read_csv(copy / "prosumer_energy.csv")
+    table["pv_kwh"] = 0.0
+    table.to_csv(copy / "prosumer_energy.csv", index=False)
+    below = FIGURES["energy_by_source"](Results(copy)).texts[1].get_text()
+    assert below.startswith("Own batteries serve first; ")
+
+
 def test_the_bids_and_asks_of_the_merit_order_of_the_day_differ(day: Results):
     order, _ = offers.merit_curves(day)
     assert np.ptp(order.ask_eur_per_kwh) > 0 and np.ptp(order.bid_eur_per_kwh) > 0
@@ -1360,7 +1378,7 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     fig = FIGURES["energy_by_source"](variant("consumers only"))
     told, below = (text.get_text() for text in fig.texts[:2])
     assert told.startswith("The local market served") and "own" not in told
-    assert below == "Own PV serves first, then what is bought."
+    assert below == "All of it is bought."
     (key, *_) = key_colours(FIGURES["community_net_power"](variant("consumers only")))
     assert "after own batteries" not in key
     assert title("p2p_vs_market", variant("consumers only")).endswith("they sell nothing")
