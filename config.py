@@ -158,7 +158,7 @@ BAN_BONUS_LIMIT: Eur = 0.4
 BAN_MARKET_HOURS: Hours = 2.0
 "Length of a ban for excessive market use (hours)."
 BAN_BALANCE_LIMIT: Eur = -0.25
-"Balance under which a member that let P2P trades pass is banned (EUR)."
+"Balance, gathered since the first step, under which a member that let P2P trades pass is banned (EUR)."
 BAN_BALANCE_HOURS: Hours = 3.0
 "Length of a ban for a low balance (hours)."
 BAN_COOLDOWN_HOURS: Hours = 5.0

@@ -89,7 +89,7 @@ TITLES = {
     "price_forecast": "The forecast misses the price that settles by 0.0013 EUR/kWh (1 %) on average",
     # 0.25375 EUR for 2.3 kWh; the market's sellers get 0.12 or more
     "price_dynamics": "P2P at 0.110 EUR/kWh, within the market's prices "
-    "in 0 of the 3 steps with P2P",
+    "in none of the 3 steps with P2P",
     "trading_activity": "4 P2P trades and 3 local-market trades in 1.5 hours",
     # 2.3 of 3.9 and of 3.6
     "p2p_vs_market": "P2P is 59 % of what members buy and 64 % of what they sell",
