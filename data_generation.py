@@ -8,7 +8,9 @@ first ones as they were. Equations: docs/models.md, "Day, sun, demand, price".
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +59,7 @@ def pv_generation(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
     scale = fleet.pv_capacity_kw * 1000 * settings.PV_SYSTEM_EFFICIENCY * settings.SEASON_FACTOR
     sky, roofs = clouds(settings, clock), settings.ROOF_VARIATION
     pv = np.empty((len(clock.hour_index), fleet.size), np.int64)
-    for t, (hour, first) in enumerate(_hours(clock)):
-        if first:
-            own = 1 + roofs * settings.stream("roof", hour).uniform(-1, 1, fleet.size)
+    for t, own in enumerate(noise_by_step(settings, "roof", clock, roofs, fleet.size)):
         pv[t] = np.rint(scale * clear[shift + 1, t] * sky[t] * own)
     return pv
 
@@ -95,11 +95,8 @@ def demand(settings: Settings, fleet: Fleet, clock: Clock) -> Wh:
     """Load of each home (T, N): base load times the day's pattern, each home with noise of its own."""
     pattern, least = np.array(settings.LOAD_PATTERN)[clock.hour], settings.MIN_LOAD
     load = np.empty((len(clock.hour_index), fleet.size), np.int64)
-    for t, (hour, first) in enumerate(_hours(clock)):
-        if first:
-            own = 1 + settings.LOAD_VARIATION * settings.stream("demand", hour).uniform(
-                -1, 1, fleet.size
-            )
+    noise = noise_by_step(settings, "demand", clock, settings.LOAD_VARIATION, fleet.size)
+    for t, own in enumerate(noise):
         power_kw = np.maximum(fleet.base_load_kwh * pattern[t] * own, least)
         load[t] = np.rint(power_kw * settings.step_hours * 1000)
     return load
@@ -165,12 +162,17 @@ def given_prices(settings: Settings, clock: Clock, buy: Price, sell: Price) -> P
 
 def hourly_noise(settings: Settings, purpose: str, clock: Clock, width: float) -> Real:
     """A factor U(1 - width, 1 + width) for each step (T), drawn per hour."""
-    factor, drawn = np.empty(len(clock.hour_index)), 1.0
-    for t, (hour, first) in enumerate(_hours(clock)):
+    return np.array([*noise_by_step(settings, purpose, clock, width)])
+
+
+def noise_by_step(
+    settings: Settings, purpose: str, clock: Clock, width: float, size: int | None = None
+) -> Iterator[Any]:
+    """The same for one step after the other, or `size` factors for each; drawn per hour, held within it."""
+    for hour, first in _hours(clock):
         if first:
-            drawn = 1 + width * settings.stream(purpose, hour).uniform(-1, 1)
-        factor[t] = drawn
-    return factor
+            factor = 1 + width * settings.stream(purpose, hour).uniform(-1, 1, size)
+        yield factor
 
 
 def mean_ahead(forecast: Price, window: int) -> Price:
