@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
 from time import perf_counter
@@ -65,7 +64,8 @@ class Chain:
         records = pack_records(timestep, self.trades_sealed, trades)
         for start in range(0, len(records), most):
             part = tuple(records[start : start + most])
-            draft = Draft(self.version, len(self.blocks), timestep, self.tip, part)
+            height, root = len(self.blocks), merkle_root(part)
+            draft = Draft(self.version, height, timestep, self.tip, root, part)
             block = self.mine(draft) if self.version == PROOF_OF_WORK else self.forge(draft)
             self.blocks.append(block)
             new.append(block)
@@ -95,11 +95,8 @@ class Draft:
     height: int
     timestep: int
     previous_hash: bytes
+    merkle_root: bytes
     records: tuple[bytes, ...]
-
-    @cached_property
-    def merkle_root(self) -> bytes:
-        return merkle_root(self.records)
 
     def header(self, miner: int, difficulty: int) -> bytes:
         """The header's first 88 bytes; the nonce follows."""
@@ -134,20 +131,8 @@ class Draft:
 def genesis(version: int, params: bytes) -> Block:
     """The first block: no trades, no work, and the hash of the scenario as its root."""
     root = sha256(params).digest()
-    header = HEADER.pack(version, 0, 0, 0, 0, 0, NOTHING_BEFORE, root) + NONCE.pack(0)
-    return Block(
-        version=version,
-        height=0,
-        timestep=0,
-        miner=0,
-        difficulty=0,
-        previous_hash=NOTHING_BEFORE,
-        merkle_root=root,
-        nonce=0,
-        block_hash=sha256(header).digest(),
-        hashes_tried=0,
-        records=(),
-    )
+    draft = Draft(version, 0, 0, NOTHING_BEFORE, root, ())
+    return draft.sealed(miner=0, difficulty=0, nonce=0, hashes_tried=0)
 
 
 # ---------------------------------------------------------------- records and their tree

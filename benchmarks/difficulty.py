@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from blockchain import Draft
+from blockchain import Draft, merkle_root
 from guard import guarded
 from mining import Race, race_of_miners
 from terminal import progress
@@ -29,10 +29,10 @@ def work(
     race: Race, difficulty: int, blocks: int, done: Callable[[int], None] = lambda height: None
 ) -> tuple[float, float]:
     """(attempts, seconds) per block, averaged over a chain of `blocks`; done(height) after each."""
-    tried, previous = 0, bytes(32)
+    tried, previous, records = 0, bytes(32), (bytes([difficulty]) * 37,)
     began = time.perf_counter()
     for height in range(1, blocks + 1):
-        draft = Draft(1, height, 0, previous, (bytes([difficulty]) * 37,))
+        draft = Draft(1, height, 0, previous, merkle_root(records), records)
         headers = [draft.header(miner, difficulty) for miner in range(MINERS)]
         miner, nonce, attempts = race(headers, height % MINERS, difficulty, [1] * MINERS)
         previous = draft.sealed(miner, difficulty, nonce, attempts).block_hash

@@ -19,7 +19,7 @@ import pytest
 from conftest import save_run
 
 import main
-from blockchain import Draft
+from blockchain import Draft, merkle_root
 from errors import InputError
 from extensions import gpu_mining
 from mining import NONCE, race_of_miners
@@ -100,7 +100,8 @@ def clock(seconds: float) -> Callable[[], float]:
 
 
 def headers_of_block(height: int, miners: int, difficulty: int = 2) -> list[bytes]:
-    draft = Draft(1, height, 3, bytes(range(32)), (bytes([height]) * 37,))
+    records = (bytes([height]) * 37,)
+    draft = Draft(1, height, 3, bytes(range(32)), merkle_root(records), records)
     return [draft.header(miner, difficulty) for miner in range(miners)]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from blockchain import Draft, entitled
+from blockchain import Draft, entitled, merkle_root
 from figures.ledger import race_chances
 from mining import race_of_miners
 
@@ -29,7 +29,8 @@ def race_many(power: list[int], difficulty: int, blocks: int = BLOCKS) -> tuple[
     wins: Counter = Counter()
     attempts, previous = [], bytes(32)
     for height in range(1, blocks + 1):
-        draft = Draft(1, height, 0, previous, (b"trade" * 7,))
+        records = (b"trade" * 7,)
+        draft = Draft(1, height, 0, previous, merkle_root(records), records)
         headers = [draft.header(miner, difficulty) for miner in range(len(power))]
         miner, nonce, tried = race_of_miners(headers, height % len(power), difficulty, power)
         previous = draft.sealed(miner, difficulty, nonce, tried).block_hash
@@ -62,7 +63,8 @@ def test_a_fixed_first_miner_would_have_been_noticed() -> None:
     """The same test refutes a race that miner 0 always begins: it can fail."""
     won: Counter = Counter()
     for height in range(BLOCKS):
-        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 1) for m in range(15)]
+        draft = Draft(1, height, 0, bytes(32), merkle_root(()), ())
+        headers = [draft.header(m, 1) for m in range(15)]
         won[race_of_miners(headers, 0, 1, [1] * 15)[0]] += 1
     assert stats.chisquare([won[miner] for miner in range(15)]).pvalue < LEAST_PROBABILITY
 
@@ -111,7 +113,8 @@ def attempts(first: int, power: list[int]) -> Iterator[tuple[int, int]]:
 )
 def test_the_first_valid_attempt_wins_whatever_the_power(power: list[int]) -> None:
     for height in range(1, 25):
-        headers = [Draft(1, height, 0, bytes(32), ()).header(m, 2) for m in range(len(power))]
+        draft = Draft(1, height, 0, bytes(32), merkle_root(()), ())
+        headers = [draft.header(m, 2) for m in range(len(power))]
         first = height % len(power)
         tried, winner = next(
             (number, (miner, nonce))
