@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -161,29 +160,25 @@ def avoidable_wh(
     market_wh = flows.market_bought_wh + flows.market_sold_wh
     dearest_bid, cheapest_ask = reservation_prices
     part = np.zeros(len(market_wh), np.int64)
-    sides: tuple[tuple[Truth, Truth, Literal["left", "right"], int], ...] = (
-        (sale, ~sale, "left", cheapest_ask),
-        (~sale, sale, "right", dearest_bid),
-    )
-    for own, other, ties, reservation in sides:
+    # a buyer's prices count with a minus: for both sides, what lies from `least` up to the own limit is in reach
+    for own, sign, least in ((sale, 1, cheapest_ask), (~sale, -1, -dearest_bid)):
         taken = market_wh[orders.member[own]]
         all_taken = int(taken.sum())
         if all_taken:
-            between = _left_below(limit[other], left_wh[other], limit[own], ties)
-            between -= _left_below(limit[other], left_wh[other], np.array([reservation]), ties)
-            reach = np.maximum(between if ties == "left" else -between, 0)
-            reach = np.minimum(reach, all_taken)
+            below = _left_below(sign * limit[~own], left_wh[~own], sign * limit[own])
+            below -= _left_below(sign * limit[~own], left_wh[~own], np.array([least]))
+            reach = np.clip(below, 0, all_taken)
             if all_taken * int(taken.max()) >= 2**63:  # beyond 64 bits: Python's own whole numbers
                 reach = reach.astype(object)
             part[orders.member[own]] = (reach * taken // all_taken).astype(np.int64)
     return part
 
 
-def _left_below(limit: Price, left_wh: Wh, price: Price, ties: Literal["left", "right"]) -> Wh:
-    """What is left in total at limits below each price; with ties "right", the price itself too."""
+def _left_below(limit: Price, left_wh: Wh, price: Price) -> Wh:
+    """What is left in total of orders with a limit below each of these prices."""
     order = np.argsort(limit)
     sums = np.concatenate([[0], np.cumsum(left_wh[order])])
-    return sums[np.searchsorted(limit[order], price, side=ties)]
+    return sums[np.searchsorted(limit[order], price)]
 
 
 # ---------------------------------------------------------------- ruling
