@@ -119,13 +119,12 @@ def plan_battery(
 
     The regulator's levers may advise to sell a part of the surplus first, and to keep a reserve.
     """
-    surplus = np.maximum(residual_wh, 0)
-    if levers is not None and levers.charge_share < 1:
-        surplus = np.floor(levers.charge_share * surplus).astype(np.int64)
-    need = np.maximum(-residual_wh, 0)
+    surplus, need = np.maximum(residual_wh, 0), np.maximum(-residual_wh, 0)
+    share = levers.charge_share if levers else 1.0
+    to_store = np.floor(share * surplus).astype(np.int64)
     power = fleet.max_step_wh
     return BatteryPlan(
-        charge_wh=np.minimum(np.minimum(surplus, power), room_wh(fleet, stored_wh)),
+        charge_wh=np.minimum(np.minimum(to_store, power), room_wh(fleet, stored_wh)),
         discharge_wh=np.minimum(
             np.minimum(need, power), above_reserve_wh(fleet, stored_wh, levers)
         ),
@@ -145,9 +144,8 @@ def room_wh(fleet: Fleet, stored_wh: Real) -> Wh:
 
 def above_reserve_wh(fleet: Fleet, stored_wh: Real, levers: Levers | None = None) -> Wh:
     """What each battery could still give above its reserve (N), whole Wh at the terminals."""
-    reserve = fleet.min_stored_wh
-    if levers is not None and levers.reserve_share:
-        reserve = reserve + levers.reserve_share * (fleet.max_stored_wh - fleet.min_stored_wh)
+    share = levers.reserve_share if levers else 0.0
+    reserve = fleet.min_stored_wh + share * (fleet.max_stored_wh - fleet.min_stored_wh)
     above = (stored_wh - reserve) * fleet.efficiency
     return np.maximum(np.floor(above), 0).astype(np.int64)
 
