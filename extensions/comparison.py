@@ -70,6 +70,7 @@ class Case:
     """max|net| / mean|net| over the steps."""
 
 
+Group = tuple[str, str]  # rule and objective
 Prepare = Callable[[int], simulator.Scenario]
 
 
@@ -247,19 +248,19 @@ SHOWN = {
 }
 
 
-def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str:
+def markdown(table: pd.DataFrame, default: Group, command: str) -> str:
     """comparison.md: means with intervals, then paired differences against the default."""
-    groups = list(dict.fromkeys(zip(table["mechanism"], table["objective"], strict=True)))
+    groups = groups_of(table)
     runs = table["seed"].nunique()
     lines = [
         "# Market rules and regulators side by side",
         "",
         f"{len(table)} run{'s' * (len(table) > 1)} on {runs} seed{'s' * (runs > 1)}; mean and 95 % interval over the seeds. Made with `{command}`.",
         "",
-        *_rows(table, groups, lambda group, name: _cell(_of(table, group)[name], name)),
+        *_rows(groups, lambda group, name: _cell(of_group(table, group)[name], name)),
     ]
     if has_differences(table, default):
-        base = _of(table, default)
+        base = of_group(table, default)
         lines += [
             "",
             f"## Differences against {default[0]}, {default[1]}",
@@ -267,30 +268,33 @@ def markdown(table: pd.DataFrame, default: tuple[str, str], command: str) -> str
             "Paired by seed; a star marks an interval that leaves out zero.",
             "",
             *_rows(
-                table,
                 [group for group in groups if group != default],
-                lambda group, name: _cell(_of(table, group)[name] - base[name], name, star=True),
+                lambda group, name: _cell(
+                    of_group(table, group)[name] - base[name], name, star=True
+                ),
             ),
         ]
     return "\n".join(lines) + "\n"
 
 
-def has_differences(table: pd.DataFrame, default: tuple[str, str]) -> bool:
+def has_differences(table: pd.DataFrame, default: Group) -> bool:
     """Whether the default is among the compared, and not alone."""
-    groups = set(zip(table["mechanism"], table["objective"], strict=True))
+    groups = groups_of(table)
     return default in groups and len(groups) > 1
 
 
-def _of(table: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
+def groups_of(table: pd.DataFrame) -> list[Group]:
+    """The rules and objectives that are compared, in the order of the table."""
+    return list(dict.fromkeys(zip(table["mechanism"], table["objective"], strict=True)))
+
+
+def of_group(table: pd.DataFrame, group: Group) -> pd.DataFrame:
+    """The figures of a group, by seed."""
     chosen = (table["mechanism"] == group[0]) & (table["objective"] == group[1])
     return table[chosen].set_index("seed").sort_index()
 
 
-def _rows(
-    table: pd.DataFrame,
-    groups: Sequence[tuple[str, str]],
-    cell: Callable[[tuple[str, str], str], str],
-) -> list[str]:
+def _rows(groups: Sequence[Group], cell: Callable[[Group, str], str]) -> list[str]:
     heads = [f"{text} ({unit})" if unit else text for text, unit, _ in SHOWN.values()]
     lines = [
         "| mechanism | objective | " + " | ".join(heads) + " |",
@@ -313,9 +317,7 @@ def _cell(values: pd.Series, name: str, star: bool = False) -> str:
     return f"{mean:{sign}.{decimals}f}{width}{mark}"
 
 
-def write(
-    cases: Sequence[Case], folder: Path, default: tuple[str, str], command: str
-) -> pd.DataFrame:
+def write(cases: Sequence[Case], folder: Path, default: Group, command: str) -> pd.DataFrame:
     """Writes comparison.csv and comparison.md; returns the table."""
     table = table_of(cases)
     table.to_csv(folder / "comparison.csv", index=False, lineterminator="\n", float_format="%.9g")

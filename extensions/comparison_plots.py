@@ -16,14 +16,16 @@ from extensions.comparison import (
     INDICES,
     SHOWN,
     Case,
+    Group,
+    groups_of,
     interval,
+    of_group,
     settles_at_the_end,
     table_of,
 )
 from figures.money import lorenz
 from figures.style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
 
-Group = tuple[str, str]
 MOST = 16
 """Groups that one figure can show on a projector."""
 
@@ -46,9 +48,7 @@ class Comparison:
 
     def __init__(self, cases: Sequence[Case], default: Group):
         self.cases, self.table = cases, table_of(cases)
-        self.groups: list[Group] = list(
-            dict.fromkeys(zip(self.table["mechanism"], self.table["objective"], strict=True))
-        )
+        self.groups = groups_of(self.table)
         self.rules = list(dict.fromkeys(rule for rule, _ in self.groups))
         self.objectives = list(dict.fromkeys(objective for _, objective in self.groups))
         self.default = default if default in self.groups else self.groups[0]
@@ -70,8 +70,7 @@ class Comparison:
         return [c for c in self.cases if (c.row["mechanism"], c.row["objective"]) == group]
 
     def values(self, group: Group, name: str) -> pd.Series:
-        chosen = (self.table["mechanism"] == group[0]) & (self.table["objective"] == group[1])
-        return self.table[chosen].set_index("seed")[name].sort_index()
+        return of_group(self.table, group)[name]
 
     def savings(self, group: Group) -> np.ndarray:
         """Savings of all members of all runs of a group, EUR."""
