@@ -322,10 +322,10 @@ def lorenz_curves(data: Comparison) -> Figure:
     handles = []
     for group in both_ends(order):
         curve = 100 * mean_lorenz(data, group)
-        style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
-        ax.plot(np.arange(101), curve, **style)
-        told = f"{data.name(group)}: Gini {ginis[group]:.2f}"
-        handles.append(stroke(told, **_key_style(style)))
+        colour = data.colour(group)
+        style: dict[str, Any] = {"ls": data.line(group), "lw": 2.6}
+        ax.plot(np.arange(101), curve, color=colour, **style)
+        handles.append(stroke(f"{data.name(group)}: Gini {ginis[group]:.2f}", colour, **style))
     ax.set_xlim(0, 100)
     ax.set_ylim(max(ax.get_ylim()[0], -100), 100)
     ax.set_xlabel("Members, from the least saving (%)")
@@ -410,11 +410,12 @@ def price_by_hour(data: Comparison) -> Figure:
     )
     handles = []
     for group, price in prices.items():
-        style: dict[str, Any] = {"color": data.colour(group), "ls": data.line(group), "lw": 2.6}
-        ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, **style)
+        colour = data.colour(group)
+        style: dict[str, Any] = {"ls": data.line(group), "lw": 2.6}
+        ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, color=colour, **style)
         name = data.name(group)
         told = f"{name}: " + minus(f"{means[name]:.3f}") if name in means else name
-        handles.append(stroke(told, **_key_style(style)))
+        handles.append(stroke(told, colour, **style))
     ax.set_xlim(0, 24)
     ax.set_ylim(0, None)
     ax.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
@@ -425,10 +426,6 @@ def price_by_hour(data: Comparison) -> Figure:
     if not handles:
         ax.text(12, 0.5, "Hardly anything was traded", ha="center", fontsize=24, color=MUTED)
     return fig
-
-
-def _key_style(style: dict[str, Any]) -> dict[str, Any]:
-    return {"colour": style["color"], "ls": style["ls"], "lw": style["lw"]}
 
 
 FIGURES: dict[str, Callable[[Comparison], Figure]] = {
