@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from errors import gather
-from extensions.comparison import Case, compare, has_differences, interval, table_of, write
+from extensions.comparison import Case, compare, has_differences, interval, write
 from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
 from options import (
@@ -63,11 +63,10 @@ def command(arguments: list[str]) -> int:
             lambda done: advance("comparing", done, total),
         )
         told = "python main.py compare " + shlex.join(arguments)
-        write(cases, folder, default, told.strip())
+        table = write(cases, folder, default, told.strip())
         if not options.no_plots:
             _draw(cases, folder, default, advance)
     if not options.quiet:
-        table = table_of(cases)
         print_means(table)
         print(f"comparison in {options.output}")
         against = ", and the differences against the default" * has_differences(table, default)
@@ -91,7 +90,12 @@ def _parser() -> Parser:
     add_scenario_options(parser)
     add_output_option(parser, "comparison")
     add = parser.add_argument
-    add("--mechanisms", metavar="A,B", help=f"default: all ({', '.join(MECHANISMS)})")
+    add(
+        "--mechanisms",
+        default="all",
+        metavar="A,B",
+        help=f"default: all ({', '.join(MECHANISMS)})",
+    )
     add(
         "--objectives",
         metavar="A,B",
@@ -109,9 +113,9 @@ def _parser() -> Parser:
 
 
 def _chosen(option: str, text: str | None, known: list[str], problems: list[str]) -> list[str]:
-    """The names of a comma list; all mechanisms where none is named."""
+    """The names of a comma list, all of them for "all"; none without the option."""
     if text is None:
-        return known if option == "--mechanisms" else []
+        return []
     if text.strip() == "all":
         return known
     names = [name.strip() for name in text.split(",") if name.strip()]
