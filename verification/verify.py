@@ -60,7 +60,7 @@ from verification.chain import check_chain, is_raced_anyway
 from verification.day import check_day
 from verification.energy import check_energy
 from verification.extras import check_extras
-from verification.findings import Finding, Findings, Progress, Unreadable, show, silent
+from verification.findings import Finding, Findings, Progress, show, silent
 from verification.folder import Saved, read_folder
 from verification.homes import check_homes
 from verification.market_rule import check_market_rule
@@ -71,8 +71,6 @@ from verification.steps import Texts, check_steps, read_texts
 from verification.told import check_promised
 from verification.totals import check_totals
 
-__all__ = ["Finding", "Report", "Unreadable", "verify"]
-
 
 @dataclass(frozen=True)
 class Report:
@@ -82,10 +80,8 @@ class Report:
     totals: dict[str, int]  # the number of findings of each rule
     counts: dict[str, int]  # members, steps, trades, blocks
     tip: str | None  # hash of the last block, None without ledger
-    raced: bool = True  # whether each winner was shown to be the first, where miners raced
-    ours: bool = (
-        True  # whether settings and columns are those of this program, so that it promises more
-    )
+    raced: bool  # whether each winner was shown to be the first, where miners raced
+    ours: bool  # whether a run of this program wrote the folder, which promises more then
 
     @property
     def ok(self) -> bool:
