@@ -108,9 +108,7 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
             told = "error: not enough memory for a run of this size; use fewer members or steps"
             print(told, file=sys.stderr)
             return EXIT_INPUT
-        except (
-            OSError
-        ) as error:  # results are InputErrors; this is what prints: a full disk, `| head`
+        except OSError as error:  # of what prints: a full disk, `| head`; of files: InputErrors
             _print_no_more()
             if isinstance(error, BrokenPipeError):
                 return EXIT_UNREAD

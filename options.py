@@ -158,9 +158,8 @@ def unit_hints(scenario: simulator.Scenario, options: argparse.Namespace) -> lis
             "has a battery of {} kW; powers look like W, kW are expected",
         ),
     ]
-    known = set[
-        str
-    ]()  # one number may follow from another: power from size, the size of PV from its energy
+    # one number may follow from another: power from size, the size of PV from its energy
+    known = set[str]()
     for option, what, value, likely, told in looks:
         path, most = getattr(options, option), int(value.argmax())
         if path and what not in known and value[most] > likely:

@@ -18,9 +18,7 @@ from verification.findings import show
 
 PIECE_BYTES = 2**19
 LONGEST_TAIL = 3  # characters that may still belong to a number: "1" before "e+5"
-LONGEST_WORD = (
-    16  # characters that a mistake can lie before the end of a piece that cuts it: "-Infini"
-)
+LONGEST_WORD = 16  # characters: so near to its end, a piece may have cut a word in two: "-Infini"
 OPEN_STRING = "Unterminated string"
 WHITE_SPACE = re.compile(r"[ \t\n\r]*")
 

@@ -28,11 +28,9 @@ class Foreseen:
     def __init__(self, trades: Transactions, heights: IntArray):
         """`heights` says in which block each trade stands."""
         in_order = len(heights) == len(trades) and not (heights[1:] < heights[:-1]).any()
-        plain = (
-            PLAIN_IDS.fullmatch(trades.tx_ids) is not None
-        )  # no quotation mark ends a text early
+        plain = PLAIN_IDS.fullmatch(trades.tx_ids)  # no quotation mark ends a text early
         self.trades, self.heights = trades, heights
-        self.is_of_use = in_order and plain
+        self.is_of_use = in_order and plain is not None
 
     def of(self, height: int) -> Transactions | None:
         """Those of the block at this height; None where nothing is foreseen, or nothing worth it."""
