@@ -353,12 +353,14 @@ class StepResult:
     """The state after the step."""
 
 
-def transfers(payer: object, payee: object, amount_nanoeur: Money, reason: Reason) -> Transfers:
+def transfers(
+    payer: Ids | int, payee: Ids | int, amount_nanoeur: Money, reason: Reason
+) -> Transfers:
     """Transfers of one reason; payer and payee may each be one party for all. Zero amounts are left out."""
     rows = np.flatnonzero(amount_nanoeur)
     size = len(rows)
 
-    def parties(who: object) -> Ids:
+    def parties(who: Ids | int) -> Ids:
         if isinstance(who, np.ndarray):
             return who[rows].astype(np.int32)
         return np.full(size, who, np.int32)
@@ -369,8 +371,8 @@ def transfers(payer: object, payee: object, amount_nanoeur: Money, reason: Reaso
 
 
 def no_transfers() -> Transfers:
-    nobody, nothing = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    return Transfers(nobody, nobody.copy(), nothing, np.zeros(0, np.uint8))
+    nobody = np.zeros(0, np.int32)
+    return Transfers(nobody, nobody, np.zeros(0, np.int64), np.zeros(0, np.uint8))
 
 
 Rows = TypeVar("Rows", Trades, Transfers)
