@@ -101,17 +101,9 @@ def cut_equally(energy_wh: Wh, total_wh: int) -> Wh:
 
 def residuals_without_limits(orders: Orders) -> Orders:
     """The orders that come from surplus and deficit, with limits that no price can pass."""
-    rows = np.flatnonzero(~orders.of_battery)
-    sale = orders.is_sale[rows]
-    return replace(
-        orders,
-        member=orders.member[rows],
-        is_sale=sale,
-        energy_wh=orders.energy_wh[rows],
-        limit_microeur_per_kwh=np.where(sale, 0, HIGHEST_PRICE).astype(np.int64),
-        of_battery=orders.of_battery[rows],
-        tie=orders.tie[rows],
-    )
+    of_homes = Orders(*(column[~orders.of_battery] for column in vars(orders).values()))
+    limit = np.where(of_homes.is_sale, 0, HIGHEST_PRICE).astype(np.int64)
+    return replace(of_homes, limit_microeur_per_kwh=limit)
 
 
 def share_pro_rata(orders: Orders, price: int) -> Clearing:
@@ -188,10 +180,10 @@ def no_orders() -> Orders:
     return Orders(
         member=none.astype(np.int32),
         is_sale=none.astype(bool),
-        energy_wh=none.copy(),
-        limit_microeur_per_kwh=none.copy(),
+        energy_wh=none,
+        limit_microeur_per_kwh=none,
         of_battery=none.astype(bool),
-        tie=none.copy(),
+        tie=none,
     )
 
 
