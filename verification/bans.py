@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from verification.findings import BoolArray, Findings, IntArray
-from verification.folder import Saved
+from verification.folder import Saved, step_before
 from verification.outlook import reservation_prices
 from verification.params import EVERY_RULE
 from verification.tables import BAN_REASONS, BUYER, SELLER
@@ -43,7 +43,7 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
     """In force is the ban that the step before left; it counts down by one, and keeps its reason."""
     a, n, name = saved.actions, len(saved.members), saved.row_name
     left, banned, reason = a["ban_steps_left"], a["is_banned"], a["ban_reason"]
-    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
+    before = step_before(left, np.zeros(n, np.int64))
     after = not saved.settings.ours and np.array_equal(banned, (left > 0) * 1)
     if not after:  # another program may tell in regulator_actions.csv what holds after the step
         findings.compare("ban in force", name, "is_banned", banned, (before > 0) * 1)
@@ -56,7 +56,7 @@ def check_countdown(saved: Saved, findings: Findings) -> None:
     findings.rows(wrong, "ban reason", name, words, left, reason != 0)
     words = f"no reason for a ban; known are {', '.join(BAN_REASONS[1:])}"
     findings.rows((reason < 0) & saved.settings.ours, "ban reason", name, words)
-    earlier = np.concatenate([reason[:n], reason])[: len(reason)]
+    earlier = step_before(reason, reason[:n])
     wrong = (before > 0) & (reason != earlier) & (np.minimum(reason, earlier) >= 0)
     words = "reason '{}' while the ban for '{}' lasts"
     known = np.array(BAN_REASONS, object)
@@ -73,7 +73,7 @@ def check_lengths(saved: Saved, findings: Findings) -> None:
         return
     lengths = [steps_of(saved, length) for length in hours]
     left, n, name = saved.actions["ban_steps_left"], len(saved.members), saved.row_name
-    before = np.concatenate([np.zeros(n, np.int64), left])[: len(left)]
+    before = step_before(left, np.zeros(n, np.int64))
     begins = (before == 0) & (left > 0)
     words = f"a ban of {{}} steps begins, expected {lengths[0]} or {lengths[1]}"
     wrong = begins & (left != lengths[0]) & (left != lengths[1])

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import numpy as np
 
 from verification.findings import Findings, FloatArray, show
-from verification.folder import AGGREGATOR, BUY_PRICE, ENERGY, SELL_PRICE, Saved, step_name
+from verification.folder import (
+    AGGREGATOR,
+    BUY_PRICE,
+    ENERGY,
+    SELL_PRICE,
+    Saved,
+    step_before,
+    step_name,
+)
 from verification.tables import LOCAL_MARKET, NO_LIMIT, P2P, unit_of
 
 FLOWS = tuple(unit for unit, _ in map(unit_of, ENERGY.split(",")) if unit.endswith("_wh"))
@@ -74,7 +82,7 @@ def check_batteries(saved: Saved, findings: Findings) -> None:
     level = e["battery_level_milliwh"].astype(np.float64)
     check_bounds(saved, level, capacity, name, findings)
     change = charge * 1000.0 * s.efficiency - discharge * 1000.0 / s.efficiency
-    since_before = np.concatenate([initial, level])[: len(level)] + change
+    since_before = step_before(level, initial) + change
     since_start = (initial + np.cumsum(change.reshape(saved.steps, -1), axis=0)).ravel()
     room = LEVEL_TOLERANCE_MILLIWH * (capacity > 0) + 1e-12 * capacity
     wrong, far = np.abs(level - since_before) > room, np.abs(level - since_start) > room

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verification.blocks import Block, Chain, read_chain
 from verification.fields import Fields
@@ -190,6 +191,11 @@ class Saved:
 
 def step_name(step: int) -> str:
     return f"step {step}"
+
+
+def step_before(column: NDArray[Any], first: NDArray[Any]) -> NDArray[Any]:
+    """What a column by step and member (T N) says one step earlier; before step 0 stands `first` (N)."""
+    return np.concatenate([first, column])[: len(column)]
 
 
 # ------------------------------------------------------------------------------------- reading
