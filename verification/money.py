@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -330,10 +329,6 @@ def check_spread(saved: Saved, paid: Moves, findings: Findings) -> None:
     findings.rows(wrong, "auction_spread due", saved.row_name, words, got, bought, spread)
 
 
-def member_of_step(step: int, member: int) -> str:
-    return f"step {step}, member {member}"
-
-
 def spread_price(saved: Saved) -> IntArray:
     """The price between neighbours in each step (T); under huang all trades of a step have one."""
     trades, price = saved.trades, np.zeros(saved.steps, np.int64)
@@ -361,8 +356,9 @@ def check_sharing(saved: Saved, paid: Moves, findings: Findings) -> None:
     np.add.at(paid_out, sound.payee[sound.payee < n], sound.nanoeur[sound.payee < n])
     owed, words = shared_bills(saved), "member pays {} and gets {} nano-euro, owes {}"
     wrong = (paid_in != np.maximum(owed, 0)) | (paid_out != np.maximum(-owed, 0))
-    name = partial(member_of_step, saved.steps - 1)
-    findings.rows(wrong, "bill_sharing due", name, words, paid_in, paid_out, owed)
+    first = (saved.steps - 1) * n  # row of the last step
+    row_name, columns = lambda i: saved.row_name(first + i), (paid_in, paid_out, owed)
+    findings.rows(wrong, "bill_sharing due", row_name, words, *columns)
 
 
 def shared_bills(saved: Saved) -> IntArray:
