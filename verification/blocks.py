@@ -129,7 +129,7 @@ def read_blocks(
 
 
 def right_fields(reader: Reader, raw: Any, where: str, types: Mapping[str, type]) -> dict[str, Any]:
-    """Those members of an object that have their type; a name too many is a finding."""
+    """Those fields of an object that have their type; a name too many is a finding."""
     if type(raw) is tuple:
         raw = strict_object(raw)
     if type(raw) is not dict:

@@ -22,7 +22,7 @@ SECONDS_PER_DAY = 86_400
 def check_day(saved: Saved, findings: Findings) -> None:
     """What the settings let the sun, the homes and the market price do."""
     if not saved.settings.took("data"):
-        check_meters(saved, findings)
+        check_sun_and_use(saved, findings)
     if saved.settings.ours:
         check_forecast(saved, findings)
         if not saved.settings.took("prices"):
@@ -32,7 +32,7 @@ def check_day(saved: Saved, findings: Findings) -> None:
 # ------------------------------------------------------------------------------------ sun and use
 
 
-def check_meters(saved: Saved, findings: Findings) -> None:
+def check_sun_and_use(saved: Saved, findings: Findings) -> None:
     """PV and load are what the settings allow: of our own runs those of each home at this hour of the day."""
     if not saved.settings.ours:
         check_largest(saved, findings)

@@ -1,4 +1,4 @@
-"""The members of one JSON object, each asked for with what it has to be."""
+"""One JSON object, asked field by field for what it has to hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verification.read import Reader, is_number
 
 
 class Fields:
-    """The members of one JSON object, each asked for with what it has to be."""
+    """The fields of one JSON object; whatever is not what it should be becomes a problem of the reader."""
 
     def __init__(self, reader: Reader, file: str, where: str, raw: Any) -> None:
         self.reader, self.file, self.where = reader, file, where
@@ -20,7 +20,7 @@ class Fields:
             reader.problem(file, f"{where}is {show(raw)}, should be an object")
 
     def ask(self, name: str, holds: Callable[[Any], bool], should: str, instead: Any) -> Any:
-        """The member if it holds, otherwise a problem and `instead`, so that reading can go on."""
+        """The field if it holds, otherwise a problem and `instead`, so that reading can go on."""
         value = self.raw.get(name)
         if holds(value):
             return value

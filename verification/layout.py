@@ -17,8 +17,8 @@ from verification.findings import IntArray
 from verification.transactions import NAMES, Transactions
 
 OPENING, CLOSING = '"transactions": [', "\n   ]\n  }"
-MEMBERS = [f'     "{name}": ' + ('"%s"' if name == "tx_id" else "%d") for name in NAMES]
-TRANSACTION = "\n    {\n" + ",\n".join(MEMBERS) + "\n    }"
+LINES = [f'     "{name}": ' + ('"%s"' if name == "tx_id" else "%d") for name in NAMES]
+TRANSACTION = "\n    {\n" + ",\n".join(LINES) + "\n    }"
 PLAIN_IDS = re.compile(rb"[0-9a-f]*")
 
 

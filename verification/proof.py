@@ -241,7 +241,7 @@ def _demand(holds: bool, step: str, detail: str) -> None:
 
 
 def _demand_form(where: str, proof: Any) -> None:
-    """Raises Unreadable unless this has the members of a proof, of their types and ranges."""
+    """Raises Unreadable unless this has the fields of a proof, of their types and ranges."""
     if type(proof) is not dict or set(proof) != PROOF_KEYS or proof["format"] != FORMAT:
         raise Unreadable([f"{where}: is not a proof as `python main.py proof` prints it"])
     record, headers, nodes = proof["record"], proof["headers"], proof["audit_path"]

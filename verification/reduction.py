@@ -29,7 +29,7 @@ class Reduction:
 
 def reduced(trading: Table, steps: int, members: int) -> Reduction:
     """The last pair that meets in each step, best with best, and what stands before it on both sides."""
-    bids, asks = (Side(trading, steps, members, role) for role in (BUYER, SELLER))
+    bids, asks = (Queues(trading, steps, members, role) for role in (BUYER, SELLER))
     ends = np.sort(np.concatenate([bids.ends, asks.ends]), kind="stable")
     ends = ends[np.append(True, ends[1:] != ends[:-1])]
     step = (ends - 1) // bids.apart
@@ -45,7 +45,7 @@ def reduced(trading: Table, steps: int, members: int) -> Reduction:
     return Reduction(bid, ask, least, most, met)
 
 
-class Side:
+class Queues:
     """The bids or the asks of all steps in their queues, the best first; a stand-in last, that meets nobody.
 
     Queues stand side by side: that of a step begins at the step times `apart`, more Wh than any queue holds.
