@@ -16,7 +16,7 @@ from stopping import EXIT_STOPPED, stop_no_more, stoppable
 
 EXIT_WRONG, EXIT_INPUT = 1, 2
 EXIT_UNREAD = 141
-"""Whoever read the output has gone: what a shell tells of a program that ended so, and not that something is wrong."""
+"""Whoever read the output has gone (`| head`). Shells report this number then; nothing that was looked at is wrong."""
 
 
 class Once(argparse.Action):
@@ -117,13 +117,13 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
 
 
 def _demand_little_of_the_terminal() -> None:
-    """What it cannot show, as an umlaut in ASCII, is escaped."""
+    """Characters that the terminal cannot show, such as an umlaut in ASCII, are printed escaped."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # no stream, or no text stream
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _print_no_more() -> None:
-    """Leads the output into nothing, so that Python does not try once more when it ends."""
+    """Sends the output nowhere from now on: Python would try once more to write it when it ends, and fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,8 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 well, 1 something is wrong, 2 bad input or no way to
     write, 130 stopped, 141 the reader of the output has gone.
 
-    Without the name of one, a simulation. Only what it needs is loaded: what checks a folder is nothing of what
-    made it. It is loaded before it is guarded, since a library that is stopped while it loads blames itself.
+    Words that name no command belong to `run`, a simulation. Only the modules of the command are loaded, so verify
+    and proof load nothing of what made the folder; and they are loaded before the command is guarded, since a
+    library that is stopped while it loads blames its installation.
     """
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0].startswith("-"):

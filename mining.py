@@ -14,9 +14,9 @@ from typing import Any
 NONCE = struct.Struct("<Q")
 MOST_NONCES = 2**62
 ATTEMPTS_AT_ONCE = 64
-"""So many rounds of few attempts are strung together that the loop over them costs little."""
+"""So many attempts _one_by_one makes in one go, several short rounds together: the loop around them costs little then."""
 GROUP_PAYS = 8
-"""Attempts of miners of equal power in a round from which on a loop for them costs less than counting each."""
+"""From so many attempts per group (neighbours of equal power) in a round on, _by_groups is the faster loop."""
 
 
 # (headers of all miners, who begins, difficulty, hash power) -> (winner, nonce, attempts of all miners)

@@ -30,9 +30,9 @@ from records import (
 from settings import Settings, microeur, nanoeur
 
 PRECIOUS, WANTED, CHEAP = 1.25, 1.1, 0.6
-"""What a regulator calls a stored kWh worth, as multiple of the 24-hour mean: where neighbours come first, where it
-has only to outbid the local market, and in the evening. Chosen so that each objective leads on its own metric over 30
-seeds (README, tests/test_regulator.py); no source."""
+"""What a regulator says that a stored kWh will be worth, as multiple of the 24-hour mean: PRECIOUS where neighbours
+come first, WANTED where it has only to outbid the local market, CHEAP in the evening. Chosen so that each objective
+leads on its own metric over 30 seeds (README, tests/test_regulator.py); no source."""
 CLOSE_TO_NEIGHBOURS = 0.25
 """Part of QUOTE_MARGIN that members keep where neighbours come first."""
 
@@ -150,17 +150,17 @@ def avoidable_wh(
 ) -> Wh:
     """The part of each member's market energy that its own margin kept from the neighbours (N).
 
-    reservation_prices: the most a buyer, and the least a seller, can accept without loss. A buyer could have
-    bought what sellers left at asks above his bid but within his own limit; a seller could have sold
-    to bids below his ask but within his. That energy is shared over the side in proportion to what
-    each took to the market, and nobody is charged with more than that. A member with nothing within
-    reach, or refused by the rule of the market and not because of its own quote, had no choice.
+    left_wh (K) is what neighbours left of each order; reservation_prices: the most a buyer, and the least a
+    seller, can accept without loss. A buyer could have bought what sellers left at asks above his bid but within
+    his own limit; a seller could have sold to bids below his ask but within his. That energy is shared over the
+    side in proportion to what each took to the market, and nobody is charged with more than that. A member with
+    nothing within reach, or refused by the rule of the market and not because of its own quote, had no choice.
     """
     sale, limit = orders.is_sale, orders.limit_microeur_per_kwh
     market_wh = flows.market_bought_wh + flows.market_sold_wh
     dearest_bid, cheapest_ask = reservation_prices
     part = np.zeros(len(market_wh), np.int64)
-    # a buyer's prices count with a minus: for both sides, what lies from `least` up to the own limit is in reach
+    # buyers' prices are turned round, so one range serves both: from `least` on, below the own limit
     for own, sign, least in ((sale, 1, cheapest_ask), (~sale, -1, -dearest_bid)):
         taken = market_wh[orders.member[own]]
         all_taken = int(taken.sum())

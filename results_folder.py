@@ -47,7 +47,7 @@ def pictures(figures: Iterable[str]) -> tuple[str, ...]:
 
 HARMLESS = {".gitkeep", ".gitignore", ".DS_Store"}
 UNFINISHED = ".new"
-"""How a run is called that is not yet complete; one that was killed may be deleted."""
+"""How the name of a folder ends whose run is not yet complete; what a killed run left behind may be deleted."""
 
 
 def _is_a_run(folder: Path) -> bool:

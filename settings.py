@@ -132,8 +132,11 @@ def load(config: ModuleType, *layers: Mapping[str, Any]) -> Settings:
 
 
 def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
-    """(settings, problems), to look for more problems with what is usable: where a value is wrong, that of
-    config.py stands in for it; None where even config.py cannot be used."""
+    """(settings, problems): what `load` does, but with settings that are usable beside the problems.
+
+    So a caller can look for more problems. A wrong value is replaced by that of config.py; None comes back
+    where config.py itself cannot be used.
+    """
     known = declarations(config)
     problems = _misnamed(list(known)) + _in_small_letters(config) + _repeated(config)
     values = {name: declared.default for name, declared in known.items() if name in TYPES}

@@ -95,7 +95,7 @@ def print_summary(
 
 
 def plain_console() -> Any:
-    """A rich console for tables; a reader that has gone is left to guard.py, where rich would tell of an error."""
+    """A rich console for tables. Where the reader of the output has gone, guard.py ends the command, not rich."""
     from rich.console import Console
 
     class Plain(Console):
