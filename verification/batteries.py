@@ -21,7 +21,7 @@ TOLD_KWH = 1e-6  # sizes that lie nearer are told alike
 LEVEL_WH = 1e-3  # what a level that is told with six decimals may hide
 ALIKE_WH = 3e-3  # and one of a battery whose size may be another
 MOST_ALIKE = 10  # sizes among which nobody would look for the right one
-ROUNDED_WH = 1  # either, in whole Wh
+ROUNDED_WH = 1  # by which whole Wh may differ for that
 DUST_WH = 1e-6  # products of shares that are whole but for the last digits
 
 
@@ -110,7 +110,7 @@ class Advice(NamedTuple):
 
 
 class Slack(NamedTuple):
-    """What is told rounded, in Wh: a level where that decides about the room, about the charge, and the power."""
+    """What rounding hides, in Wh: of the level, where room follows from it, and where charge does; and of the power."""
 
     room: float = 0.0
     charge: float = 0.0

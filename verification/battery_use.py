@@ -80,7 +80,7 @@ def shares_of(saved: Saved, sizes: tuple[float, int] | None) -> Shares | None:
 
 
 def share_of_step(saved: Saved, share: float, times: int) -> float:
-    """The share of a step that makes, step after step, in an hour what an hourly share is widened to."""
+    """The share to take in each step, so that an hour takes the hourly one, which is widened so many `times` before."""
     for _ in range(times * (share > 0)):
         share = (1 + share) / 2
     return float(1 - (1 - share) ** (saved.settings.step_seconds / 3600))

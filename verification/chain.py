@@ -64,7 +64,7 @@ def hashes_tried(height: int, miner: int, nonce: int, weights: tuple[int, ...]) 
 
 
 def validators(chain: Chain, rules: Rules) -> list[int]:
-    """The validator that stake entitles to each height; nobody's turn matters in proof of work."""
+    """The validator that stake entitles to each height; zeros in proof of work, where nobody has a turn."""
     genesis = chain.blocks[0].block_hash if chain.blocks else ""
     if rules.version == 1 or not HASH_TEXT.fullmatch(genesis):
         return [0] * len(chain.blocks)

@@ -135,7 +135,8 @@ def sun_of_roofs(
 def shares(
     part: IntArray, whole: IntArray | FloatArray, first: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Bounds (H, ...) of the one share that explains what all steps of an hour have of a whole; of nothing any does."""
+    """(least, most) of the one share that makes in all steps of an hour this part of the whole (H, ...); of a whole of 0
+    any share does."""
     whole = np.maximum(whole, 1e-9)
     return (
         np.maximum.reduceat((part - ROUNDED) / whole, first),

@@ -31,7 +31,7 @@ ROUNDED_SHARE = 1e-9
 
 @dataclass(frozen=True)
 class Part:
-    """What batteries took of some whole (R), in Wh."""
+    """What batteries took (stored, offered, bid for) of a whole (surplus, charge, room), by row (R), in Wh."""
 
     words: str
     rule: str
@@ -130,7 +130,10 @@ def check_part(saved: Saved, part: Part, findings: Findings) -> None:
 
 
 def bounds_of_share(part: Part) -> tuple[FloatArray, FloatArray]:
-    """The shares (R) from which and up to which whole Wh of it, and no more than the limit, are these."""
+    """(least, most) share of its whole with which a battery takes this many whole Wh (R).
+
+    Of what reaches its limit any larger share explains as much.
+    """
     wh, whole = part.wh, part.whole
     low = (np.maximum(wh, part.least * (wh > 0)) - DUST_WH) / (whole + part.doubt)
     next_wh = np.where(wh == 0, max(1, math.ceil(part.least)), wh + 1)

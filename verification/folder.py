@@ -159,9 +159,9 @@ class Saved:
 
     @cached_property
     def of_battery(self) -> BoolArray:
-        """Whose order is its battery's (T N): of a member whose home has nothing left and lacks nothing.
+        """Which orders are a battery's (T N): those of members whose homes have nothing left and lack nothing.
 
-        What a battery traded went through it, so less than that through the battery makes it the home's order.
+        What a battery trades flows through it; where less did than was traded, the order is the home's.
         """
         role, e = self.trading["role"], self.energy
         owns = np.tile([member.capacity_kwh > 0 for member in self.members], self.steps)

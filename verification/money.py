@@ -227,7 +227,7 @@ def reward_dues(saved: Saved) -> Moves:
 
 
 def check_parts(saved: Saved, paid: Moves, findings: Findings) -> None:
-    """A run of this program pays at once what the other reasons move, and never a transfer of nothing."""
+    """A run of this program pays at once where no exact sum is due (a spread once for each trade), and never 0."""
     if not saved.settings.ours:
         return
     names, n = [f"{word} due" for word in WORDS["reason"]], len(saved.members)

@@ -59,7 +59,7 @@ def reservation_prices(saved: Saved) -> tuple[IntArray, IntArray]:
 
 
 def window_of_a_day(saved: Saved) -> tuple[int, Bounds]:
-    """Steps of 24 hours, and between what the forecasts of the 24 hours after the run lie (one for each step)."""
+    """(steps in 24 hours, the least and the most that forecasts of the 24 hours after the run can be, step by step)."""
     window = -(-SECONDS_PER_DAY // saved.settings.step_seconds)
     if saved.settings.took("prices"):  # after the file its last day comes again
         seen = saved.community["price_forecast_microeur_per_kwh"].astype(np.float64)
@@ -91,7 +91,7 @@ def change_of_mean(saved: Saved) -> Bounds:
 
 
 def forecasts_later(saved: Saved, window: int) -> Bounds:
-    """What forecasts of the steps after the run can be, where the market has its pattern of the day."""
+    """The least and the most that forecasts of the steps after the run can be, where prices follow PRICE_PATTERN."""
     told = saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR")
     pattern, (base, width, error) = np.array(saved.settings.numbers("PRICE_PATTERN")), told
     begin = saved.settings.step_seconds * np.arange(saved.steps, saved.steps + window)
@@ -150,7 +150,7 @@ def worth_of_charge(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bound
 
 
 def times_the_mean(saved: Saved, surplus: tuple[BoolArray, BoolArray]) -> Bounds:
-    """The least and the most that this is of the mean price, in each step (T)."""
+    """The least and the most that the worth can be as a multiple of the mean price, in each step (T)."""
     objective = saved.settings.objective
     if objective not in WORTH:
         bounds = DRAWN_WORTH if objective in OBJECTIVES else ANY_WORTH

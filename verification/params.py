@@ -81,7 +81,7 @@ UNREAD = {
     *("HOUSEHOLDS", "VERBOSE"),
 }
 OUR_LAWS = tuple(name for name in OUR_SETTINGS if name not in UNREAD)
-"""Of them those to which a law of any program refers; the others may be anything in another program's hands."""
+"""Those of OUR_SETTINGS that are read in the folder of any program; the others may be anything there."""
 OUR_COLUMNS = ("avoidable_penalty_eur", "market_price_eur_per_kwh", "net_kwh")
 """Those beyond the contract; folder.py says which file has which."""
 AUCTIONS = ("midpoint", "uniform", "pay_as_bid", "huang")
@@ -104,8 +104,8 @@ def are_numbers(told: Any) -> bool:
 def are_ours(told: Mapping[str, Any], reader: Reader) -> bool:
     """Whether a run of this program wrote these settings.
 
-    Another program may know many to which a law refers, but hardly all; nor has it all columns that ours alone has,
-    or one of them and most of those settings. Where it does, a setting that is missing has been taken away.
+    They are ours where all of OUR_LAWS are there, or all of OUR_COLUMNS, or one of these columns and most of those
+    settings: another program hardly has so much in common with ours. A setting that is missing then was taken away.
     """
     there = sum(name in told for name in OUR_LAWS)
     columns = reader.header("regulator_actions.csv") + reader.header("community_summary.csv")

@@ -39,6 +39,8 @@ totals.py        sums over members, steps, the run
 extras.py        what our own runs tell beyond the contract
 proof.py         one trade, shown without the rest of the chain
 
+Words: what a file says is `told` or found, what it would have to say is `due`; where they differ, that is a finding.
+
 The contract is the list of files and columns that any program may write (folder.py names them). A run
 of this program promises more columns and follows its settings; that it is `ours` shows in its settings
 and columns (params.py). Members of the kind storage belong to the contract alone.
