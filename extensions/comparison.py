@@ -20,6 +20,7 @@ import simulator
 from errors import InputError
 from extensions.mechanisms import MECHANISMS
 from extensions.optimizer import community_optimum
+from figures.data import ALMOST_NOTHING_EUR
 from records import Real
 from regulator import STRATEGIES
 from settings import Settings
@@ -199,9 +200,11 @@ def equality(income: Real) -> float:
 
 
 def gini(values: Real) -> float | None:
-    """sum |x_i - x_j| / (2 n^2 mean); None where the mean is not positive."""
+    """sum |x_i - x_j| / (2 n^2 mean) of amounts in EUR; None where on average hardly anything is there to share."""
     mean = float(values.mean())
-    return absolute_differences(values) / (2 * len(values) ** 2 * mean) if mean > 0 else None
+    if mean <= ALMOST_NOTHING_EUR:
+        return None
+    return absolute_differences(values) / (2 * len(values) ** 2 * mean)
 
 
 def absolute_differences(values: Real) -> float:

@@ -23,6 +23,7 @@ from extensions.comparison import (
     settles_at_the_end,
     table_of,
 )
+from figures.data import ALMOST_NOTHING_EUR
 from figures.money import lorenz
 from figures.style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
 
@@ -62,6 +63,10 @@ class Comparison:
         return "objective" if len(self.rules) == 1 else "rule and objective"
 
     @property
+    def plural(self) -> str:
+        return "rules and objectives" if self.noun == "rule and objective" else f"{self.noun}s"
+
+    @property
     def left(self) -> float:
         """Where axes begin that leave room for the names of groups."""
         return 0.24 if self.noun != "rule and objective" else 0.31
@@ -77,7 +82,7 @@ class Comparison:
         return np.concatenate([case.savings_eur for case in self.of(group)])
 
     def name(self, group: Group) -> str:
-        rule = group[0].replace("_", " ")
+        rule = "no trading" if group[0] == "none" else group[0].replace("_", " ")
         if len(self.objectives) == 1:
             return rule
         goal = group[1].removeprefix("maximize_")
@@ -172,22 +177,32 @@ def winning_sentence(data: Comparison) -> str:
     over many seeds a test could prove even that difference. One seed proves nothing.
     """
     means = {group: float(data.values(group, "savings_eur").mean()) for group in data.groups}
+    first = best_of(means)
     best = max(means, key=means.__getitem__)
-    first = [g for g in means if means[best] - means[g] <= max(ALIKE * abs(means[best]), 0.005)]
     near = [g for g in means if g not in first and not provably_less(data, g, best)]
-    saved = f"{minus(f'{means[best]:,.0f}')} EUR"
+    saved = amount(means[best], "EUR")
     if len(means) == 1:
-        return f"{data.name(best).capitalize()} saves {saved} against being alone"
-    if len(first) == len(means) > 1:
-        plural = "rules and objectives" if " and " in data.noun else f"{data.noun}s"
-        return f"All {plural} save alike: {saved} against being alone"
-    who = data.names(first)
-    who = f"{who[0].upper()}{who[1:]} {'saves most' if len(first) == 1 else 'save most, all alike'}"
+        return f"{capitalized(data.name(best))} saves {saved} against being alone"
+    if len(first) == len(means):
+        return f"All {data.plural} save alike: {saved} against being alone"
+    verb = "saves most" if len(first) == 1 else "save most, all alike"
+    who = f"{capitalized(data.names(first))} {verb}"
     if data.runs == 1:
         return f"{who}: {saved} in this one seed"
     if not near:
         return f"{who}: {saved} against being alone"
     return f"{who}: {saved}, but not provably more than {data.names(near)}"
+
+
+def best_of(means: dict[Group, float]) -> list[Group]:
+    """The groups with the largest amount (EUR), and those that reach it in practice."""
+    most = max(means.values())
+    return [group for group, mean in means.items() if most - mean <= max(ALIKE * abs(most), 0.005)]
+
+
+def capitalized(names: str) -> str:
+    """Names that begin a sentence."""
+    return names[0].upper() + names[1:]
 
 
 def provably_less(data: Comparison, group: Group, best: Group) -> bool:
@@ -213,7 +228,7 @@ def radar(data: Comparison) -> Figure:
     )
     axes[0].remove()
     angles = np.linspace(0, 2 * math.pi, len(INDICES), endpoint=False)
-    base = _indices(data, data.default)
+    base = drawn_indices(data, data.default)
     columns = min(4, len(shown))
     width, height = 0.94 / columns, 0.74 / math.ceil(len(shown) / columns)
     for k, group in enumerate(shown):
@@ -223,7 +238,7 @@ def radar(data: Comparison) -> Figure:
             *(0.76 * width, 0.72 * height),
         )
         ax = fig.add_axes(place, projection="polar")
-        values = _indices(data, group)
+        values = drawn_indices(data, group)
         ax.fill(angles, values, color=data.colour(group), alpha=0.45)
         ax.plot(np.append(angles, 0), np.append(values, values[0]), color=data.colour(group), lw=2)
         ax.plot(np.append(angles, 0), np.append(base, base[0]), color="#555555", lw=1.6)
@@ -242,23 +257,32 @@ def radar(data: Comparison) -> Figure:
 
 def leading_sentence(data: Comparison) -> str:
     """Who has the highest mean in most of the indices; two that differ by less than 0.01 share a lead."""
-    values = {group: _indices(data, group) for group in data.groups}
-    highest = np.max(list(values.values()), axis=0)
-    leads = {group: int((highest - found < 0.01).sum()) for group, found in values.items()}
-    most = max(leads.values())
-    leaders = [group for group, number in leads.items() if number == most]
+    values = np.array([indices(data, group) for group in data.groups])
+    known = values[:, np.isfinite(values).any(axis=0)]
+    all_of_them = f"all {'six' if known.shape[1] == len(INDICES) else known.shape[1]} indices"
+    if len(values) == 1:
+        return f"{capitalized(all_of_them[4:])} of {data.name(data.groups[0])}"
+    leads = (np.nanmax(known, axis=0) - known < 0.01).sum(axis=1)
+    leaders = [
+        group for group, count in zip(data.groups, leads, strict=True) if count == max(leads)
+    ]
     first, alone = data.names(leaders), len(leaders) == 1
-    if len(leads) == 1:
-        return f"Six indices of {first}"
-    if most == len(INDICES):
-        return f"{first[0].upper()}{first[1:]} {'leads' if alone else 'lead'} in all six indices"
+    if max(leads) == known.shape[1]:
+        if len(leaders) == len(data.groups):
+            return f"All {data.plural} are alike in {all_of_them}"
+        return f"{capitalized(first)} {'leads' if alone else 'lead'} in {all_of_them}"
     verb = "leads" if alone else "each lead"
-    return f"No {data.noun} is best in all six indices; {first} {verb} in {most}"
+    return f"No {data.noun} is best in {all_of_them}; {first} {verb} in {max(leads)}"
 
 
-def _indices(data: Comparison, group: Group) -> np.ndarray:
-    means = [interval(data.values(group, name))[0] for name in INDICES]
-    return np.clip(np.nan_to_num(means), 0, 1)
+def indices(data: Comparison, group: Group) -> np.ndarray:
+    """The mean of each index (6); NaN where it is not defined. Value tapping is below 0 where members lose together."""
+    return np.array([interval(data.values(group, name))[0] for name in INDICES])
+
+
+def drawn_indices(data: Comparison, group: Group) -> np.ndarray:
+    """The same between the centre and the rim."""
+    return np.clip(np.nan_to_num(indices(data, group)), 0, 1)
 
 
 # ---------------------------------------------------------------- for whom
@@ -266,10 +290,10 @@ def _indices(data: Comparison, group: Group) -> np.ndarray:
 
 def savings_per_member(data: Comparison) -> Figure:
     """Who gains and who loses against being alone?"""
-    order = sorted(data.groups, key=lambda g: float(np.median(data.savings(g))))
+    medians = {group: float(np.median(data.savings(group))) for group in data.groups}
+    order = sorted(medians, key=medians.__getitem__)
     fig, (ax,) = canvas(
-        f"The median member saves {'most ' * (len(order) > 1)}with {data.name(order[-1])}: "
-        f"{amount(float(np.median(data.savings(order[-1]))), 'EUR')}",
+        what_the_median_saves(data, medians),
         "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
         + some_of(data),
         left=data.left,
@@ -282,7 +306,7 @@ def savings_per_member(data: Comparison) -> Figure:
         ax.plot([low, high], [y, y], color=data.colour(group), lw=2)
         ax.barh(y, third - first, left=first, height=0.6, color=data.colour(group), alpha=0.6)
         ax.plot([median, median], [y - 0.3, y + 0.3], color="black", lw=2.5)
-        losing = 100 * np.mean(values < -1e-9)
+        losing = 100 * np.mean(values < -ALMOST_NOTHING_EUR)
         ax.annotate(
             f"{losing:.0f} % lose",
             (1.01, y),
@@ -296,6 +320,17 @@ def savings_per_member(data: Comparison) -> Figure:
     ax.axvline(0, color="black", lw=1)
     ax.grid(axis="x")
     return fig
+
+
+def what_the_median_saves(data: Comparison, medians: dict[Group, float]) -> str:
+    """With which rule or objective the member in the middle saves most."""
+    first, saved = best_of(medians), amount(max(medians.values()), "EUR")
+    if len(medians) == 1:
+        return f"The median member saves with {data.names(first)}: {saved}"
+    if len(first) == len(medians):
+        return f"The median member saves the same with all {data.plural}: {saved}"
+    alike = ", all alike" * (len(first) > 1)
+    return f"The median member saves most with {data.names(first)}{alike}: {saved}"
 
 
 def mean_lorenz(data: Comparison, group: Group) -> np.ndarray:

@@ -342,11 +342,11 @@ def test_an_hour_has_a_price_where_half_of_the_seeds_traded() -> None:
 @pytest.mark.parametrize(
     ("others", "told"),
     [
-        ((0.0, 0.1), "Midpoint saves most: 10 EUR against being alone"),
-        ((0.0, 19.9), "Midpoint saves most: 10 EUR, but not provably more than none"),
-        ((9.94, 9.94), "Midpoint saves most: 10 EUR against being alone"),
-        ((9.96, 9.96), "All rules save alike: 10 EUR against being alone"),
-        ((10.04, 10.04), "All rules save alike: 10 EUR against being alone"),
+        ((0.0, 0.1), "Midpoint saves most: 10.0 EUR against being alone"),
+        ((0.0, 19.9), "Midpoint saves most: 10.0 EUR, but not provably more than no trading"),
+        ((9.94, 9.94), "Midpoint saves most: 10.0 EUR against being alone"),
+        ((9.96, 9.96), "All rules save alike: 10.0 EUR against being alone"),
+        ((10.04, 10.04), "All rules save alike: 10.0 EUR against being alone"),
     ],
 )
 def test_who_wins_is_told_with_what_the_noise_allows(
@@ -398,6 +398,16 @@ def test_who_leads_in_most_indices() -> None:
     told = p.leading_sentence(data(midpoint=[0.9] * 6, uniform=[0.9] * 6, huang=[0.1] * 6))
     assert told == "Midpoint and uniform lead in all six indices"
     assert p.leading_sentence(data(midpoint=[0.5] * 6)) == "Six indices of midpoint"
+    told = p.leading_sentence(data(midpoint=[0.5] * 6, huang=[0.501] * 6))
+    assert told == "All rules are alike in all six indices"
+    told = p.leading_sentence(data(huang=[-19.9, *[0.9] * 5], none=[0.0, *[0.8] * 5]))
+    assert told.endswith("; huang leads in 5"), (
+        "a loss of 19.9 times what is possible is no tie with 0"
+    )
+    told = p.leading_sentence(data(huang=[math.nan, *[0.9] * 5], none=[math.nan, *[0.8] * 5]))
+    assert told == "Huang leads in all 5 indices", (
+        "value tapping has no value where nothing can be saved"
+    )
 
 
 def test_prices_in_words() -> None:
@@ -425,6 +435,27 @@ def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> 
     told = drawn("savings_per_member", objectives).texts[0].get_text()
     assert told.startswith(f"The median member saves most with {objectives.name(best)}: ")
     assert f"{medians[best]:.2f} EUR" in told
+
+
+@pytest.mark.parametrize(
+    ("saved", "told"),
+    [
+        ({"midpoint": 0.0, "none": 0.0}, "saves the same with all rules: 0 EUR"),
+        ({"midpoint": 0.04, "huang": 0.04, "none": 0.0}, "saves most with midpoint and huang, all alike: 0.04 EUR"),
+        ({"none": 0.0, "huang": -1.0}, "saves most with no trading: 0 EUR"),
+        ({"huang": -1.0}, "saves with huang: \u22121.00 EUR"),
+    ],
+)  # fmt: skip
+def test_several_rules_may_save_the_median_member_most(saved: dict[str, float], told: str) -> None:
+    data = p.Comparison([case_of(1, 0, rule, {}) for rule in saved], ("midpoint", "chaos"))
+    medians = {(rule, "chaos"): eur for rule, eur in saved.items()}
+    assert p.what_the_median_saves(data, medians) == f"The median member {told}"
+
+
+def test_what_rounding_leaves_is_not_shared_unevenly() -> None:
+    """Where every price is the same, members save parts of a thousandth of a cent, and lose as much."""
+    assert c.gini(np.array([1e-9, 2e-9, -2e-9])) is None
+    assert c.gini(np.array([0.0, 0.002])) == pytest.approx(0.5)
 
 
 def test_lorenz_curves_agree_with_the_gini_of_the_tables(rules: p.Comparison) -> None:
