@@ -314,7 +314,8 @@ def _fleet_of_members(
         power = owned["battery_kw"].to_numpy(float)
     if "pv_kwp" in owned:
         given = owned["pv_kwp"].to_numpy(float)
-        kwp = np.where((given > 0) & (peak_kw > 0), given, peak_kw)  # what the meter saw is there
+        is_told = np.round(given, 6) > 0  # as prosumers.json writes it
+        kwp = np.where(is_told & (peak_kw > 0), given, peak_kw)  # what the meter saw is there
     if "home_type" in owned:
         types = [_one_word(text) for text in owned["home_type"].fillna("").astype(str)]
     return assemble_fleet(

@@ -325,6 +325,32 @@ def test_a_setting_that_was_taken_away_is_missed(tmp_path: Path) -> None:
             verify(folder)
 
 
+@pytest.mark.parametrize("name", ["NOTE", "seed", "BAN_LIMIT"])
+def test_a_setting_that_there_is_not_is_found(name: str, tmp_path: Path) -> None:
+    """`main.py --config` refuses it, so the run could not be repeated from its own params.json."""
+    folder = save_run(tmp_path / "run", "--set=CONSENSUS=none", "--set=NUM_PROSUMERS=3")
+    told = json.loads((folder / "params.json").read_text())
+    (folder / "params.json").write_text(json.dumps(told | {name: 7}))
+    (finding,) = verify(folder).findings
+    assert (finding.where, finding.rule) == ("params.json", "unknown key")
+    assert f"'{name}'" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("total_seconds", [None]), ("mining_seconds", "x"), ("peak_memory_mb", -5), ("save_seconds", True)],
+)  # fmt: skip
+def test_seconds_and_memory_are_numbers(name: str, told: object, files: Files) -> None:
+    """Which ones no file says; Windows does not tell the memory, and from Python nothing is measured."""
+    (files.folder / "timing.json").write_text(
+        json.dumps({"total_seconds": 1.5, "peak_memory_mb": None})
+    )
+    assert verify(files.folder).ok
+    (files.folder / "timing.json").write_text(json.dumps({name: told}))
+    with pytest.raises(Unreadable, match=f"timing.json: {name} is .* should be a number from 0"):
+        verify(files.folder)
+
+
 @pytest.mark.parametrize("home", ["x" * 10**6, "\x1b[2Jall right\n", 7, None, "\ud800"])
 def test_a_strange_home_type_is_told_in_few_plain_letters(home: object, files: Files) -> None:
     files.json("prosumers.json", lambda members: members[3].update(home_type=home))
@@ -560,6 +586,36 @@ def measured(tmp_path: Path) -> Files:
 def test_a_run_of_a_data_file_has_its_clock(measured: Files) -> None:
     report = verify(measured.folder)
     assert report.ok, told_by(report)
+
+
+@pytest.mark.parametrize(
+    ("key", "told", "words"),
+    [
+        ("household_id", None, "household_id is None, should be a text"),
+        ("household_id", ["b"], "household_id is ['b'], should be a text"),
+        ("household_id", "a", "household_id is 'a', that of member 0"),
+        ("pv_capacity_kw", 0.0, "pv_capacity_kw is 0.0, although its meter saw "),
+        ("pv_capacity_kw", 1e30, "pv_capacity_kw is 1e+30, although its meter saw "),
+    ],
+)
+@pytest.mark.parametrize("beside", ["", "members"])
+def test_a_measured_home_has_a_name_and_a_roof_of_its_own(
+    beside: str, key: str, told: object, words: str, tmp_path: Path
+) -> None:
+    """Member 0 is "b", whose meter saw 1.2 kW; a members file may call its roof larger, and not absent."""
+    steps = [
+        f"2024-06-01 {hour:02d}:00:00,{home},0.5,{pv}\n"
+        for hour in range(9, 12)
+        for home, pv in (("a", 0), ("b", 1.2))
+    ]
+    (tmp_path / "homes.csv").write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "".join(steps))
+    (tmp_path / "members.csv").write_text("household_id,battery_kwh,pv_kwp\na,0,0\nb,5,3\n")
+    given = ["--members", str(tmp_path / "members.csv")] if beside else []
+    files = Files(save_run(tmp_path / "run", "--data", str(tmp_path / "homes.csv"), *given))
+    assert verify(files.folder).ok
+    files.json("prosumers.json", lambda members: members[0].update({key: told}))
+    report = verify(files.folder)
+    assert any(words in f.detail for f in report.findings), report.findings
 
 
 def test_a_date_that_does_not_follow_is_found(measured: Files) -> None:

@@ -37,7 +37,7 @@ def check_sun_and_use(saved: Saved, findings: Findings) -> None:
     if not saved.settings.ours:
         check_largest(saved, findings)
         return
-    begin = saved.settings.step_seconds * np.arange(saved.steps) % SECONDS_PER_DAY
+    begin = seconds_of_steps(saved) % SECONDS_PER_DAY
     check_sun(saved, begin / 3600, findings)
     check_load(saved, begin // 3600, findings)
 
@@ -206,9 +206,14 @@ def before_in_the_hour(saved: Saved, column: IntArray) -> IntArray:
     return before
 
 
+def seconds_of_steps(saved: Saved) -> IntArray:
+    """When each step (T) begins, in seconds since midnight before the run."""
+    return saved.settings.step_seconds * np.arange(saved.steps, dtype=np.int64)
+
+
 def first_steps(saved: Saved) -> IntArray:
     """The steps (H) with which the hours of the clock begin: from midnight on, or as a data file has them."""
-    hour = saved.settings.step_seconds * np.arange(saved.steps) // 3600
+    hour = seconds_of_steps(saved) // 3600
     if saved.settings.took("data"):
         hour = saved.community["hour"]
     return np.flatnonzero(np.diff(hour, prepend=hour[0] - 1))

@@ -19,7 +19,7 @@ from verification.blocks import Block, Chain, read_chain
 from verification.fields import Fields
 from verification.findings import BoolArray, Findings, IntArray, Progress, Unreadable, show
 from verification.params import AUCTIONS, Settings, read_settings
-from verification.read import Reader
+from verification.read import LARGEST_FLOAT, Reader
 from verification.reduction import Reduction, reduced
 from verification.tables import BUYER, SELLER, UNKNOWN_WORD, Table, read_table
 
@@ -33,6 +33,7 @@ SLACK_TABLE = 2**24  # the same of a table, which is read in pieces
 LEAST_ROW_BYTES = 90  # of a step and member in prosumer_energy.csv
 ROWS_AT_MOST = 10**6  # are read of a table where other files, which would bound it, cannot be read
 SLACK_MEMBERS = 10_000  # the same of members
+OF_TIMING = ("_seconds", "_per_second", "_mb")
 SLACK_ROWS = 250_000  # what a table may have too many and still be judged row by row
 
 FILES = (
@@ -242,7 +243,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     accounts = table("accounts.csv", ACCOUNTS, 16, parties)
     tell("reading", 0.8)
     summary = Fields(reader, "summary.json", "", reader.json("summary.json", SLACK_BYTES))
-    Fields(reader, "timing.json", "", reader.json("timing.json", SLACK_BYTES))
+    check_timing(Fields(reader, "timing.json", "", reader.json("timing.json", SLACK_BYTES)))
     log = read_log(reader, SLACK_ROWS + 2 * steps)
     chain = None
     if settings.consensus != "none":
@@ -328,6 +329,13 @@ def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
     if not members and reader.counts["prosumers.json"] == known:
         reader.findings.add("prosumers.json", "members", "there is no member at all")
     return members or [Member("prosumer", 0.0, 0.0, {})]
+
+
+def check_timing(ask: Fields) -> None:
+    """What is told of seconds and memory is a number, though no file can say which; memory may be unknown."""
+    for name, told in ask.raw.items():
+        if name.endswith(OF_TIMING) and told is not None:
+            ask.number(name, 0, LARGEST_FLOAT)
 
 
 def read_log(reader: Reader, most_steps: int) -> list[Any]:

@@ -7,10 +7,12 @@ import numpy as np
 from verification.batteries import nearest
 from verification.findings import Findings, show
 from verification.folder import Member, Saved
+from verification.read import is_number
 from verification.tables import LARGEST
 from verification.told import close
 
 KWH_TOLERANCE = 1e-6  # capacities are told with 6 decimals
+MOST_KWH_PER_STEP = 10**6  # of a home in a data file
 
 
 def check_homes(saved: Saved, findings: Findings) -> None:
@@ -20,6 +22,7 @@ def check_homes(saved: Saved, findings: Findings) -> None:
     check_battery_power(saved, findings)
     check_home_types(saved, findings)
     check_synthetic_homes(saved, findings)
+    check_measured_homes(saved, findings)
 
 
 def check_number_of_members(saved: Saved, findings: Findings) -> None:
@@ -100,6 +103,31 @@ def check_synthetic_homes(saved: Saved, findings: Findings) -> None:
             findings.add(f"member {i}", "home", detail)
         if synthetic:
             check_synthetic_home(i, member, size, saved.settings.number("HAS_BATTERY"), findings)
+
+
+def check_measured_homes(saved: Saved, findings: Findings) -> None:
+    """Each home of a data file has a name of its own, and a roof where its meter saw sun.
+
+    A roof is as large as the largest power in the data file, of which the run may have simulated a part; a
+    members file may say another size.
+    """
+    if not (saved.settings.ours and saved.settings.took("data")):
+        return
+    names: dict[object, int] = {}
+    most_wh = saved.energy["pv_wh"].reshape(saved.steps, -1).max(axis=0).tolist()
+    hours = saved.settings.step_seconds / 3600
+    for i, (member, wh) in enumerate(zip(saved.members, most_wh, strict=True)):
+        where, name, told = f"member {i}", *map(member.told.get, ("household_id", "pv_capacity_kw"))
+        if names.setdefault(show(name), i) != i:
+            words = f"household_id is {show(name)}, that of member {names[show(name)]}"
+            findings.add(where, "home", words)
+        seen = wh / 1000 / hours
+        least = seen - 0.5 / 1000 / hours - KWH_TOLERANCE  # the file may tell fractions of a Wh
+        if saved.settings.took("members"):
+            least = KWH_TOLERANCE / 2 if wh else 0.0
+        if not (is_number(told) and least <= told <= MOST_KWH_PER_STEP / hours):
+            detail = f"pv_capacity_kw is {show(told)}, although its meter saw {seen:.3f} kW"
+            findings.add(where, "home", detail)
 
 
 def check_home_types(saved: Saved, findings: Findings) -> None:

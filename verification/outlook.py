@@ -94,7 +94,9 @@ def forecasts_later(saved: Saved, window: int) -> Bounds:
     """The least and the most that forecasts of the steps after the run can be, where prices follow PRICE_PATTERN."""
     told = saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION", "FORECAST_ERROR")
     pattern, (base, width, error) = np.array(saved.settings.numbers("PRICE_PATTERN")), told
-    begin = saved.settings.step_seconds * np.arange(saved.steps, saved.steps + window)
+    begin = saved.settings.step_seconds * np.arange(
+        saved.steps, saved.steps + window, dtype=np.int64
+    )
     usual = pattern[begin // 3600 % 24]
     least, most = (usual, usual)
     if saved.settings.took("data"):  # whose first hour and minute no file tells to the second

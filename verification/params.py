@@ -248,6 +248,7 @@ def check_our_settings(ask: Fields, ours: bool) -> None:
     if ours:
         check_values(ask)
         check_inputs(ask)
+        check_names(ask)
         return
     for name in (name for name in OUR_LAWS if name in ask.raw):
         if name in OUR_LISTS:
@@ -283,6 +284,12 @@ def check_values(ask: Fields) -> None:
         for name in names:
             holds, most = partial(are_amounts, size, OUR_LISTS[name]), OUR_LISTS[name]
             ask.ask(name, holds, f"{size} numbers from 0 to {most}, one per {things}", [])
+
+
+def check_names(ask: Fields) -> None:
+    """A setting that no run of ours has is a finding: the program itself would refuse to repeat such a run."""
+    for name in sorted(ask.raw.keys() - {"CONSENSUS", "inputs", *OURS, *OUR_SETTINGS}):
+        ask.reader.findings.add("params.json", "unknown key", f"{show(name)} is no setting")
 
 
 def is_text(told: Any) -> bool:

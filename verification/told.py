@@ -37,7 +37,7 @@ VERSIONS = Kind(
 )
 ANYTHING = Kind(lambda v: v is not None, "there")
 MEMBER = {"home_type": NAME, "pv_capacity_kw": SIZE}
-OUR_MEMBER = MEMBER | {"home_type": TEXT, "final_balance_eur": NUMBER}
+OUR_MEMBER = MEMBER | {"household_id": TEXT, "home_type": TEXT, "final_balance_eur": NUMBER}
 SUMMARY = {
     "stored_change_value_eur": NUMBER,
     "net_cost_eur": NUMBER,
