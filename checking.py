@@ -164,5 +164,9 @@ def _tell(shown: dict[str, Any], tip: str | None) -> None:
     print(
         f"stands in block {shown['height']}, {shown['headers']} headers up to the tip {shown['tip']}"
     )
+    if shown["hashes"]:
+        print(f"work behind these headers: about {shown['hashes']:,} hashes")
+    else:
+        print("sealed by stake: no work stands behind these headers")
     if tip is None:
         print("compare this tip with one you noted down, or ask with --tip", file=sys.stderr)

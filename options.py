@@ -40,11 +40,14 @@ def read_config() -> ModuleType:
         lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
     except Exception as error:  # whatever an edited line may raise
         lines, told = _lines(error), str(error)
+    if not lines:  # not even its first line was reached
+        raise InputError([f"config.py: cannot be read ({told})"])
     raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
 
 
 def _lines(error: Exception) -> list[str]:
-    return [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    frames = traceback.extract_tb(error.__traceback__)
+    return [str(frame.lineno) for frame in frames if Path(frame.filename).name == "config.py"]
 
 
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:

@@ -53,6 +53,8 @@ UNFINISHED = ".new"
 def _is_a_run(folder: Path) -> bool:
     try:
         params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+    except PermissionError:  # whose it is cannot be told
+        raise
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(params, dict) and "SEED" in params and "CONSENSUS" in params
@@ -70,7 +72,7 @@ def refuse_unless_ours(folder: Path, is_ours: Callable[[Path], bool] = _is_a_run
         elif there == folder and _has_foreign_files(folder) and not is_ours(folder):
             problem = "holds files, but not what this command writes; name an empty or new folder"
     except OSError as error:
-        problem = error.strerror or str(error)
+        problem = f"cannot be read ({error.strerror or error})"
     if problem:
         raise InputError([f"--output {folder}: {problem}"])
 

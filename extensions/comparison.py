@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 import report
@@ -66,7 +67,7 @@ class Case:
     """(N) Net cost alone minus net cost here, without bonuses and penalties."""
     price_eur_per_kwh: Real
     """(T) Average price that sellers get from neighbours; NaN where nothing was traded at a price."""
-    hour: Real
+    hour: NDArray[np.int64]
     peak_ratio: float | None
     """max|net| / mean|net| over the steps."""
 

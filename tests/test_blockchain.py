@@ -264,14 +264,14 @@ def test_miners_with_more_power_try_more_nonces_in_their_turn() -> None:
 def test_the_race_runs_at_a_rate_that_hashes_only_the_nonce() -> None:
     """A body hashed again for each nonce manages some ten thousand attempts a second (trap 19)."""
     chain = make_chain(MAX_TRANSACTIONS_PER_BLOCK=1_000_000)
-    began = time.perf_counter()
+    began = time.process_time()  # other programs of the machine do not count
     (block,) = chain.append(0, make_trades(20_000))
-    once = time.perf_counter() - began
+    once = time.process_time() - began
     assert block.hashes_tried / once > 2_000, "the body of 20,000 trades weighs on every attempt"
-    began, tried = time.perf_counter(), 0
+    began, tried = time.process_time(), 0
     for step in range(10):
         tried += sum(b.hashes_tried for b in chain.append(step, make_trades(1)))
-    assert tried / (time.perf_counter() - began) > 300_000
+    assert tried / (time.process_time() - began) > 300_000
 
 
 # ---------------------------------------------------------------- stake

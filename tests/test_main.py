@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -370,6 +371,26 @@ def test_a_config_that_does_not_load_is_named_with_its_line(
     (problem,) = problems(err)
     assert code == 2 and problem.startswith(told)
     assert problem.endswith("; a line reads NAME: Type = value")
+
+
+def test_a_config_that_may_not_be_read_is_told_without_a_line(
+    run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told with the line of Python's own import that had tried."""
+
+    load = importlib.import_module
+
+    def closed(name: str) -> Any:
+        if name == "config":
+            raise PermissionError(13, "Permission denied")
+        return load(name)
+
+    monkeypatch.setattr(importlib, "import_module", closed)
+    code, _, err = run(*SMALL)
+    assert (code, problems(err)) == (
+        2,
+        ["config.py: cannot be read ([Errno 13] Permission denied)"],
+    )
 
 
 def test_a_config_that_is_missing_is_told_as_such(

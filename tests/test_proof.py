@@ -25,6 +25,25 @@ def made(default_day: Path) -> dict[str, Any]:
     return proof.make_proof(default_day, 17)
 
 
+def test_a_proof_tells_the_work_behind_it(
+    made: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At difficulty 3 a header takes 16^3 hashes on average; who made a chain without work shows as much."""
+    path = tmp_path / "proof.json"
+    path.write_text(json.dumps(made))
+    assert main.main(["proof", "--check", str(path)]) == 0
+    headers = len(made["headers"])
+    assert (
+        f"work behind these headers: about {headers * 4096:,} hashes\n" in capsys.readouterr().out
+    )
+    options = ["--set=CONSENSUS=pos", "--set=NUM_PROSUMERS=5", "--quiet", "--no-plots"]
+    assert main.main([*options, "-o", str(tmp_path / "stake")]) == 0
+    assert main.main(["proof", str(tmp_path / "stake"), "0", "-o", str(tmp_path / "s.json")]) == 0
+    capsys.readouterr()
+    assert main.main(["proof", "--check", str(tmp_path / "s.json")]) == 0
+    assert "sealed by stake: no work stands behind these headers" in capsys.readouterr().out
+
+
 @pytest.fixture
 def check(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """check(content, tip) writes a proof to a file and checks it."""

@@ -117,6 +117,19 @@ def test_what_is_no_folder_is_one_problem(name: str, tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_that_may_not_be_entered_is_told_as_such(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As "holds no results" it sent people looking for their files."""
+
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "lstat", closed)
+    (problem,) = problems_of(folder)
+    assert problem.endswith(": cannot be read (Permission denied)")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_file_is_found(name: str, folder: Path) -> None:
     content = (folder / name).read_bytes()

@@ -166,7 +166,9 @@ def _demand_steps(proof: dict[str, Any], tip: str | None) -> dict[str, Any]:
     found = headers[-1]["block_hash"]
     asked = found if tip is None else tip.strip().lower()
     _demand(asked == found, "tip", f"the proof ends at {found}, asked for {show(asked)}")
-    return {"record": record, "height": first["height"], "headers": len(headers), "tip": found}
+    hashes = sum(16 ** header["difficulty"] for header in headers if header["version"] == 1)
+    shown = {"record": record, "height": first["height"], "headers": len(headers), "tip": found}
+    return shown | {"hashes": hashes}  # the work that these headers are expected to have taken
 
 
 def _demand_trade(record: dict[str, Any]) -> None:

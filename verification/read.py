@@ -9,7 +9,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -66,11 +66,15 @@ class Reader:
             raise Unreadable(self.problems + more)
 
     def demand_folder(self) -> None:
-        """Unreadable where there is none, or something else."""
+        """Unreadable where there is none, or something else, or one that may not be entered."""
         try:
             if self.folder.is_dir():
+                with suppress(FileNotFoundError):
+                    (self.folder / "params.json").lstat()
                 return
             what = "a file, not a folder of results" if self.folder.is_file() else "no such folder"
+        except PermissionError as error:
+            what = f"cannot be read ({error.strerror})"
         except (OSError, ValueError):
             what = "no such folder"
         raise Unreadable([f"{show(str(self.folder))}: {what}"])
