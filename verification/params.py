@@ -1,4 +1,9 @@
-"""What params.json says: the settings to which the laws of a run refer."""
+"""What params.json says: the settings to which the laws of a run refer.
+
+The tables answer two questions. What may a setting be: ANY and OURS for the settings of the contract, in any folder
+and in a run of this program; OUR_NUMBERS, OUR_COUNTS, OUR_LISTS and OUR_WORDS for those that only this program has
+(together OUR_SETTINGS). And whose run is it (`are_ours`): OUR_LAWS and OUR_COLUMNS tell.
+"""
 
 from __future__ import annotations
 

@@ -41,6 +41,12 @@ proof.py         one trade, shown without the rest of the chain
 
 Words: what a file says is `told` or found, what it would have to say is `due`; where they differ, that is a finding.
 
+What no file tells, as the share that chaos drew or the mood of a member, has bounds instead. Each row in which it
+shows leaves it a range: a battery with 1,000 Wh above its reserve that offers 420 Wh was told a share from 0.420 up
+to 0.421, since only whole Wh are offered. One value must lie in the ranges of all rows that share it; where the
+largest `least` is above the smallest `most`, some row is wrong. So batteries.py, drawn.py, outlook.py, quotes.py and
+limits.py reckon with pairs (least, most), for T steps, N members, K orders, R chosen rows or H hours.
+
 The contract is the list of files and columns that any program may write (folder.py names them). A run
 of this program promises more columns and follows its settings; that it is `ours` shows in its settings
 and columns (params.py). Members of the kind storage belong to the contract alone.
