@@ -40,8 +40,9 @@ def read_config() -> ModuleType:
         lines, told = [str(error.lineno or 1)], f"{error.msg}: {(error.text or '').strip()}"
     except Exception as error:  # whatever an edited line may raise
         lines, told = _lines(error), str(error)
-    if not lines:  # not even its first line was reached
-        raise InputError([f"config.py: cannot be read ({told})"])
+        if not lines:  # not even its first line was reached
+            told = getattr(error, "strerror", None) or told
+            raise InputError([f"config.py: cannot be read ({told})"]) from None
     raise InputError([f"config.py, line {lines[-1]}: {told}; a line reads NAME: Type = value"])
 
 

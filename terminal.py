@@ -132,7 +132,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
             "batteries",
-            f"change in content {f['stored_change_kwh']:+,.1f} kWh, worth {money(f['stored_change_value_eur'], '+')} EUR",
+            f"change in content {round(f['stored_change_kwh'], 1) + 0.0:+,.1f} kWh, worth {money(f['stored_change_value_eur'], '+')} EUR",
         ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {many(f['p2p_trades'], 'trade')}"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {many(f['market_trades'], 'trade')}"),

@@ -99,7 +99,7 @@ def _parser() -> Parser:
     add(
         "--objectives",
         metavar="A,B",
-        help=f"default: the one in force; all, or of {', '.join(STRATEGIES)}",
+        help=f"default: the one in force; or all; or some of {', '.join(STRATEGIES)}",
     )
     add(
         "--runs",

@@ -318,7 +318,7 @@ def _cell(values: pd.Series, name: str, star: bool = False) -> str:
     sign = "+" if star else ""
     mark = "*" if star and abs(mean) > half else ""
     width = "" if np.isnan(half) else f" ± {half:.{decimals}f}"
-    return f"{mean:{sign}.{decimals}f}{width}{mark}"
+    return f"{round(mean, decimals) + 0.0:{sign}.{decimals}f}{width}{mark}"
 
 
 def write(cases: Sequence[Case], folder: Path, default: Group, command: str) -> pd.DataFrame:

@@ -259,9 +259,10 @@ def leading_sentence(data: Comparison) -> str:
     """Who has the highest mean in most of the indices; two that differ by less than 0.01 share a lead."""
     values = np.array([indices(data, group) for group in data.groups])
     known = values[:, np.isfinite(values).any(axis=0)]
-    all_of_them = f"all {'six' if known.shape[1] == len(INDICES) else known.shape[1]} indices"
+    number = ("no", "one", "two", "three", "four", "five", "six")[known.shape[1]]
     if len(values) == 1:
-        return f"{capitalized(all_of_them[4:])} of {data.name(data.groups[0])}"
+        return f"{number.capitalize()} indices of {data.name(data.groups[0])}"
+    all_of_them = f"all {number} indices"
     leads = (np.nanmax(known, axis=0) - known < 0.01).sum(axis=1)
     leaders = [
         group for group, count in zip(data.groups, leads, strict=True) if count == max(leads)

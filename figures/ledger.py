@@ -29,6 +29,9 @@ from figures.style import (
     whole_numbers,
 )
 
+ALIKE = 0.01
+"""Chances that differ by less than this part are told as one."""
+
 
 def need_blocks(data: Results) -> pd.DataFrame:
     """The blocks after genesis."""
@@ -84,25 +87,28 @@ def mining_chances(data: Results) -> np.ndarray:
     miners = max(int(data.setting("NUM_MINERS", 1)), int(data.blocks["miner"].max()) + 1)
     if not isinstance(weights, list) or len(weights) != miners:
         weights = [1] * miners
-    if by_stake or len(set(weights)) == 1:
+    if by_stake:
         return np.array(weights, float) / sum(weights)
-    return race_chances(weights, int(data.setting("DIFFICULTY_TARGET", 0)))
+    difficulty = int(data.setting("DIFFICULTY_TARGET", 0))
+    return race_chances(weights, difficulty, data.blocks["height"].to_numpy())
 
 
-def race_chances(power: Sequence[int], difficulty: int) -> np.ndarray:
-    """The chance (K) of miners of this hash power to find the first valid hash, as the mean over who begins.
+def race_chances(power: Sequence[int], difficulty: int, heights: np.ndarray) -> np.ndarray:
+    """The chance (K) of miners of this hash power to find the first valid hash, as the mean over these blocks.
 
-    A miner wins with its attempts of a round if all before it in this round failed. Chances are the shares
-    of power where a round is short against the expected attempts (16^difficulty); in a longer one it matters
-    whom a miner follows: docs/ledger.md.
+    At each height another miner begins. One wins with its attempts of a round if all before it in this round
+    failed. Chances are the shares of power where a round is short against the expected attempts (16^difficulty);
+    in a longer one it matters whom a miner follows: docs/ledger.md.
     """
+    begun = np.bincount(heights % len(power), minlength=len(power)) / len(heights)
     if difficulty == 0:  # every hash is valid: who begins wins
-        return np.full(len(power), 1 / len(power))
+        return begun
     attempts, fails = np.array(power, float), math.log1p(-(16.0**-difficulty))
-    everyone, begins = attempts.sum(), np.cumsum(attempts) - attempts
-    reached = sum(np.exp(fails * ((begins - first) % everyone)) for first in begins)
-    hits = np.expm1(fails * attempts) / np.expm1(fails * everyone)
-    chances: np.ndarray = reached * hits / len(power)
+    everyone, before = attempts.sum(), np.cumsum(attempts) - attempts
+    reached = np.zeros(len(power))
+    for first in np.flatnonzero(begun):
+        reached += begun[first] * np.exp(fails * ((before - before[first]) % everyone))
+    chances: np.ndarray = reached * np.expm1(fails * attempts) / np.expm1(fails * everyone)
     return chances
 
 
@@ -140,7 +146,8 @@ def mining_race(data: Results) -> Figure:
         ax.set_xticks(bars)
     ax.set_ylim(0, 1.06 * max(won.max(), high.max() + 0.5))
     ax.grid(axis="y")
-    expected = f"{blocks * chances[0]:.1f}" if np.ptp(chances) == 0 else "by its chance"
+    alike = np.ptp(chances) < ALIKE * chances.mean()
+    expected = f"{blocks * chances.mean():.1f}" if alike else "by its chance"
     won_key = Patch(fc=COLOUR["ledger"], label="blocks won")
     mean_key = stroke(f"expected: {expected}", "black", ls=DASHED, lw=2)
     band_key = Patch(fc=PALE, label="95 % range of chance\n(binomial)")

@@ -405,7 +405,7 @@ def test_who_leads_in_most_indices() -> None:
         "a loss of 19.9 times what is possible is no tie with 0"
     )
     told = p.leading_sentence(data(huang=[math.nan, *[0.9] * 5], none=[math.nan, *[0.8] * 5]))
-    assert told == "Huang leads in all 5 indices", (
+    assert told == "Huang leads in all five indices", (
         "value tapping has no value where nothing can be saved"
     )
 
@@ -450,6 +450,10 @@ def test_several_rules_may_save_the_median_member_most(saved: dict[str, float], 
     data = p.Comparison([case_of(1, 0, rule, {}) for rule in saved], ("midpoint", "chaos"))
     medians = {(rule, "chaos"): eur for rule, eur in saved.items()}
     assert p.what_the_median_saves(data, medians) == f"The median member {told}"
+
+
+def test_a_mean_of_hardly_anything_is_no_minus_nothing() -> None:
+    assert c._cell(pd.Series([-0.001, -0.002]), "savings_eur").startswith("0.00 ")
 
 
 def test_what_rounding_leaves_is_not_shared_unevenly() -> None:

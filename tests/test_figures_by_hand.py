@@ -720,7 +720,10 @@ def test_blocks_won_stand_before_what_chance_allows(figures: dict[str, Figure]):
     band, expected = [p.get_data() for p in ax.patches if isinstance(p, StepPatch)]
     assert won == [0, 4, 0]
     assert band.values.tolist() == [3.5] * 3 and band.baseline.tolist() == [0] * 3
-    assert expected.values == pytest.approx([4 / 3] * 3)
+    q = 255 / 256  # at heights 1 to 4 begin miners 1, 2, 0, 1; who comes k-th wins after k failures
+    turns = [(2, 1, 0, 2), (0, 2, 1, 0), (1, 0, 2, 1)]
+    due = [sum(q**k for k in turn) * (1 - q) / (1 - q**3) for turn in turns]
+    assert expected.values == pytest.approx(due) and sum(due) == pytest.approx(4)
 
 
 def test_hashes_are_counted_in_classes_beside_the_law_of_chance(figures: dict[str, Figure]):

@@ -382,14 +382,14 @@ def test_a_config_that_may_not_be_read_is_told_without_a_line(
 
     def closed(name: str) -> Any:
         if name == "config":
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(13, "Permission denied", "/somewhere/config.py")
         return load(name)
 
     monkeypatch.setattr(importlib, "import_module", closed)
     code, _, err = run(*SMALL)
     assert (code, problems(err)) == (
         2,
-        ["config.py: cannot be read ([Errno 13] Permission denied)"],
+        ["config.py: cannot be read (Permission denied)"],
     )
 
 
@@ -723,7 +723,7 @@ def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:
         assert pool.submit(main.main, arguments).result() == 0
 
 
-def test_no_money_is_told_without_a_sign() -> None:
+def test_no_money_is_told_as_minus_nothing() -> None:
     """A battery with less in it is worth -0.00 EUR where energy costs nothing."""
     assert (terminal.money(-0.0, "+"), terminal.money(-0.004)) == ("+0.00", "0.00")
     assert (terminal.money(-0.006), terminal.money(1234.5, "+")) == ("-0.01", "+1,234.50")

@@ -83,7 +83,7 @@ def test_in_a_long_round_it_matters_whom_one_follows() -> None:
     power = [50, 1, 1]
     wins, _ = race_many(power, difficulty=1)
     won = [wins[miner] for miner in range(3)]
-    expected = BLOCKS * race_chances(power, 1)
+    expected = BLOCKS * race_chances(power, 1, np.arange(1, BLOCKS + 1))
     assert stats.chisquare(won, expected).pvalue > LEAST_PROBABILITY, won
     by_power = BLOCKS * np.array(power) / 52
     assert stats.chisquare(won, by_power).pvalue < LEAST_PROBABILITY, won
@@ -91,11 +91,29 @@ def test_in_a_long_round_it_matters_whom_one_follows() -> None:
 
 def test_the_chance_of_a_miner_is_that_of_its_turn() -> None:
     """Two miners at difficulty 1, the first with two attempts a round: it wins with its turn, whoever begins."""
-    q = 15 / 16
+    q, both = 15 / 16, np.array([1, 2])
     first = ((1 - q**2) + q * (1 - q**2)) / (1 - q**3) / 2
-    assert race_chances([2, 1], 1) == pytest.approx([first, 1 - first], rel=1e-12)
-    assert race_chances([7, 1, 2], 0) == pytest.approx([1 / 3] * 3), "who begins wins"
-    assert race_chances([7, 1, 2], 16) == pytest.approx([0.7, 0.1, 0.2], rel=1e-9)
+    assert race_chances([2, 1], 1, both) == pytest.approx([first, 1 - first], rel=1e-12)
+    first = (1 - q**2) / (1 - q**3)
+    assert race_chances([2, 1], 1, both[1:]) == pytest.approx([first, 1 - first], rel=1e-12)
+    heights = np.array([1, 2, 3, 4])
+    assert race_chances([7, 1, 2], 0, heights) == pytest.approx([1 / 4, 2 / 4, 1 / 4]), "who begins"
+    assert race_chances([7, 1, 2], 16, heights) == pytest.approx([0.7, 0.1, 0.2], rel=1e-9)
+
+
+def test_few_blocks_are_won_by_those_that_begin_them() -> None:
+    """Of 100 miners at difficulty 1 only the first 24 begin one of 24 blocks: 200 such chains, each with its own
+    headers. The figure expects what they win, in four groups."""
+    power, won = [1, 2] * 50, np.zeros(100)
+    for chain in range(200):
+        for height in range(1, 25):
+            draft = Draft(1, height, chain, bytes(32), merkle_root(()), ())
+            headers = [draft.header(m, 1) for m in range(100)]
+            won[race_of_miners(headers, height, 1, power)[0]] += 1
+    chances = race_chances(power, 1, np.arange(1, 25))
+    groups, expected = (x.reshape(4, 25).sum(axis=1) for x in (won, 200 * 24 * chances))
+    assert stats.chisquare(groups, expected).pvalue > LEAST_PROBABILITY, (groups, expected)
+    assert groups[0] > 2 * groups[2], "equal shares would give a quarter to each"
 
 
 def attempts(first: int, power: list[int]) -> Iterator[tuple[int, int]]:

@@ -785,6 +785,7 @@ def test_another_program_may_do_what_the_contract_leaves_open(
     run = Folder(BAN_MARKET_HOURS=1.0, BAN_BALANCE_HOURS=1.0)
     change(run)
     folder = run.write(tmp_path)
+    (folder / "timing.json").write_text('{"step_seconds": [0.1, 0.2], "total_seconds": "1.25"}')
     report = verify(folder)
     assert report.ok, told_by(report)
     assert checker_says(folder) == 0

@@ -243,7 +243,9 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
     accounts = table("accounts.csv", ACCOUNTS, 16, parties)
     tell("reading", 0.8)
     summary = Fields(reader, "summary.json", "", reader.json("summary.json", SLACK_BYTES))
-    check_timing(Fields(reader, "timing.json", "", reader.json("timing.json", SLACK_BYTES)))
+    timing = Fields(reader, "timing.json", "", reader.json("timing.json", SLACK_BYTES))
+    if settings.ours:
+        check_timing(timing)
     log = read_log(reader, SLACK_ROWS + 2 * steps)
     chain = None
     if settings.consensus != "none":
@@ -332,7 +334,7 @@ def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
 
 
 def check_timing(ask: Fields) -> None:
-    """What is told of seconds and memory is a number, though no file can say which; memory may be unknown."""
+    """What we tell of seconds and memory is a number, though no file can say which; memory may be unknown."""
     for name, told in ask.raw.items():
         if name.endswith(OF_TIMING) and told is not None:
             ask.number(name, 0, LARGEST_FLOAT)

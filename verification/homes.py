@@ -113,20 +113,21 @@ def check_measured_homes(saved: Saved, findings: Findings) -> None:
     """
     if not (saved.settings.ours and saved.settings.took("data")):
         return
-    names: dict[object, int] = {}
+    names: dict[str, int] = {}
     most_wh = saved.energy["pv_wh"].reshape(saved.steps, -1).max(axis=0).tolist()
     hours = saved.settings.step_seconds / 3600
+    most = MOST_KWH_PER_STEP / hours + KWH_TOLERANCE
     for i, (member, wh) in enumerate(zip(saved.members, most_wh, strict=True)):
-        where, name, told = f"member {i}", *map(member.told.get, ("household_id", "pv_capacity_kw"))
-        if names.setdefault(show(name), i) != i:
-            words = f"household_id is {show(name)}, that of member {names[show(name)]}"
-            findings.add(where, "home", words)
-        seen = wh / 1000 / hours
-        least = seen - 0.5 / 1000 / hours - KWH_TOLERANCE  # the file may tell fractions of a Wh
+        where, name = f"member {i}", member.told.get("household_id")
+        if type(name) is str and names.setdefault(name, i) != i:
+            detail = f"household_id is {show(name)}, that of member {names[name]}"
+            findings.add(where, "home", detail)
+        least = max((wh - 0.5) / 1000 / hours - KWH_TOLERANCE, 0)  # the file has fractions of a Wh
         if saved.settings.took("members"):
-            least = KWH_TOLERANCE / 2 if wh else 0.0
-        if not (is_number(told) and least <= told <= MOST_KWH_PER_STEP / hours):
-            detail = f"pv_capacity_kw is {show(told)}, although its meter saw {seen:.3f} kW"
+            least = KWH_TOLERANCE / 2 if wh else 0
+        roof = member.told.get("pv_capacity_kw")
+        if not (is_number(roof) and least <= roof <= most):
+            detail = f"pv_capacity_kw is {show(roof)}, expected {least:.6f} to {most:.6f}"
             findings.add(where, "home", detail)
 
 
