@@ -115,9 +115,9 @@ def many(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def money(eur: float, sign: str = "") -> str:
-    """An amount to the cent; less than half a cent owed is 0.00, not -0.00."""
-    return f"{round(eur, 2) + 0.0:{sign},.2f}"
+def rounded(value: float, decimals: int = 2, sign: str = "") -> str:
+    """A figure of so many decimals, amounts to the cent; hardly anything less than nothing is 0.00, not -0.00."""
+    return f"{round(value, decimals) + 0.0:{sign},.{decimals}f}"
 
 
 def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
             "batteries",
-            f"change in content {round(f['stored_change_kwh'], 1) + 0.0:+,.1f} kWh, worth {money(f['stored_change_value_eur'], '+')} EUR",
+            f"change in content {rounded(f['stored_change_kwh'], 1, '+')} kWh, worth {rounded(f['stored_change_value_eur'], sign='+')} EUR",
         ),
         ("P2P", f"{f['p2p_kwh']:,.1f} kWh in {many(f['p2p_trades'], 'trade')}"),
         ("local market", f"{f['market_kwh']:,.1f} kWh in {many(f['market_trades'], 'trade')}"),
@@ -156,18 +156,18 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         ),
         (
             "net cost",
-            f"{money(f['net_cost_eur'])} EUR together, {money(f['net_cost_alone_eur'])} EUR alone: "
-            f"{money(f['savings_eur'])} EUR saved",
+            f"{rounded(f['net_cost_eur'])} EUR together, {rounded(f['net_cost_alone_eur'])} EUR alone: "
+            f"{rounded(f['savings_eur'])} EUR saved",
         ),
         (
             "regulator",
-            f"bonuses {money(f['bonuses_eur'])} EUR, penalties {money(f['penalties_eur'])} EUR "
-            f"({money(f['avoidable_penalties_eur'])} avoidable)",
+            f"bonuses {rounded(f['bonuses_eur'])} EUR, penalties {rounded(f['penalties_eur'])} EUR "
+            f"({rounded(f['avoidable_penalties_eur'])} avoidable)",
         ),
         (
             "balances",
-            f"members {money(f['members_balance_eur'])}, aggregator {money(f['aggregator_balance_eur'])}, "
-            f"utility {money(f['utility_balance_eur'])}, regulator {money(f['regulator_balance_eur'])} EUR",
+            f"members {rounded(f['members_balance_eur'])}, aggregator {rounded(f['aggregator_balance_eur'])}, "
+            f"utility {rounded(f['utility_balance_eur'])}, regulator {rounded(f['regulator_balance_eur'])} EUR",
         ),
         (
             "bans",

@@ -456,6 +456,12 @@ def test_a_mean_of_hardly_anything_is_no_minus_nothing() -> None:
     assert c._cell(pd.Series([-0.001, -0.002]), "savings_eur").startswith("0.00 ")
 
 
+def test_who_loses_what_rounding_leaves_has_not_lost() -> None:
+    cases = [case_of(1, saved, rule, {}) for rule, saved in (("midpoint", -1e-6), ("huang", -1.0))]
+    fig = drawn("savings_per_member", p.Comparison(cases, ("midpoint", "chaos")))
+    assert [t.get_text() for t in fig.axes[0].texts] == ["100 % lose", "0 % lose"]
+
+
 def test_what_rounding_leaves_is_not_shared_unevenly() -> None:
     """Where every price is the same, members save parts of a thousandth of a cent, and lose as much."""
     assert c.gini(np.array([1e-9, 2e-9, -2e-9])) is None

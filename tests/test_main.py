@@ -723,10 +723,31 @@ def test_a_command_runs_outside_the_main_thread(tmp_path: Path) -> None:
         assert pool.submit(main.main, arguments).result() == 0
 
 
-def test_no_money_is_told_as_minus_nothing() -> None:
-    """A battery with less in it is worth -0.00 EUR where energy costs nothing."""
-    assert (terminal.money(-0.0, "+"), terminal.money(-0.004)) == ("+0.00", "0.00")
-    assert (terminal.money(-0.006), terminal.money(1234.5, "+")) == ("-0.01", "+1,234.50")
+def test_no_figure_is_told_as_minus_nothing(default_day: Path) -> None:
+    """A battery with less in it is worth -0.00 EUR where energy costs nothing; 0.02 kWh less are -0.0 kWh."""
+    rounded = terminal.rounded
+    assert (rounded(-0.0, sign="+"), rounded(-0.004), rounded(-0.02, 1)) == ("+0.00", "0.00", "0.0")
+    assert (rounded(-0.006), rounded(1234.5, sign="+")) == ("-0.01", "+1,234.50")
+    figures = json.loads((default_day / "summary.json").read_text())
+    figures |= {"stored_change_kwh": -0.02, "stored_change_value_eur": -0.001}
+    lines = dict(terminal.summary_lines(figures, {"total_seconds": 1.0}, tariff=False))
+    assert lines["batteries"] == "change in content +0.0 kWh, worth +0.00 EUR"
+
+
+def test_a_folder_whose_settings_may_not_be_read_is_not_called_somebody_elses(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*SMALL, "-o", "out")[0] == 0
+    read = Path.read_text
+
+    def closed(path: Path, *ways: Any, **more: Any) -> str:
+        if path.name == "params.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *ways, **more)
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    code, _, err = run(*SMALL, "-o", "out")
+    assert (code, problems(err)) == (2, ["--output out: cannot be read (Permission denied)"])
 
 
 # ---------------------------------------------------------------- terminals and folders of all kinds

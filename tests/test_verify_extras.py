@@ -602,20 +602,34 @@ def test_a_run_of_a_data_file_has_its_clock(measured: Files) -> None:
 def test_a_measured_home_has_a_name_and_a_roof_of_its_own(
     beside: str, key: str, told: object, words: str, tmp_path: Path
 ) -> None:
-    """Member 0 is "b", whose meter saw 1.2 kW; a members file may call its roof larger, and not absent."""
+    """Member 0 is "b", whose meter saw 1.2 kW; a members file may call its roof smaller, and not absent."""
     steps = [
         f"2024-06-01 {hour:02d}:00:00,{home},0.5,{pv}\n"
         for hour in range(9, 12)
         for home, pv in (("a", 0), ("b", 1.2))
     ]
     (tmp_path / "homes.csv").write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "".join(steps))
-    (tmp_path / "members.csv").write_text("household_id,battery_kwh,pv_kwp\na,0,0\nb,5,3\n")
+    (tmp_path / "members.csv").write_text("household_id,battery_kwh,pv_kwp\na,0,0\nb,5,0.3\n")
     given = ["--members", str(tmp_path / "members.csv")] if beside else []
     files = Files(save_run(tmp_path / "run", "--data", str(tmp_path / "homes.csv"), *given))
     assert verify(files.folder).ok
     files.json("prosumers.json", lambda members: members[0].update({key: told}))
     report = verify(files.folder)
     assert any(words in f.detail for f in report.findings), report.findings
+
+
+def test_roofs_of_honest_runs_are_what_the_settings_or_files_make_of_them(tmp_path: Path) -> None:
+    """A synthetic roof makes more than its size under twice the sun; a size that rounds to 0 is the meter's."""
+    assert verify(save_run(tmp_path / "sun", "--set=SEASON_FACTOR=2", "--set=NUM_PROSUMERS=3")).ok
+    (tmp_path / "homes.csv").write_text(
+        "timestamp,household_id,load_kwh,pv_kwh\n"
+        "2024-06-01 09:00,a,0.5,0.0006\n2024-06-01 10:00,a,0.5,1.2004\n"
+    )
+    (tmp_path / "members.csv").write_text("household_id,battery_kwh,pv_kwp\na,5,0.0000000001\n")
+    for given in ([], ["--members", str(tmp_path / "members.csv")]):
+        folder = save_run(tmp_path / "run", "--data", str(tmp_path / "homes.csv"), *given)
+        (home,) = json.loads((folder / "prosumers.json").read_text())
+        assert home["pv_capacity_kw"] == 1.2004 and verify(folder).ok
 
 
 def test_homes_with_long_names_and_the_largest_roof_are_told_apart(tmp_path: Path) -> None:
