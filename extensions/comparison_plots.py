@@ -1,4 +1,4 @@
-"""Figures of a comparison: who wins, by how much, for whom, and at which prices."""
+"""Figures of a comparison: who wins, by how much, for whom, and at which prices; comparison_answers.py has the numbers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from extensions.comparison import (
-    INDICES,
-    SHOWN,
-    Case,
-    Group,
-    groups_of,
-    interval,
-    of_group,
-    settles_at_the_end,
-    table_of,
+from extensions.comparison import INDICES, SHOWN, Case, Group, interval, settles_at_the_end
+from extensions.comparison_answers import (
+    Comparison,
+    cheapest_and_dearest,
+    evenness,
+    hourly_price,
+    indices,
+    leading_sentence,
+    mean_lorenz,
+    mean_prices,
+    what_the_median_saves,
+    winning_sentence,
 )
 from figures.data import ALMOST_NOTHING_EUR
-from figures.money import lorenz
-from figures.style import MUTED, PALE, STYLE, amount, canvas, headline, key, minus, stroke
+from figures.style import MUTED, PALE, STYLE, canvas, headline, key, minus, stroke
 
 MOST = 16
 """Groups that one figure can show on a projector."""
@@ -40,70 +40,6 @@ OBJECTIVES = ["#0B3C5D", "#56B4E9", "#4C7FA6", "#8A8A8A"]
 """One colour per regulator's objective under one rule: shades of the regulator's blue, which mean no energy."""
 LINES = ["-", "--", "-.", ":"]
 """One kind of line per regulator's objective."""
-ALIKE = 0.005
-"""Means that differ by less than this part of the best are equal in practice, whatever a test says."""
-
-
-class Comparison:
-    """The cases by group (rule, objective), with names and colours."""
-
-    def __init__(self, cases: Sequence[Case], default: Group):
-        self.cases, self.table = cases, table_of(cases)
-        self.groups = groups_of(self.table)
-        self.rules = list(dict.fromkeys(rule for rule, _ in self.groups))
-        self.objectives = list(dict.fromkeys(objective for _, objective in self.groups))
-        self.default = default if default in self.groups else self.groups[0]
-        self.runs = self.table["seed"].nunique()
-
-    @property
-    def noun(self) -> str:
-        """What is compared."""
-        if len(self.objectives) == 1:
-            return "rule"
-        return "objective" if len(self.rules) == 1 else "rule and objective"
-
-    @property
-    def plural(self) -> str:
-        return "rules and objectives" if self.noun == "rule and objective" else f"{self.noun}s"
-
-    @property
-    def left(self) -> float:
-        """Where axes begin that leave room for the names of groups."""
-        return 0.24 if self.noun != "rule and objective" else 0.31
-
-    def of(self, group: Group) -> list[Case]:
-        return [c for c in self.cases if (c.row["mechanism"], c.row["objective"]) == group]
-
-    def values(self, group: Group, name: str) -> pd.Series:
-        return of_group(self.table, group)[name]
-
-    def savings(self, group: Group) -> np.ndarray:
-        """Savings of all members of all runs of a group, EUR."""
-        return np.concatenate([case.savings_eur for case in self.of(group)])
-
-    def name(self, group: Group) -> str:
-        rule = "no trading" if group[0] == "none" else group[0].replace("_", " ")
-        if len(self.objectives) == 1:
-            return rule
-        goal = group[1].removeprefix("maximize_")
-        return goal if len(self.rules) == 1 else f"{rule}, {goal}"
-
-    def names(self, groups: Sequence[Group]) -> str:
-        """Groups in a sentence, as many as there is room for."""
-        both = self.noun == "rule and objective"
-        return listed([self.name(g).replace(", ", " with ") for g in groups], 1 if both else 3)
-
-    def colour(self, group: Group) -> str:
-        if len(self.rules) == 1:
-            return OBJECTIVES[self.objectives.index(group[1]) % len(OBJECTIVES)]
-        return COLOURS[self.rules.index(group[0]) % len(COLOURS)]
-
-    def line(self, group: Group) -> str:
-        return LINES[self.objectives.index(group[1]) % len(LINES)]
-
-    def means_over(self) -> str:
-        """What the means of a figure are taken over."""
-        return f"Means over {self.runs} seeds" if self.runs > 1 else "One seed, another may differ"
 
 
 def plot_all(
@@ -123,6 +59,22 @@ def plot_all(
     return paths
 
 
+def colour(data: Comparison, group: Group) -> str:
+    if len(data.rules) == 1:
+        return OBJECTIVES[data.objectives.index(group[1]) % len(OBJECTIVES)]
+    return COLOURS[data.rules.index(group[0]) % len(COLOURS)]
+
+
+def pen(data: Comparison, group: Group) -> dict[str, Any]:
+    """How the curve of a group is drawn, beside its colour."""
+    return {"ls": LINES[data.objectives.index(group[1]) % len(LINES)], "lw": 2.6}
+
+
+def room_for_names(data: Comparison) -> float:
+    """Where axes begin that have the names of groups on their left, as a part of the width."""
+    return 0.31 if data.noun == "rule and objective" else 0.24
+
+
 # ---------------------------------------------------------------- who wins
 
 
@@ -139,14 +91,14 @@ def winners(data: Comparison) -> Figure:
         f"{data.means_over()}{interval_told}. The same homes, weather and prices for all."
         + some_of(data),
         widths=(1, 1, 1),
-        left=data.left,
+        left=room_for_names(data),
     )
     order = order[-MOST:]
     for ax, name in zip(axes, names, strict=True):
         text, unit, _ = SHOWN[name]
         scale = 100 if unit == "%" else 1
         means, halves = np.array([interval(data.values(g, name) * scale) for g in order]).T
-        ax.barh(range(len(order)), means, color=[data.colour(g) for g in order], height=0.7)
+        ax.barh(range(len(order)), means, color=[colour(data, g) for g in order], height=0.7)
         ax.errorbar(
             means,
             range(len(order)),
@@ -170,54 +122,6 @@ def some_of(data: Comparison, most: int = MOST) -> str:
     return f" {most} of {len(data.groups)} shown." if len(data.groups) > most else ""
 
 
-def winning_sentence(data: Comparison) -> str:
-    """Who saves most, who as much in practice, and who no less beyond noise: paired, 95 %.
-
-    A price rule moves money between members, so rules with the same trades save the same but for rounding;
-    over many seeds a test could prove even that difference. One seed proves nothing.
-    """
-    means = {group: float(data.values(group, "savings_eur").mean()) for group in data.groups}
-    first = best_of(means)
-    best = max(means, key=means.__getitem__)
-    near = [g for g in means if g not in first and not provably_less(data, g, best)]
-    saved = amount(means[best], "EUR")
-    if len(means) == 1:
-        return f"{capitalized(data.name(best))} saves {saved} against being alone"
-    if len(first) == len(means):
-        return f"All {data.plural} save alike: {saved} against being alone"
-    verb = "saves most" if len(first) == 1 else "save most, all alike"
-    who = f"{capitalized(data.names(first))} {verb}"
-    if data.runs == 1:
-        return f"{who}: {saved} in this one seed"
-    if not near:
-        return f"{who}: {saved} against being alone"
-    return f"{who}: {saved}, but not provably more than {data.names(near)}"
-
-
-def best_of(means: dict[Group, float]) -> list[Group]:
-    """The groups with the largest amount (EUR), and those that reach it in practice."""
-    most = max(means.values())
-    return [group for group, mean in means.items() if most - mean <= max(ALIKE * abs(most), 0.005)]
-
-
-def capitalized(names: str) -> str:
-    """Names that begin a sentence."""
-    return names[0].upper() + names[1:]
-
-
-def provably_less(data: Comparison, group: Group, best: Group) -> bool:
-    """Whether the paired 95 % interval of what a group saves less than the best leaves out zero."""
-    less = data.values(best, "savings_eur") - data.values(group, "savings_eur")
-    difference, half = interval(less)
-    return bool(difference > half + 1e-9)
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """'a', 'a and b', 'a, b and c', 'a, b, c and 4 more'."""
-    shown = [*names[:most], *([f"{len(names) - most} more"] if len(names) > most else [])]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
-
-
 def radar(data: Comparison) -> Figure:
     """How do the six indices of each rule or objective compare with the default's?"""
     shown = data.groups[:8]
@@ -239,8 +143,8 @@ def radar(data: Comparison) -> Figure:
         )
         ax = fig.add_axes(place, projection="polar")
         values = drawn_indices(data, group)
-        ax.fill(angles, values, color=data.colour(group), alpha=0.45)
-        ax.plot(np.append(angles, 0), np.append(values, values[0]), color=data.colour(group), lw=2)
+        ax.fill(angles, values, color=colour(data, group), alpha=0.45)
+        ax.plot(np.append(angles, 0), np.append(values, values[0]), color=colour(data, group), lw=2)
         ax.plot(np.append(angles, 0), np.append(base, base[0]), color="#555555", lw=1.6)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.5, 1.0], ["", ""])
@@ -253,32 +157,6 @@ def radar(data: Comparison) -> Figure:
     ]
     headline(fig, "    ".join(words), 0.045, fontsize=15)
     return fig
-
-
-def leading_sentence(data: Comparison) -> str:
-    """Who has the highest mean in most of the indices; two that differ by less than 0.01 share a lead."""
-    values = np.array([indices(data, group) for group in data.groups])
-    known = values[:, np.isfinite(values).any(axis=0)]
-    number = ("no", "one", "two", "three", "four", "five", "six")[known.shape[1]]
-    if len(values) == 1:
-        return f"{number.capitalize()} indices of {data.name(data.groups[0])}"
-    all_of_them = f"all {number} indices"
-    leads = (np.nanmax(known, axis=0) - known < 0.01).sum(axis=1)
-    leaders = [
-        group for group, count in zip(data.groups, leads, strict=True) if count == max(leads)
-    ]
-    first, alone = data.names(leaders), len(leaders) == 1
-    if max(leads) == known.shape[1]:
-        if len(leaders) == len(data.groups):
-            return f"All {data.plural} are alike in {all_of_them}"
-        return f"{capitalized(first)} {'leads' if alone else 'lead'} in {all_of_them}"
-    verb = "leads" if alone else "each lead"
-    return f"No {data.noun} is best in {all_of_them}; {first} {verb} in {max(leads)}"
-
-
-def indices(data: Comparison, group: Group) -> np.ndarray:
-    """The mean of each index (6); NaN where it is not defined. Value tapping is below 0 where members lose together."""
-    return np.array([interval(data.values(group, name))[0] for name in INDICES])
 
 
 def drawn_indices(data: Comparison, group: Group) -> np.ndarray:
@@ -297,15 +175,15 @@ def savings_per_member(data: Comparison) -> Figure:
         what_the_median_saves(data, medians),
         "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
         + some_of(data),
-        left=data.left,
+        left=room_for_names(data),
         right=0.86,
     )
     order = order[-MOST:]
     for y, group in enumerate(order):
         values = data.savings(group)
         low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
-        ax.plot([low, high], [y, y], color=data.colour(group), lw=2)
-        ax.barh(y, third - first, left=first, height=0.6, color=data.colour(group), alpha=0.6)
+        ax.plot([low, high], [y, y], color=colour(data, group), lw=2)
+        ax.barh(y, third - first, left=first, height=0.6, color=colour(data, group), alpha=0.6)
         ax.plot([median, median], [y - 0.3, y + 0.3], color="black", lw=2.5)
         losing = 100 * np.mean(values < -ALMOST_NOTHING_EUR)
         ax.annotate(
@@ -323,27 +201,6 @@ def savings_per_member(data: Comparison) -> Figure:
     return fig
 
 
-def what_the_median_saves(data: Comparison, medians: dict[Group, float]) -> str:
-    """With which rule or objective the member in the middle saves most."""
-    first, saved = best_of(medians), amount(max(medians.values()), "EUR")
-    if len(medians) == 1:
-        return f"The median member saves with {data.names(first)}: {saved}"
-    if len(first) == len(medians):
-        return f"The median member saves the same with all {data.plural}: {saved}"
-    alike = ", all alike" * (len(first) > 1)
-    return f"The median member saves most with {data.names(first)}{alike}: {saved}"
-
-
-def mean_lorenz(data: Comparison, group: Group) -> np.ndarray:
-    """Mean of the Lorenz curves of the seeds (101), so that its area is the mean Gini of the tables."""
-    people, curves = np.linspace(0, 1, 101), []
-    for case in data.of(group):
-        if case.row["gini_savings"] is not None:
-            curve = lorenz(case.savings_eur)[0]
-            curves.append(np.interp(people, np.linspace(0, 1, len(curve)), curve))
-    return np.mean(curves, axis=0) if curves else np.full(len(people), np.nan)
-
-
 def lorenz_curves(data: Comparison) -> Figure:
     """How evenly are the savings spread over the members?"""
     ginis = {group: interval(data.values(group, "gini_savings"))[0] for group in data.groups}
@@ -352,16 +209,15 @@ def lorenz_curves(data: Comparison) -> Figure:
         evenness([(data.name(group), ginis[group]) for group in order]),
         f"Lorenz curves and Gini. {data.means_over()}. Below zero: members that lose. "
         "Straight: all save the same." + some_of(data),
-        right=0.9 - data.left,
+        right=0.9 - room_for_names(data),
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
     handles = []
     for group in both_ends(order):
         curve = 100 * mean_lorenz(data, group)
-        colour = data.colour(group)
-        style: dict[str, Any] = {"ls": data.line(group), "lw": 2.6}
-        ax.plot(np.arange(101), curve, color=colour, **style)
-        handles.append(stroke(f"{data.name(group)}: Gini {ginis[group]:.2f}", colour, **style))
+        hue, style = colour(data, group), pen(data, group)
+        ax.plot(np.arange(101), curve, color=hue, **style)
+        handles.append(stroke(f"{data.name(group)}: Gini {ginis[group]:.2f}", hue, **style))
     ax.set_xlim(0, 100)
     ax.set_ylim(max(ax.get_ylim()[0], -100), 100)
     ax.set_xlabel("Members, from the least saving (%)")
@@ -376,59 +232,7 @@ def both_ends(order: Sequence[Group]) -> list[Group]:
     return list(order) if len(order) <= MOST else [*order[: MOST - 1], order[-1]]
 
 
-def evenness(ginis: Sequence[tuple[str, float]]) -> str:
-    """The title of the Lorenz curves, from names and Gini, the smallest first."""
-    if not ginis:
-        return "Together nobody saved anything"
-    (even, low), (uneven, high) = ginis[0], ginis[-1]
-    if len(ginis) == 1:
-        return f"Gini {low:.2f}: how evenly the savings are spread"
-    if f"{low:.2f}" == f"{high:.2f}":
-        return f"Savings are spread alike: Gini {low:.2f}"
-    return f"Savings are spread most evenly with {even} (Gini {low:.2f}), least with {uneven} ({high:.2f})"
-
-
 # ---------------------------------------------------------------- at which prices
-
-
-def hourly_price(data: Comparison, group: Group) -> np.ndarray:
-    """Mean P2P price of each hour (24), EUR/kWh; NaN where fewer than half of the seeds traded in it.
-
-    A few odd days would otherwise stand beside the mean of all.
-    """
-    of_seed = [
-        pd.Series(case.price_eur_per_kwh).groupby(case.hour).mean().reindex(range(24))
-        for case in data.of(group)
-    ]
-    table = pd.concat(of_seed, axis=1)
-    often = table.notna().sum(axis=1) * 2 >= table.shape[1]
-    return table.mean(axis=1).where(often).to_numpy()
-
-
-def mean_prices(prices: dict[str, np.ndarray]) -> dict[str, float]:
-    """The mean of each over the hours in which all have a price; empty where there is no such hour.
-
-    Who trades at noon only is not cheaper for that.
-    """
-    shared = np.isfinite(list(prices.values())).all(axis=0) if prices else np.array(False)
-    return (
-        {name: float(price[shared].mean()) for name, price in prices.items()}
-        if shared.any()
-        else {}
-    )
-
-
-def cheapest_and_dearest(means: dict[str, float], noun: str) -> str:
-    """The title of the prices, from the averages of the hours in which all trade, EUR/kWh."""
-    if not means:
-        return f"In no hour do neighbours trade at a price under every {noun}"
-    (low, cheap), (high, dear) = (pick(means.items(), key=lambda m: m[1]) for pick in (min, max))
-    if minus(f"{cheap:.3f}") == minus(f"{dear:.3f}"):
-        return f"Neighbours trade at {minus(f'{dear:.3f}')} EUR/kWh on average"
-    return (
-        f"Average price where all trade: from {minus(f'{cheap:.3f}')} ({low}) "
-        f"to {minus(f'{dear:.3f}')} EUR/kWh ({high})"
-    )
 
 
 def price_by_hour(data: Comparison) -> Figure:
@@ -442,16 +246,15 @@ def price_by_hour(data: Comparison) -> Figure:
         "What sellers get, where at least half of the seeds traded in an hour."
         + " Bill sharing settles at the end: its trades have no price." * free
         + some_of(data),
-        right=0.9 - data.left,
+        right=0.9 - room_for_names(data),
     )
     handles = []
     for group, price in prices.items():
-        colour = data.colour(group)
-        style: dict[str, Any] = {"ls": data.line(group), "lw": 2.6}
-        ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, color=colour, **style)
+        hue, style = colour(data, group), pen(data, group)
+        ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, color=hue, **style)
         name = data.name(group)
         told = f"{name}: " + minus(f"{means[name]:.3f}") if name in means else name
-        handles.append(stroke(told, colour, **style))
+        handles.append(stroke(told, hue, **style))
     ax.set_xlim(0, 24)
     ax.set_ylim(0, None)
     ax.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])

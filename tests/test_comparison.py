@@ -24,6 +24,7 @@ import simulator
 from errors import InputError
 from extensions import compare_command
 from extensions import comparison as c
+from extensions import comparison_answers as answers
 from extensions import comparison_plots as p
 from figures.style import COLOUR
 
@@ -249,14 +250,14 @@ def test_the_tables_hold_means_and_differences_paired_by_seed(cases: list[c.Case
 
 
 @pytest.fixture(scope="module")
-def rules(cases: list[c.Case]) -> p.Comparison:
-    return p.Comparison(cases, ("midpoint", "maximize_renewable"))
+def rules(cases: list[c.Case]) -> answers.Comparison:
+    return answers.Comparison(cases, ("midpoint", "maximize_renewable"))
 
 
 @pytest.fixture(scope="module")
-def objectives() -> p.Comparison:
+def objectives() -> answers.Comparison:
     """Every objective under one rule."""
-    return p.Comparison(
+    return answers.Comparison(
         c.compare(
             lambda seed: simulator.prepare(make_settings(SEED=seed, **SMALL)),
             ["midpoint"],
@@ -268,9 +269,9 @@ def objectives() -> p.Comparison:
 
 
 @pytest.fixture(scope="module")
-def both() -> p.Comparison:
+def both() -> answers.Comparison:
     """More groups than a figure can show."""
-    return p.Comparison(
+    return answers.Comparison(
         c.compare(
             lambda seed: simulator.prepare(make_settings(SEED=seed, **SMALL)),
             [name for name in c.MECHANISMS if name != "huang"],
@@ -281,7 +282,7 @@ def both() -> p.Comparison:
     )
 
 
-def drawn(name: str, data: p.Comparison) -> Figure:
+def drawn(name: str, data: answers.Comparison) -> Figure:
     with matplotlib.rc_context(p.STYLE):
         fig = p.FIGURES[name](data)
         fig.canvas.draw()
@@ -296,7 +297,9 @@ def test_figures_of_a_comparison_are_well_laid_out(
     assert layout_faults(drawn(name, request.getfixturevalue(compared))) == []
 
 
-def test_titles_name_what_is_compared(rules: p.Comparison, objectives: p.Comparison) -> None:
+def test_titles_name_what_is_compared(
+    rules: answers.Comparison, objectives: answers.Comparison
+) -> None:
     for data, noun in ((rules, "rule"), (objectives, "objective")):
         title, subtitle, *_, indices = drawn("radar", data).texts
         assert title.get_text().startswith(f"No {noun} is best in all six indices; ")
@@ -304,15 +307,15 @@ def test_titles_name_what_is_compared(rules: p.Comparison, objectives: p.Compari
         assert "power flatness (0: highest peak)" in indices.get_text()
 
 
-def test_the_objectives_have_no_colour_of_an_energy(objectives: p.Comparison) -> None:
+def test_the_objectives_have_no_colour_of_an_energy(objectives: answers.Comparison) -> None:
     """Blue was P2P and orange PV in the figures of a run."""
-    colours = {objectives.colour(group) for group in objectives.groups}
+    colours = {p.colour(objectives, group) for group in objectives.groups}
     others = {colour for name, colour in COLOUR.items() if name != "regulator"}
     assert len(colours) == len(objectives.groups) and not colours & others
 
 
 def test_bill_sharing_is_explained_where_it_is_compared(
-    rules: p.Comparison, objectives: p.Comparison
+    rules: answers.Comparison, objectives: answers.Comparison
 ) -> None:
     for data, there in ((rules, True), (objectives, False)):
         fig = drawn("price_by_hour", data)
@@ -321,7 +324,7 @@ def test_bill_sharing_is_explained_where_it_is_compared(
         assert keys and not [text for text in keys if text.startswith("bill sharing")]
     shared = ("bill_sharing", "maximize_renewable")
     assert rules.values(shared, "p2p_kwh").sum() > 0
-    assert np.isnan(p.hourly_price(rules, shared)).all()
+    assert np.isnan(answers.hourly_price(rules, shared)).all()
 
 
 def case_of(seed: int, savings_eur: float, rule: str, prices: dict[int, float]) -> c.Case:
@@ -334,7 +337,9 @@ def case_of(seed: int, savings_eur: float, rule: str, prices: dict[int, float]) 
 def test_an_hour_has_a_price_where_half_of_the_seeds_traded() -> None:
     sold = [{9: 0.1, 12: 0.2}, {9: 0.3}, {9: 0.2, 12: 0.4}, {18: 0.9}]
     cases = [case_of(seed, 1.0, "midpoint", prices) for seed, prices in enumerate(sold)]
-    price = p.hourly_price(p.Comparison(cases, ("midpoint", "chaos")), ("midpoint", "chaos"))
+    price = answers.hourly_price(
+        answers.Comparison(cases, ("midpoint", "chaos")), ("midpoint", "chaos")
+    )
     assert np.flatnonzero(np.isfinite(price)).tolist() == [9, 12]  # 18: one of four
     assert price[[9, 12]] == pytest.approx([0.2, 0.3])
 
@@ -358,7 +363,7 @@ def test_who_wins_is_told_with_what_the_noise_allows(
     """
     cases = [case_of(seed, 10.0, "midpoint", {}) for seed in (1, 2)]
     cases += [case_of(seed, saved, "none", {}) for seed, saved in enumerate(others, 1)]
-    assert p.winning_sentence(p.Comparison(cases, ("midpoint", "chaos"))) == told
+    assert answers.winning_sentence(answers.Comparison(cases, ("midpoint", "chaos"))) == told
 
 
 def test_rules_that_save_alike_win_together() -> None:
@@ -367,44 +372,48 @@ def test_rules_that_save_alike_win_together() -> None:
     cases = [case_of(s, eur + s, rule, {}) for s in (0, 1) for rule, eur in saved.items()]
     default = ("midpoint", "chaos")
     who = "Midpoint, uniform and pay as bid save most, all alike"
-    told = p.winning_sentence(p.Comparison(cases, default))
+    told = answers.winning_sentence(answers.Comparison(cases, default))
     assert told == f"{who}: 108 EUR against being alone"
-    one_seed = p.Comparison(cases[: len(saved)], default)
-    assert p.winning_sentence(one_seed) == f"{who}: 107 EUR in this one seed"
+    one_seed = answers.Comparison(cases[: len(saved)], default)
+    assert answers.winning_sentence(one_seed) == f"{who}: 107 EUR in this one seed"
     assert one_seed.means_over().startswith("One seed")
 
 
 def test_names_in_a_sentence() -> None:
-    assert p.listed(["a"], 3) == "a"
-    assert p.listed(["a", "b", "c"], 3) == "a, b and c"
-    assert p.listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+    assert answers.listed(["a"], 3) == "a"
+    assert answers.listed(["a", "b", "c"], 3) == "a, b and c"
+    assert answers.listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
 
 
 def test_who_leads_in_most_indices() -> None:
     """Of six: the first leads in three, the second in four, of which they share one."""
 
-    def data(**indices: list[float]) -> p.Comparison:
+    def data(**indices: list[float]) -> answers.Comparison:
         cases = [case_of(1, 1.0, rule, {}) for rule in indices]
         for case, values in zip(cases, indices.values(), strict=True):
             case.row.update(zip(c.INDICES, values, strict=True))
-        return p.Comparison(cases, ("midpoint", "chaos"))
+        return answers.Comparison(cases, ("midpoint", "chaos"))
 
-    told = p.leading_sentence(data(midpoint=[0.9, 0.9, 0.5, 0, 0, 0], huang=[0, 0, 0.5, 1, 1, 1]))
+    told = answers.leading_sentence(
+        data(midpoint=[0.9, 0.9, 0.5, 0, 0, 0], huang=[0, 0, 0.5, 1, 1, 1])
+    )
     assert told == "No rule is best in all six indices; huang leads in 4"
-    told = p.leading_sentence(data(midpoint=[0.9, 0.9, 0.9, 0, 0, 0], huang=[0, 0, 0, 1, 1, 1]))
+    told = answers.leading_sentence(
+        data(midpoint=[0.9, 0.9, 0.9, 0, 0, 0], huang=[0, 0, 0, 1, 1, 1])
+    )
     assert told.endswith("; midpoint and huang each lead in 3")
-    told = p.leading_sentence(data(midpoint=[0.9] * 6, huang=[0.1] * 6))
+    told = answers.leading_sentence(data(midpoint=[0.9] * 6, huang=[0.1] * 6))
     assert told == "Midpoint leads in all six indices"
-    told = p.leading_sentence(data(midpoint=[0.9] * 6, uniform=[0.9] * 6, huang=[0.1] * 6))
+    told = answers.leading_sentence(data(midpoint=[0.9] * 6, uniform=[0.9] * 6, huang=[0.1] * 6))
     assert told == "Midpoint and uniform lead in all six indices"
-    assert p.leading_sentence(data(midpoint=[0.5] * 6)) == "Six indices of midpoint"
-    told = p.leading_sentence(data(midpoint=[0.5] * 6, huang=[0.501] * 6))
+    assert answers.leading_sentence(data(midpoint=[0.5] * 6)) == "Six indices of midpoint"
+    told = answers.leading_sentence(data(midpoint=[0.5] * 6, huang=[0.501] * 6))
     assert told == "All rules are alike in all six indices"
-    told = p.leading_sentence(data(huang=[-19.9, *[0.9] * 5], none=[0.0, *[0.8] * 5]))
+    told = answers.leading_sentence(data(huang=[-19.9, *[0.9] * 5], none=[0.0, *[0.8] * 5]))
     assert told.endswith("; huang leads in 5"), (
         "a loss of 19.9 times what is possible is no tie with 0"
     )
-    told = p.leading_sentence(data(huang=[math.nan, *[0.9] * 5], none=[math.nan, *[0.8] * 5]))
+    told = answers.leading_sentence(data(huang=[math.nan, *[0.9] * 5], none=[math.nan, *[0.8] * 5]))
     assert told == "Huang leads in all five indices", (
         "value tapping has no value where nothing can be saved"
     )
@@ -412,24 +421,28 @@ def test_who_leads_in_most_indices() -> None:
 
 def test_prices_in_words() -> None:
     never = "In no hour do neighbours trade at a price under every rule"
-    assert p.cheapest_and_dearest({}, "rule") == never
-    assert p.cheapest_and_dearest({"a": 0.15}, "rule") == (
+    assert answers.cheapest_and_dearest({}, "rule") == never
+    assert answers.cheapest_and_dearest({"a": 0.15}, "rule") == (
         "Neighbours trade at 0.150 EUR/kWh on average"
     )
-    assert p.cheapest_and_dearest({"a": 0.2, "b": 0.1, "c": 0.15}, "rule") == (
+    assert answers.cheapest_and_dearest({"a": 0.2, "b": 0.1, "c": 0.15}, "rule") == (
         "Average price where all trade: from 0.100 (b) to 0.200 EUR/kWh (a)"
     )
 
 
 def test_prices_are_compared_in_the_hours_that_all_share() -> None:
     """The second trades in a dear hour more, and is no dearer for that."""
-    means = p.mean_prices({"a": np.array([0.2, math.nan, 0.1]), "b": np.array([0.1, 0.9, 0.1])})
+    means = answers.mean_prices(
+        {"a": np.array([0.2, math.nan, 0.1]), "b": np.array([0.1, 0.9, 0.1])}
+    )
     assert means == pytest.approx({"a": 0.15, "b": 0.1})
-    assert p.mean_prices({"a": np.array([0.2, math.nan]), "b": np.array([math.nan, 0.9])}) == {}
-    assert p.mean_prices({}) == {}
+    assert (
+        answers.mean_prices({"a": np.array([0.2, math.nan]), "b": np.array([math.nan, 0.9])}) == {}
+    )
+    assert answers.mean_prices({}) == {}
 
 
-def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> None:
+def test_the_title_of_the_savings_tells_the_median(objectives: answers.Comparison) -> None:
     medians = {g: np.median(objectives.savings(g)) for g in objectives.groups}
     best = max(medians, key=medians.__getitem__)
     told = drawn("savings_per_member", objectives).texts[0].get_text()
@@ -447,9 +460,9 @@ def test_the_title_of_the_savings_tells_the_median(objectives: p.Comparison) -> 
     ],
 )  # fmt: skip
 def test_several_rules_may_save_the_median_member_most(saved: dict[str, float], told: str) -> None:
-    data = p.Comparison([case_of(1, 0, rule, {}) for rule in saved], ("midpoint", "chaos"))
+    data = answers.Comparison([case_of(1, 0, rule, {}) for rule in saved], ("midpoint", "chaos"))
     medians = {(rule, "chaos"): eur for rule, eur in saved.items()}
-    assert p.what_the_median_saves(data, medians) == f"The median member {told}"
+    assert answers.what_the_median_saves(data, medians) == f"The median member {told}"
 
 
 def test_a_mean_of_hardly_anything_is_no_minus_nothing() -> None:
@@ -458,7 +471,7 @@ def test_a_mean_of_hardly_anything_is_no_minus_nothing() -> None:
 
 def test_who_loses_what_rounding_leaves_has_not_lost() -> None:
     cases = [case_of(1, saved, rule, {}) for rule, saved in (("midpoint", -1e-6), ("huang", -1.0))]
-    fig = drawn("savings_per_member", p.Comparison(cases, ("midpoint", "chaos")))
+    fig = drawn("savings_per_member", answers.Comparison(cases, ("midpoint", "chaos")))
     assert [t.get_text() for t in fig.axes[0].texts] == ["100 % lose", "0 % lose"]
 
 
@@ -468,22 +481,22 @@ def test_what_rounding_leaves_is_not_shared_unevenly() -> None:
     assert c.gini(np.array([0.0, 0.002])) == pytest.approx(0.5)
 
 
-def test_lorenz_curves_agree_with_the_gini_of_the_tables(rules: p.Comparison) -> None:
+def test_lorenz_curves_agree_with_the_gini_of_the_tables(rules: answers.Comparison) -> None:
     keys = [text.get_text() for text in drawn("lorenz_curves", rules).legends[0].get_texts()]
     for group in rules.groups:
         mean = c.interval(rules.values(group, "gini_savings"))[0]
         if np.isnan(mean):
             continue
-        curve = p.mean_lorenz(rules, group)
+        curve = answers.mean_lorenz(rules, group)
         assert 1 - (curve[1:] + curve[:-1]).sum() / 100 == pytest.approx(mean, abs=0.005)
         assert f"{rules.name(group)}: Gini {mean:.2f}" in keys
 
 
 def test_evenness_in_words() -> None:
-    assert p.evenness([]) == "Together nobody saved anything"
-    assert p.evenness([("a", 0.5)]).startswith("Gini 0.50")
-    assert p.evenness([("a", 0.5), ("b", 0.501)]).startswith("Savings are spread alike")
-    assert "most evenly with a (Gini 0.30), least with b (0.50)" in p.evenness(
+    assert answers.evenness([]) == "Together nobody saved anything"
+    assert answers.evenness([("a", 0.5)]).startswith("Gini 0.50")
+    assert answers.evenness([("a", 0.5), ("b", 0.501)]).startswith("Savings are spread alike")
+    assert "most evenly with a (Gini 0.30), least with b (0.50)" in answers.evenness(
         [("a", 0.3), ("b", 0.5)]
     )
 
