@@ -121,7 +121,8 @@ def who_served(kwh: dict[str, float]) -> str:
     """The shares of home and neighbours; before them the market or the utility where it served most."""
     whole = sum(kwh.values())
     own, near = kwh["own PV"] + kwh["own battery"], kwh["neighbours (P2P)"]
-    home = "own roof and battery" if kwh["own battery"] else "own roof"
+    mine = {"roof": kwh["own PV"], "battery": kwh["own battery"]}
+    home = "own " + " and ".join(name for name, part in mine.items() if part)
     outside = max(("local market", "utility"), key=lambda name: kwh[name])
     if not own:
         return f"The {outside} served {share(kwh[outside], whole)} of the load, neighbours {share(near, whole)}"

@@ -1259,17 +1259,34 @@ def test_the_race_tells_who_won_within_the_range(day: Results, variant: Any, cop
     assert ledger.so_many(1, 1, "miner") == "The one miner"
 
 
+def chances_by_hand(power: list[int], difficulty: int, heights: range) -> np.ndarray:
+    """Attempt by attempt: who tries next finds the block unless somebody did before; rounds follow each other."""
+    won, hit = np.zeros(len(power)), 16.0**-difficulty
+    for height in heights:
+        reached, of_round = 1.0, np.zeros(len(power))
+        for turn in range(len(power)):
+            miner = (height + turn) % len(power)
+            for _ in range(power[miner]):
+                of_round[miner] += reached * hit
+                reached *= 1 - hit
+        won += of_round / (1 - reached)  # what a round leaves goes to the next in the same parts
+    return won / len(heights)
+
+
 def test_chances_follow_stake_and_hash_power(day: Results, variant: Any, copy: Path):
+    heights = range(1, len(day.blocks) + 1)
+    assert ledger.mining_chances(day) == pytest.approx(chances_by_hand([1] * 15, 3, heights))
     assert ledger.mining_chances(day) == pytest.approx(np.full(15, 1 / 15), rel=15 / 16**3)
-    assert ledger.mining_chances(day).sum() == pytest.approx(1, rel=1e-12)
     stakes = variant("stake").params["VALIDATOR_STAKES"]
     assert ledger.mining_chances(variant("stake")) == pytest.approx(np.array(stakes) / sum(stakes))
     params = json.loads((copy / "params.json").read_text())
-    hashing = {"MINER_HASH_POWER": [*range(1, 16)], "DIFFICULTY_TARGET": 6}
-    (copy / "params.json").write_text(json.dumps(params | hashing))
-    assert ledger.mining_chances(Results(copy)) == pytest.approx(np.arange(1, 16) / 120, rel=1e-5)
-    (copy / "params.json").write_text(json.dumps(params | hashing | {"DIFFICULTY_TARGET": 1}))
-    assert ledger.mining_chances(Results(copy))[14] < 0.11, "beyond 16 attempts power adds little"
+    power = [*range(1, 16)]
+    for difficulty in (1, 6):
+        hashing = {"MINER_HASH_POWER": power, "DIFFICULTY_TARGET": difficulty}
+        (copy / "params.json").write_text(json.dumps(params | hashing))
+        found = ledger.mining_chances(Results(copy))
+        assert found == pytest.approx(chances_by_hand(power, difficulty, heights), rel=1e-7)
+    assert found == pytest.approx(np.array(power) / 120, rel=120 / 16**6), "a short round: by power"
 
 
 def test_a_miner_that_the_settings_do_not_know_has_an_equal_chance(copy: Path):
@@ -1277,8 +1294,9 @@ def test_a_miner_that_the_settings_do_not_know_has_an_equal_chance(copy: Path):
     table = pd.read_csv(copy / "blocks.csv")
     table.loc[3, "miner"] = 15
     table.to_csv(copy / "blocks.csv", index=False)
-    told = pytest.approx(np.full(16, 1 / 16), rel=16 / 16**3)
-    assert ledger.mining_chances(Results(copy)) == told
+    heights = range(1, len(table))
+    told = ledger.mining_chances(Results(copy))
+    assert told == pytest.approx(chances_by_hand([1] * 16, 3, heights))
 
 
 def test_unequal_chances_are_expected_each_by_its_own(variant: Any):
@@ -1397,6 +1415,8 @@ def test_a_title_says_who_served_whom_no_roof_serves(variant: Any):
     assert energy.who_served(kwh) == (
         "Own roof and battery served 35 % of the load, neighbours 30 %"
     )
+    kwh |= {"own PV": 0.0, "own battery": 7.0}
+    assert energy.who_served(kwh) == "Own battery served 35 % of the load, neighbours 30 %"
 
 
 def test_shares_of_the_differences_are_told_with_their_measure(day: Results, variant: Any):
