@@ -82,13 +82,17 @@ def check_energy(fleet: Fleet, before: State, result: StepResult, pv_wh: Wh, loa
 
 
 def check_trades(before: State, result: StepResult, spread_nanoeur: Money, cap_wh: int) -> None:
-    """Flows are the sums of trades; no order is overdrawn or turned round, no limit passed, no banned member
-    trades, no battery's order reaches the local market.
+    """Flows are the sums of trades; no home orders more than self-balancing left it, no order is overdrawn or
+    turned round, no limit passed, no banned member trades, no battery's order reaches the local market.
 
     spread_nanoeur (M): what the buyer of each P2P trade pays beyond its price.
     """
     timestep, flows, orders, trades = result.timestep, result.flows, result.orders, result.trades
     demand_that(orders.energy_wh <= cap_wh, "an order above the cap", timestep)
+    residual = result.residual_wh[orders.member]
+    own = (orders.energy_wh <= np.abs(residual)) & (orders.is_sale == (residual > 0))
+    demand_that(own | orders.of_battery, "an order beyond what a home has or needs", timestep)
+    demand_that((residual == 0) | ~orders.of_battery, "a battery ordered for a home", timestep)
     n = len(flows.load_wh)
     bought, sold, limit, asked, offered = (np.zeros(n, np.int64) for _ in range(5))
     for sums, party in ((bought, trades.buyer), (sold, trades.seller)):

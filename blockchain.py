@@ -49,7 +49,7 @@ class Chain:
         self.version = VERSIONS[settings.CONSENSUS]
         self.race = race or race_of_miners
         self.blocks = [genesis(self.version, params)]
-        self.turn = sha256(self.tip).digest()  # seed of the next validator; work has none
+        self.turn = sha256(self.tip).digest()  # of the last block; only stake uses it
         self.trades_sealed = 0
         self.mining_seconds = 0.0
 
@@ -57,21 +57,28 @@ class Chain:
     def tip(self) -> bytes:
         return self.blocks[-1].block_hash
 
-    def append(self, timestep: int, trades: Trades) -> tuple[Block, ...]:
-        """Seals the trades of one step in as many blocks as they need and returns these."""
+    def seal(self, timestep: int, trades: Trades) -> tuple[Block, ...]:
+        """The trades of one step in as many blocks as they need; `append` puts them on the chain."""
         began = perf_counter()
-        new, most = [], self.settings.MAX_TRANSACTIONS_PER_BLOCK
+        sealed, most = [], self.settings.MAX_TRANSACTIONS_PER_BLOCK
         records = pack_records(timestep, self.trades_sealed, trades)
+        last, turn = self.blocks[-1], self.turn
         for start in range(0, len(records), most):
             part = tuple(records[start : start + most])
-            height, root = len(self.blocks), merkle_root(part)
-            draft = Draft(self.version, height, timestep, self.tip, root, part)
-            block = self.mine(draft) if self.version == PROOF_OF_WORK else self.forge(draft)
-            self.blocks.append(block)
-            new.append(block)
-        self.trades_sealed += len(records)
+            root = merkle_root(part)
+            draft = Draft(self.version, last.height + 1, timestep, last.block_hash, root, part)
+            turn = turn_after(turn, last)
+            last = self.mine(draft) if self.version == PROOF_OF_WORK else self.forge(draft, turn)
+            sealed.append(last)
         self.mining_seconds += perf_counter() - began
-        return tuple(new)
+        return tuple(sealed)
+
+    def append(self, blocks: tuple[Block, ...]) -> None:
+        """Puts the sealed blocks of one step on the chain, once its laws have passed."""
+        for block in blocks:
+            self.turn = turn_after(self.turn, self.blocks[-1])
+            self.trades_sealed += len(block.records)
+            self.blocks.append(block)
 
     def mine(self, draft: Draft) -> Block:
         """The block by work: every miner hashes its own header, the first valid hash wins."""
@@ -81,10 +88,9 @@ class Chain:
         miner, nonce, tried = self.race(headers, draft.height % miners, difficulty, power)
         return draft.sealed(miner, difficulty, nonce, tried)
 
-    def forge(self, draft: Draft) -> Block:
+    def forge(self, draft: Draft, turn: bytes) -> Block:
         """The block by stake: the validator whose turn it is seals it; no work, no choice."""
-        self.turn = sha256(self.turn + VALIDATOR.pack(self.blocks[-1].miner)).digest()
-        return draft.sealed(entitled(self.turn, self.settings.VALIDATOR_STAKES), 0, 0, 0)
+        return draft.sealed(entitled(turn, self.settings.VALIDATOR_STAKES), 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,11 @@ def merkle_root(records: tuple[bytes, ...]) -> bytes:
 
 
 # ---------------------------------------------------------------- stake and rewards
+
+
+def turn_after(turn: bytes, block: Block) -> bytes:
+    """The seed that says whose turn it is after `block`, from the one that decided on it."""
+    return sha256(turn + VALIDATOR.pack(block.miner)).digest()
 
 
 def entitled(turn: bytes, stakes: Sequence[int]) -> int:

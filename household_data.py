@@ -18,11 +18,7 @@ import numpy as np
 
 from data_generation import make_clock, market_prices
 from errors import InputError, gather
-from price_file import Calendar, prices_of_run, read_prices, read_tariff
-from prosumer import assemble_fleet
-from records import Fleet, Prices, Profiles, Real
-from settings import LEAST_BATTERY_KWH, Settings
-from tables import (
+from input_tables import (
     SHOWN,
     duplicates,
     empty_ids,
@@ -33,6 +29,10 @@ from tables import (
     stop_if,
     times_of,
 )
+from price_file import Calendar, prices_of_run, read_prices, read_tariff
+from prosumer import assemble_fleet
+from records import Fleet, Prices, Profiles, Real
+from settings import LEAST_BATTERY_KWH, Settings
 
 if TYPE_CHECKING:
     import pandas as pd

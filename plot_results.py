@@ -42,7 +42,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
 import results_folder
@@ -59,7 +58,7 @@ from figures import (  # noqa: F401 - importing enters them
 )
 from figures.data import Results
 from figures.registry import DRAWN
-from figures.style import STYLE, many
+from figures.style import many, our_style
 from guard import Parser, guarded
 from stopping import ignore_stops
 from terminal import progress
@@ -74,15 +73,16 @@ MAKER = "Prosumer community"
 
 def plot_all(
     folder: Path,
-    only: Sequence[str] | None = None,
+    only: Sequence[str] | str | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
     output: Path | None = None,
 ) -> list[Path]:
-    """Writes the figures (all, or those named) into folder/plots, or `output`; returns their paths.
+    """Writes the figures (all, or the one or those named) into folder/plots, or `output`; returns their paths.
 
     `progress` is told ("drawing", done, total) before each and in the end. Raises InputError with all that is wrong.
     """
-    names = list(FIGURES) if only is None else list(dict.fromkeys(only))
+    named = [only] if isinstance(only, str) else only
+    names = list(FIGURES) if named is None else list(dict.fromkeys(named))
     problems = unknown_figures(names)
     data, goal = gather(problems, lambda: Results(folder)), Path(output or Path(folder) / "plots")
     if data is None or problems:
@@ -138,7 +138,7 @@ def write(name: str, data: Results, goal: Path) -> Path:
     """Draws one figure; the picture appears under its name when it is complete."""
     path, fresh = goal / f"{name}.png", goal / f".{name}.new"
     try:
-        with matplotlib.rc_context(STYLE):
+        with our_style():
             figure = FIGURES[name](data)
             signed = {"Software": MAKER}
             figure.savefig(fresh, format="png", metadata=signed, pil_kwargs={"compress_level": 1})

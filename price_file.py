@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_generation import given_prices, make_clock
+from input_tables import SHOWN, examples, numbers, read_table, some_of, stop_if, times_of
 from records import Price, Prices
 from settings import Settings
-from tables import SHOWN, examples, numbers, read_table, some_of, stop_if, times_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -48,7 +48,7 @@ def command(arguments: list[str]) -> int:
         )
         clock.lap("simulate")
         advance("saving", 0, 1)
-        figures = storage.save(result, folder)
+        figures = storage.write(result, folder)
         advance("saving", 1, 1)
         clock.lap("save")
         if not options.no_plots:

@@ -28,6 +28,8 @@ from setting_types import TYPES, Size, field_of, seconds
 
 NEARLY = 0.8
 """How alike two names are, as difflib has it, of which one is taken for a slip in the other."""
+OPEN = ("MARKET_MECHANISM", "REGULATOR_OBJECTIVE")
+"""Settings that a copy may give a name of the user's own."""
 FILLERS = {"FOR", "MAX", "MIN", "NUM", "HAS", "PER"}
 """Words of settings that say nothing about what is meant."""
 
@@ -67,11 +69,31 @@ class Settings(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Name -> value, as params.json has them."""
-        return self.model_dump(mode="json")
+        return {n: list(value) if isinstance(value, tuple) else value for n, value in self}
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Settings:
+        """A copy with these changes, checked like config.py; raises InputError with all problems.
+
+        The names in OPEN may have any text as value: a rule or an objective that a user brings along.
+        """
+        changes = {name: _plain(value) for name, value in (update or {}).items()}
+        values = dict(self) | {name: changes[name] for name in changes if name in TYPES}
+        own = {name: values[name] for name in OPEN if isinstance(values.get(name), str)}
+        known = {name: Declaration(name, TYPES[name], None, "") for name in values}
+        copy, wrong = _checked(known, {n: v for n, v in values.items() if n not in own})
+        problems = [_unknown(name) for name in changes if name not in TYPES]
+        problems += [*wrong.values(), *_broken_rules(copy)]
+        if problems:
+            raise InputError(problems)
+        return _revived(
+            {name: own[name] if name in own else getattr(copy, name) for name in values}
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """So that other processes can be given settings: their class is made anew from its constants' names."""
-        return _revived, (self.model_dump(),)
+        return _revived, (dict(self),)
 
 
 def microeur(eur_per_kwh: float) -> int:
@@ -144,9 +166,7 @@ def attempt(config: ModuleType, *layers: Mapping[str, Any]) -> tuple[Settings | 
         problems += [_unknown(name) for name in layer if name not in TYPES]
         values.update({name: _plain(value) for name, value in layer.items() if name in values})
     sound, wrong = _checked(known, values)
-    problems += wrong.values()
-    for rule in RULES:  # one that reads what is missing or wrong cannot be judged
-        problems += gather([], partial(rule, sound)) or []
+    problems += [*wrong.values(), *_broken_rules(sound)]
     usable: Settings | None = sound
     if wrong:
         stand_ins = {name: known[name].default for name in _names(wrong)}
@@ -286,17 +306,29 @@ RULES: list[Callable[[Settings], list[str]]] = [
 ]
 
 
+def _broken_rules(settings: Settings) -> list[str]:
+    """What these settings contradict; a rule that reads what is missing cannot be judged."""
+    problems: list[str] = []
+    for rule in RULES:
+        problems += gather([], partial(rule, settings)) or []
+    return problems
+
+
 # ---------------------------------------------------------------- reading declarations, saying what is wrong
 
 
-@lru_cache(maxsize=8)
 def _constants(config: ModuleType) -> list[tuple[str, int, str]]:
     """(name, line, the string that stands below it) of each constant of the config module."""
-    found: list[tuple[str, int, str]] = []
     try:
-        body = ast.parse(inspect.getsource(config)).body
+        return _declared(inspect.getsource(config))
     except (OSError, TypeError):  # no file, or nothing in it
-        return found
+        return []
+
+
+@lru_cache(maxsize=8)
+def _declared(source: str) -> list[tuple[str, int, str]]:
+    found: list[tuple[str, int, str]] = []
+    body = ast.parse(source).body
     for statement, below in zip(body, [*body[1:], None], strict=True):
         target: ast.expr | None = None
         if isinstance(statement, ast.AnnAssign):

@@ -58,6 +58,10 @@ class Scenario:
     """Name and SHA-256 of each input file, by its option."""
     mechanism: trading.Mechanism = trading.MIDPOINT
 
+    def __post_init__(self) -> None:
+        check_rule_and_objective(self)
+        check_sizes(self)
+
     @property
     def params(self) -> bytes:
         """The bytes of params.json, to which the chain is bound."""
@@ -75,6 +79,13 @@ class Run:
     start: State = field(repr=False)
     steps: tuple[StepResult, ...] = field(repr=False)
     chain: blockchain.Chain | None = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """A part of a run is none: savings, and what a rule settles at the end, are told of all steps."""
+        every, done = self.scenario.profiles.steps, [result.timestep for result in self.steps]
+        if done != list(range(every)):
+            told = f"{len(done)} steps where the scenario has {every}"
+            raise InputError([f"{told}: for a shorter run, prepare(settings, steps=...)"])
 
     @property
     def end(self) -> State:
@@ -98,16 +109,9 @@ def prepare(
         if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
             raise InputError([f"steps = {steps!r}: must be a whole number from 1 on"])
         steps = int(steps)
-    if mechanism.name != settings.MARKET_MECHANISM:
-        raise InputError(
-            [
-                f"MARKET_MECHANISM = {settings.MARKET_MECHANISM!r}: give prepare(mechanism=MECHANISMS[...]) "
-                "of extensions.mechanisms"
-            ]
-        )
     if files.data is not None:
         settings, fleet, profiles = household_data.read_world(settings, files, steps)
-        return checked(Scenario(settings, fleet, profiles, files.fingerprints(), mechanism))
+        return Scenario(settings, fleet, profiles, files.fingerprints(), mechanism)
     if files.members is not None:
         raise InputError(["--members: describes the homes of a data file; give it with --data"])
     if settings.HOUSEHOLDS.strip():
@@ -119,12 +123,29 @@ def prepare(
     if files.prices is not None:
         prices = household_data.read_prices(files.prices, settings, settings.TIME_STEPS)
         profiles = replace(profiles, prices=prices)
-    return checked(Scenario(settings, fleet, profiles, files.fingerprints(), mechanism))
+    return Scenario(settings, fleet, profiles, files.fingerprints(), mechanism)
 
 
-def checked(scenario: Scenario) -> Scenario:
-    """The scenario, unless its energy or its money could outgrow whole numbers of 64 bits; then InputError."""
+def check_rule_and_objective(scenario: Scenario) -> None:
+    """Raises InputError where a rule or an objective that the settings name is not there."""
+    s, mechanism, problems = scenario.settings, scenario.mechanism, []
+    if not isinstance(mechanism, trading.Mechanism) or mechanism.name != s.MARKET_MECHANISM:
+        given = "give prepare(mechanism=MECHANISMS[...]) of extensions.mechanisms"
+        problems.append(f"MARKET_MECHANISM = {s.MARKET_MECHANISM!r}: {given}")
+    if s.REGULATOR_OBJECTIVE not in regulator.STRATEGIES:
+        there = f"regulator.STRATEGIES has {', '.join(regulator.STRATEGIES)}"
+        problems.append(f"REGULATOR_OBJECTIVE = {s.REGULATOR_OBJECTIVE!r}: {there}")
+    if problems:
+        raise InputError(problems)
+
+
+def check_sizes(scenario: Scenario) -> None:
+    """Raises InputError where the profiles do not fit together, or energy or money could outgrow 64 bits."""
     s, profiles = scenario.settings, scenario.profiles
+    shapes = {profiles.load_wh.shape, profiles.pv_wh.shape, (profiles.steps, scenario.fleet.size)}
+    if len(shapes) > 1 or len(profiles.prices.market) != profiles.steps:
+        told = "sun, load, prices and hours must have the same steps, and a column for each member"
+        raise InputError([told])
     most_wh = max(int(profiles.load_wh.max()), int(profiles.pv_wh.max()))
     if most_wh > MOST_WH:
         told = f"a home with {most_wh / 1000:,.0f} kWh in a step; allowed are {MOST_WH / 1000:,.0f} kWh"
@@ -145,7 +166,6 @@ def checked(scenario: Scenario) -> Scenario:
                 "values, fewer members or fewer steps"
             ]
         )
-    return scenario
 
 
 def run(
@@ -155,12 +175,12 @@ def run(
 ) -> Run:
     """Simulates all steps; observer(result) is called after each; race may mine elsewhere."""
     chain = make_chain(scenario, race)
-    start = prosumer.initial_state(scenario.settings, scenario.fleet)
     steps = []
-    for result in simulate(scenario, chain, start):
+    for result in simulate(scenario, chain):
         steps.append(result)
         if observer is not None:
             observer(result)
+    start = prosumer.initial_state(scenario.settings, scenario.fleet)
     return Run(scenario, start, tuple(steps), chain)
 
 
@@ -171,11 +191,9 @@ def make_chain(scenario: Scenario, race: blockchain.Race | None = None) -> block
     return blockchain.Chain(scenario.settings, scenario.params, race)
 
 
-def simulate(
-    scenario: Scenario, chain: blockchain.Chain | None = None, start: State | None = None
-) -> Iterator[StepResult]:
-    """Each step's result in turn; keeps none of them."""
-    state = start or prosumer.initial_state(scenario.settings, scenario.fleet)
+def simulate(scenario: Scenario, chain: blockchain.Chain | None) -> Iterator[StepResult]:
+    """Each step's result in turn; keeps none of them. The chain is that of make_chain."""
+    state = prosumer.initial_state(scenario.settings, scenario.fleet)
     for timestep in range(scenario.profiles.steps):
         result = step(scenario, state, timestep, chain)
         state = result.state
@@ -214,7 +232,7 @@ def step(
         orders, left, flows, prosumer.reservation_prices(prices, levers)
     )
     ruling = regulator.review(settings, levers, state, flows, avoidable, balance[: fleet.size])
-    blocks = chain.append(timestep, trades) if chain else ()
+    blocks = chain.seal(timestep, trades) if chain else ()
     rewards = blockchain.rewards(settings, blocks)
     moves = joined([bills, ruling.transfers, rewards])
 
@@ -241,13 +259,15 @@ def step(
         was_banned=state.is_banned,
         state=after,
     )
-    # the laws: no result leaves the step, and nothing is saved, until these pass
+    # the laws: no result leaves the step, and no block joins the chain, until these pass
     other_dues = trading.spread_changes(cleared, len(balance))
     other_dues += blockchain.minted(settings, blocks, len(balance))
     other_dues += account_changes(shared, len(balance))
     audit.check_energy(fleet, state, result, pv, load)
     audit.check_trades(state, result, cleared.spread_nanoeur, prosumer.trade_cap_wh(settings))
     audit.check_money(state, result, other_dues)
+    if chain:
+        chain.append(blocks)
     return result
 
 

@@ -1,8 +1,7 @@
 """Write the files of a run into a folder.
 
 The files, to the byte, are the contract between the simulation and everything that reads it:
-docs/models.md says what each figure means, docs/results.md what each column holds. Whole or not at all:
-results_folder.replacing.
+docs/models.md says what each figure means, docs/results.md what each column holds.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from records import (
     Reason,
     TradeKind,
 )
+from results_folder import replacing
 from settings import nanoeur
 from simulator import Run
 
@@ -38,12 +38,19 @@ UNITS = {"_microeur_per_kwh": ("_eur_per_kwh", 6), "_nanoeur": ("_eur", 9), "_wh
 
 
 def save(run: Run, folder: Path | str) -> dict[str, Any]:
-    """Writes every file of a run but the figures into `folder`, which it makes; returns the summary.
+    """Writes every file of a run but the figures into `folder`, whole or not at all; returns the summary.
+
+    An earlier run in `folder` goes with its figures. Raises InputError where other things lie there.
+    """
+    with replacing(Path(folder)) as fresh:
+        return write(run, fresh)
+
+
+def write(run: Run, folder: Path) -> dict[str, Any]:
+    """Writes every file of a run but the figures into an empty folder; returns the summary.
 
     timing.json is empty: who measured the run writes it again.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.json").write_bytes(run.scenario.params)
     history = report.History(run)
     members = report.member_totals(history)
@@ -64,9 +71,6 @@ def save(run: Run, folder: Path | str) -> dict[str, Any]:
     if run.chain:
         _write_table(folder / "blocks.csv", blocks_table(run.chain.blocks))
         write_json(folder / "blockchain.json", chain_document(run, ids))
-    else:  # of an earlier run
-        for name in ("blocks.csv", "blockchain.json"):
-            (folder / name).unlink(missing_ok=True)
     return figures
 
 

@@ -22,7 +22,7 @@ import simulator
 from errors import InputError
 from extensions import comparison
 from guard import guarded
-from tables import numbers, read_table, stop_if
+from input_tables import numbers, read_table, stop_if
 from terminal import progress
 
 OF_MEMBERS = ("household_id", "pv_kwp", "load_ok", "pv_ok")

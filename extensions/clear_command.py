@@ -14,11 +14,11 @@ import settings
 from errors import InputError, gather
 from extensions.mechanisms import MECHANISMS, no_orders
 from guard import Parser
+from input_tables import examples, numbers, read_table, stop_if
 from options import read_config
 from records import Orders, StepPrices
 from settings import microeur
 from storage import decimal, fixed
-from tables import examples, numbers, read_table, stop_if
 from terminal import progress
 from trading import Clearing, crossing
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,7 +24,7 @@ from extensions.comparison_answers import (
     winning_sentence,
 )
 from figures.data import ALMOST_NOTHING_EUR
-from figures.style import MUTED, PALE, STYLE, canvas, headline, key, minus, stroke
+from figures.style import MUTED, PALE, canvas, headline, key, minus, our_style, stroke
 
 MOST = 16
 """Groups that one figure can show on a projector."""
@@ -52,7 +51,7 @@ def plot_all(
     folder.mkdir(parents=True, exist_ok=True)
     data, paths = Comparison(cases, default), []
     for name, draw in FIGURES.items():
-        with matplotlib.rc_context(STYLE):
+        with our_style():
             paths.append(folder / f"{name}.png")
             draw(data).savefig(paths[-1], format="png", pil_kwargs={"compress_level": 6})
         advance(len(paths), len(FIGURES))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from figures.data import NothingToShow, Results
-from figures.style import STYLE, sentence
+from figures.style import our_style, sentence
 
 DRAWN: dict[str, Callable[[Results], Figure]] = {}
 
@@ -19,7 +18,7 @@ def figure(draw: Callable[[Results], Figure]) -> Callable[[Results], Figure]:
 
     @functools.wraps(draw)
     def styled(data: Results) -> Figure:
-        with matplotlib.rc_context(STYLE):
+        with our_style():
             try:
                 return draw(data)
             except NothingToShow as reason:

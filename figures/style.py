@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -76,6 +78,17 @@ STYLE: Any = {
     "text.parse_math": False,  # a $ in the name of a home is a $
     "hatch.linewidth": 1.5,
 }
+
+
+@contextmanager
+def our_style() -> Iterator[None]:
+    """Figures look the same whatever style a user has set; that is back afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 DASHED = (0, (6, 4))
 MAP_RIGHT = 0.895
 "Where a map of colours ends that leaves room for its scale."

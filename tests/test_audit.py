@@ -371,6 +371,19 @@ def test_an_order_above_the_cap_is_noticed() -> None:
         judge(orders=orders)
 
 
+@pytest.mark.parametrize("column", ["energy_wh", "is_sale", "of_battery"])
+def test_an_order_of_what_a_home_does_not_have_is_noticed(column: str) -> None:
+    """A rule that lets members ask for more, turns them round, or makes a home's surplus a battery's."""
+    _, _, result = example()
+    orders = result.orders
+    row = int(np.flatnonzero((orders.energy_wh < CAP_WH) & ~orders.of_battery)[0])
+    changed = getattr(orders, column).copy()
+    changed[row] = changed[row] + 1 if column == "energy_wh" else not changed[row]
+    law = "a battery ordered for a home" if column == "of_battery" else "beyond what a home has"
+    with pytest.raises(LawBroken, match=law):
+        judge(orders=replace(orders, **{column: changed}))
+
+
 def test_the_message_says_which_law_where_and_how_often() -> None:
     with pytest.raises(LawBroken, match=r"step 0: .*; 1 cases?, first in row 1"):
         judge(flows=flows_with(pv_wh=(1, 1)))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import make_run
 from hypothesis import given
-from worlds import explore, quick_settings
+from worlds import explore, grow, quick_settings
 
 import blockchain
 from records import FIRST_MINER, MINT, Block, Reason, TradeKind, Trades
@@ -85,8 +85,8 @@ def header_by_hand(block: Block, **changes: int) -> bytes:
 
 def test_a_record_is_37_bytes_in_the_documented_order() -> None:
     chain = make_chain(DIFFICULTY_TARGET=0)
-    chain.append(3, make_trades(4))
-    (block,) = chain.append(258, make_trades(2, first=4))
+    grow(chain, 3, make_trades(4))
+    (block,) = grow(chain, 258, make_trades(2, first=4))
     assert [len(record) for record in block.records] == [37, 37]
     assert block.records[0] == record_by_hand(1, 258, 4, 4, 1004, 29, 100_044)
     assert block.records[1] == record_by_hand(2, 258, 5, 5, -1, 36, 100_055)
@@ -232,7 +232,7 @@ def test_the_race_is_fair_and_counted_for_any_number_of_miners(
 ) -> None:
     chain = make_chain(NUM_MINERS=miners, DIFFICULTY_TARGET=difficulty)
     for step in range(steps):
-        chain.append(step, make_trades(2))
+        grow(chain, step, make_trades(2))
     for block in chain.blocks[1:]:
         assert_won_the_race(block, miners)
         expected = block.nonce * miners + (block.miner - block.height) % miners + 1
@@ -242,7 +242,7 @@ def test_the_race_is_fair_and_counted_for_any_number_of_miners(
 def test_without_difficulty_the_first_attempt_wins_and_the_miners_take_turns() -> None:
     chain = make_chain(DIFFICULTY_TARGET=0, NUM_MINERS=4)
     for step in range(8):
-        chain.append(step, make_trades(1))
+        grow(chain, step, make_trades(1))
     blocks = chain.blocks[1:]
     assert [block.miner for block in blocks] == [1, 2, 3, 0, 1, 2, 3, 0]
     assert {(block.nonce, block.hashes_tried) for block in blocks} == {(0, 1)}
@@ -253,7 +253,7 @@ def test_miners_with_more_power_try_more_nonces_in_their_turn() -> None:
     power = [1, 2, 5]
     chain = make_chain(DIFFICULTY_TARGET=1, NUM_MINERS=3, MINER_HASH_POWER=power)
     for step in range(400):
-        chain.append(step, make_trades(1))
+        grow(chain, step, make_trades(1))
     for block in chain.blocks[1:60]:
         assert_won_the_race(block, 3, power)
     wins = Counter(block.miner for block in chain.blocks[1:])
@@ -265,12 +265,12 @@ def test_the_race_runs_at_a_rate_that_hashes_only_the_nonce() -> None:
     """A body hashed again for each nonce manages some ten thousand attempts a second (trap 19)."""
     chain = make_chain(MAX_TRANSACTIONS_PER_BLOCK=1_000_000)
     began = time.process_time()  # other programs of the machine do not count
-    (block,) = chain.append(0, make_trades(20_000))
+    (block,) = grow(chain, 0, make_trades(20_000))
     once = time.process_time() - began
     assert block.hashes_tried / once > 2_000, "the body of 20,000 trades weighs on every attempt"
     began, tried = time.process_time(), 0
     for step in range(10):
-        tried += sum(b.hashes_tried for b in chain.append(step, make_trades(1)))
+        tried += sum(b.hashes_tried for b in grow(chain, step, make_trades(1)))
     assert tried / (time.process_time() - began) > 300_000
 
 
@@ -282,7 +282,7 @@ def test_the_turn_of_a_validator_follows_from_the_one_before() -> None:
     stakes = [20, 18, 16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2, 0]
     chain = make_chain(CONSENSUS="pos", VALIDATOR_STAKES=stakes)
     for step in range(300):
-        chain.append(step, make_trades(1))
+        grow(chain, step, make_trades(1))
     seed, validator = sha256(chain.blocks[0].block_hash).digest(), 0
     for block in chain.blocks[1:]:
         seed = sha256(seed + struct.pack("<I", validator)).digest()
@@ -303,7 +303,7 @@ def test_a_validator_cannot_grind_for_the_next_turn() -> None:
     chains = [make_chain(CONSENSUS="pos") for _ in range(2)]
     for step in range(40):
         for which, chain in enumerate(chains):
-            chain.append(step, make_trades(1 + which))
+            grow(chain, step, make_trades(1 + which))
     one, two = ([block.miner for block in chain.blocks] for chain in chains)
     assert one == two and chains[0].tip != chains[1].tip
 
@@ -315,7 +315,7 @@ def test_a_validator_cannot_grind_for_the_next_turn() -> None:
 @explore
 def test_a_step_mines_as_many_blocks_as_its_trades_need(count: int, most: int) -> None:
     chain = make_chain(DIFFICULTY_TARGET=0, MAX_TRANSACTIONS_PER_BLOCK=most)
-    blocks = chain.append(5, make_trades(count))
+    blocks = grow(chain, 5, make_trades(count))
     sizes = [len(block.records) for block in blocks]
     assert sum(sizes) == count and len(sizes) == -(-count // most)
     assert all(size == most for size in sizes[:-1])
@@ -356,8 +356,8 @@ def test_each_block_points_at_the_one_before_and_no_height_is_missing() -> None:
 
 def test_a_step_without_trades_mines_nothing_and_the_next_one_goes_on() -> None:
     chain = make_chain(DIFFICULTY_TARGET=0)
-    assert chain.append(0, make_trades(0)) == ()
-    (block,) = chain.append(1, make_trades(1))
+    assert grow(chain, 0, make_trades(0)) == ()
+    (block,) = grow(chain, 1, make_trades(1))
     assert (block.height, block.timestep) == (1, 1)
 
 
@@ -389,7 +389,7 @@ def test_every_miner_wins_its_share_of_blocks() -> None:
     """15 miners at difficulty 1: with a fixed first, it would win 10 % and the last 4 % (trap 30)."""
     chain = make_chain(DIFFICULTY_TARGET=1)
     for step in range(6000):
-        chain.append(step, make_trades(1))
+        grow(chain, step, make_trades(1))
     wins = Counter(block.miner for block in chain.blocks[1:])
     chi_square = sum((wins[miner] - 400) ** 2 / 400 for miner in range(15))
     assert chi_square < 36.1, f"0.1 % of fair races are as uneven as {dict(wins)}"

@@ -11,7 +11,6 @@ import re
 import statistics
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -283,7 +282,7 @@ def both() -> answers.Comparison:
 
 
 def drawn(name: str, data: answers.Comparison) -> Figure:
-    with matplotlib.rc_context(p.STYLE):
+    with p.our_style():
         fig = p.FIGURES[name](data)
         fig.canvas.draw()
     return fig

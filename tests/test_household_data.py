@@ -878,7 +878,7 @@ def test_the_measured_year_runs_under_all_laws(homes: Path) -> None:
     """17 homes, 8,760 hours; every step checks energy and money before the next begins."""
     files = Files(homes / "households_hourly.parquet", homes / "households.csv")
     scenario = simulator.prepare(make_settings(CONSENSUS="none"), files)
-    load = sum(int(result.flows.load_wh.sum()) for result in simulator.simulate(scenario))
+    load = sum(int(result.flows.load_wh.sum()) for result in simulator.simulate(scenario, None))
     assert load == scenario.profiles.load_wh.sum()
 
 

@@ -323,7 +323,7 @@ def test_memory_that_runs_out_all_the_same_is_told(
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(storage, "save", exhausted)
+    monkeypatch.setattr(storage, "write", exhausted)
     code, _, err = run(*SMALL, "--quiet")
     assert code == 2 and err.startswith("error: not enough memory for a run of this size")
     assert os.listdir(tmp_path) == []

@@ -144,7 +144,7 @@ def per_step(data: Results, name: str, column: str) -> np.ndarray:
 
 
 def laid_out(name: str, data: Results) -> Figure:
-    with matplotlib.rc_context(style.STYLE):
+    with style.our_style():
         fig = FIGURES[name](data)
         fig.draw_without_rendering()
     return fig
@@ -1370,6 +1370,21 @@ def test_drawing_leaves_matplotlibs_settings_and_random_numbers_alone(day: Resul
         FIGURES[name](day)
     assert dict(matplotlib.rcParams) == settings
     assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def test_a_users_own_style_does_not_change_a_figure(copy: Path):
+    """1600 x 900, light, nothing cut off: also where a matplotlibrc or a notebook has set other things."""
+    (path,) = plots.plot_all(copy, only="energy_balance")
+    plain = path.read_bytes()
+    with matplotlib.rc_context():
+        matplotlib.style.use("dark_background")
+        matplotlib.rcParams.update(
+            {"savefig.bbox": "tight", "savefig.dpi": 300, "font.family": "serif"}
+        )
+        theirs = dict(matplotlib.rcParams)
+        plots.plot_all(copy, only=["energy_balance"])
+        assert dict(matplotlib.rcParams) == theirs
+    assert path.read_bytes() == plain
 
 
 def test_a_figure_that_fails_leaves_the_earlier_picture_and_no_litter(

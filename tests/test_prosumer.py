@@ -251,7 +251,7 @@ def test_a_battery_of_the_neighbourhood_trades_day_after_day() -> None:
     }
     fleet = make_homes(scenario.settings, battery_kwh=[10, 0, 0, 0])
     scenario = replace(scenario, fleet=fleet, profiles=replace(scenario.profiles, **tables))
-    flows = [result.flows for result in simulator.simulate(scenario)]
+    flows = [result.flows for result in simulator.simulate(scenario, None)]
     bought = np.array([flow.p2p_bought_wh[0] for flow in flows]).reshape(5, 24).sum(axis=1)
     sold = np.array([flow.p2p_sold_wh[0] for flow in flows]).reshape(5, 24).sum(axis=1)
     assert (bought > 500).all() and (sold > 500).all(), (bought, sold)

@@ -18,6 +18,8 @@ from test_attacks import ATTACKS
 
 import checking
 import main
+import regulator
+import simulator
 from results_folder import FILES
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -53,19 +55,24 @@ def test_the_commands_run_one_after_the_other_as_they_stand_there(
     assert len(outputs) == len(set(outputs)), "one comparison takes the place of another"
 
 
-def test_the_example_in_python_runs_as_it_stands_there(
+def test_the_examples_in_python_run_as_they_stand_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A share between 0 and 1, a folder that is all right, and the examples under another rule."""
+    """A share between 0 and 1, a folder that is all right, the examples under another rule; then parts of one's own."""
     shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    monkeypatch.setattr(regulator, "STRATEGIES", dict(regulator.STRATEGIES))
+    first, second = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
     names: dict[str, Any] = {}
-    exec(code, names)
+    exec(first, names)
     share, right = capsys.readouterr().out.split()
     assert 0.5 < float(share) < 1 and right == "True"
     scenario = names["scenario"]
     assert (scenario.mechanism.name, scenario.fleet.size) == ("uniform", 4)
+    exec(second, names)
+    scenario, result, chain = names["scenario"], names["result"], names["chain"]
+    assert (result.timestep, result.levers.p2p_bonus) == (23, 50_000)
+    assert chain.tip == simulator.run(scenario).chain.tip  # type: ignore[union-attr]
 
 
 def test_the_examples_of_chosen_homes_are_homes_of_the_example(tmp_path: Path) -> None:

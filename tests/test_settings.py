@@ -104,15 +104,70 @@ def test_ranges_are_those_for_which_the_accounts_are_exact(name: str, allowed: s
 def test_the_constants_of_config_are_the_settings_of_a_run() -> None:
     """Nothing is renamed, converted or left out on the way."""
     in_force = make_settings()
-    assert {name: getattr(in_force, name) for name in NAMES} == {
-        name: getattr(config, name) for name in NAMES
-    }
+    assert in_force.to_json() == {name: getattr(config, name) for name in NAMES}
     assert list(in_force.to_json()) == NAMES
+    for name, declared in declarations(config).items():
+        value = getattr(in_force, name)
+        assert (list(value) if type(value) is tuple else value) == declared.default
 
 
 def test_settings_cannot_be_changed_after_the_check() -> None:
     with pytest.raises(ValueError):
         make_settings().SEED = 7
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if isinstance(getattr(config, n), list)])
+def test_the_lists_of_settings_cannot_be_changed_either(name: str) -> None:
+    """They are shared by all copies: a later change would rewrite the scenario of a run that is over."""
+    in_force = make_settings(**{name: getattr(config, name) or [1] * config.NUM_MINERS})
+    with pytest.raises(TypeError, match="item assignment"):
+        getattr(in_force, name)[0] = 2
+
+
+# ---------------------------------------------------------------- copies with changes, from Python
+
+
+def test_a_copy_has_its_changes_and_nothing_else() -> None:
+    first = make_settings(SEED=7, BASE_PRICE=0.16)
+    copy = first.model_copy(update={"SEED": np.int64(8), "LOAD_PATTERN": np.ones(24)})
+    assert copy == make_settings(SEED=8, BASE_PRICE=0.16, LOAD_PATTERN=[1.0] * 24)
+    assert list(copy.to_json()) == NAMES, "params.json would be another, and so the chain"
+    assert first == make_settings(SEED=7, BASE_PRICE=0.16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"PENALTY_FOR_MARKT": 0}, ["no such setting; did you mean PENALTY_FOR_MARKET"]),
+        ({"SEED": -5, "CONSENSUS": "PoW"}, ["SEED = -5: must be", 'one of "pow", "pos"']),
+        ({"P2P_BONUS": "0.3", "TIME_STEPS": 0}, ["TIME_STEPS = 0: must be", "P2P_BONUS"]),
+        ({"NUM_PROSUMERS": 0, "NUM_CONSUMERS": 0}, ["at least one member"]),
+        ({"MARKET_MECHANISM": 3}, ["MARKET_MECHANISM = 3: must be one of"]),
+    ],
+)
+def test_a_copy_is_checked_like_config(changes: dict[str, Any], problems: list[str]) -> None:
+    """An experiment with a misspelt lever is the default once more, and nobody would know."""
+    told = problems_of(lambda: make_settings().model_copy(update=changes))
+    assert len(told) == len(problems)
+    for line, expected in zip(told, problems, strict=True):
+        assert expected in line
+
+
+def test_a_copy_may_name_a_rule_and_an_objective_of_ones_own() -> None:
+    names = {"MARKET_MECHANISM": "mine", "REGULATOR_OBJECTIVE": "calm"}
+    copy = make_settings().model_copy(update=names).model_copy(update={"SEED": 3})
+    assert (copy.MARKET_MECHANISM, copy.REGULATOR_OBJECTIVE, copy.SEED) == ("mine", "calm", 3)
+    assert list(copy.to_json()) == NAMES
+
+
+def test_names_that_nothing_stands_behind_are_refused_before_the_run() -> None:
+    names = {"MARKET_MECHANISM": "mine", "REGULATOR_OBJECTIVE": "calm"}
+    told = problems_of(lambda: simulator.prepare(make_settings().model_copy(update=names)))
+    assert "MARKET_MECHANISM = 'mine': give prepare" in told[0]
+    assert "REGULATOR_OBJECTIVE = 'calm': regulator.STRATEGIES has maximize_renewable" in told[1]
+    mechanism: Any = "midpoint"
+    told = problems_of(lambda: simulator.prepare(make_settings(), mechanism=mechanism))
+    assert "give prepare(mechanism=MECHANISMS[...])" in told[0]
 
 
 # ---------------------------------------------------------------- one value
@@ -429,6 +484,19 @@ def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -
     first = text[: text.index("NUM_PROSUMERS: Count")].count("\n") + 1
     told = f"config.py: NUM_PROSUMERS: set in lines {first} and {text.count(chr(10)) + 2}; keep one of them"
     assert problems_of(lambda: settings.load(module)) == [told]
+
+
+def test_a_config_that_is_edited_and_loaded_again_is_read_again(tmp_path: Path) -> None:
+    """A notebook edits config.py, reloads it, mends it and reloads it: each time the text as it is now counts."""
+    module = edited(tmp_path, "SEED: Seed = 42", "SEED: Seed = 43")
+    path = Path(str(module.__file__))
+    mended = path.read_text(encoding="utf-8")
+    assert settings.load(module).SEED == 43
+    for text, problems in ((mended + "\nSEED: Seed = 4\n", 1), (mended, 0)):
+        path.write_text(text, encoding="utf-8")
+        assert module.__spec__ is not None and module.__spec__.loader is not None
+        module.__spec__.loader.exec_module(module)
+        assert len(settings.attempt(module)[1]) == problems
 
 
 UNITS_IN_WORDS = {

@@ -42,8 +42,9 @@ import prosumer
 import regulator
 import simulator
 import storage
+import trading
 import verification
-from errors import InputError
+from errors import InputError, LawBroken
 from records import AGGREGATOR, REGULATOR, UTILITY, BanReason, Reason, TradeKind
 from settings import declarations
 
@@ -197,7 +198,7 @@ class Community(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        base_price=st.sampled_from([0.05, 0.15, 0.19]),
+        base_price=st.sampled_from([0.06, 0.15, 0.19]),
         bonus=st.sampled_from([0.0, 0.01, 0.1]),
         penalty=st.sampled_from([0.0, 0.02, 0.3]),
         objective=st.sampled_from(sorted(regulator.STRATEGIES)),
@@ -451,6 +452,89 @@ def test_profiles_by_hand_run_like_those_of_a_day() -> None:
     assert len(run.steps) == 3 and sum(r.flows.p2p_sold_wh.sum() for r in run.steps) > 0
 
 
+@pytest.mark.parametrize("short", ["pv", "prices", "members"])
+def test_profiles_that_do_not_fit_together_are_refused(short: str) -> None:
+    """Prices for half the time would make a run of half the time, without a word."""
+    settings, fleet = quick_settings(), make_homes(quick_settings(), battery_kwh=[0, 10])
+    profiles = make_profiles(settings, [[0, 0]] * 4, [[500, 500]] * 4)
+    half = make_profiles(settings, [[0, 0]] * 2, [[500, 500]] * 2)
+    if short == "members":
+        fleet = make_homes(settings, battery_kwh=[0, 10, 0])
+    else:
+        name = {"pv": "pv_wh"}.get(short, short)
+        profiles = replace(profiles, **{name: getattr(half, name)})
+    with pytest.raises(InputError, match="the same steps, and a column for each member"):
+        simulator.Scenario(settings, fleet, profiles)
+
+
+# ---------------------------------------------------------------- steps that fail, runs that are cut short
+
+
+def a_ledger_of_a_day(race: Any = None) -> tuple[simulator.Scenario, blockchain.Chain]:
+    wish = {"NUM_PROSUMERS": 30, "DIFFICULTY_TARGET": 1, "MAX_TRANSACTIONS_PER_BLOCK": 5}
+    scenario = simulator.prepare(quick_settings(CONSENSUS="pow", **wish), steps=12)
+    chain = simulator.make_chain(scenario, race)
+    assert chain is not None
+    return scenario, chain
+
+
+def test_a_step_that_breaks_a_law_leaves_nothing_on_the_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redone with the fault mended it gives the chain of a run in which nothing happened."""
+    scenario, chain = a_ledger_of_a_day()
+    state = prosumer.initial_state(scenario.settings, scenario.fleet)
+    for t in range(12):
+        before = (chain.tip, chain.trades_sealed, len(chain.blocks))
+        with monkeypatch.context() as fault, pytest.raises(LawBroken):
+            fault.setattr(trading, "spread_changes", lambda _, accounts: np.ones(accounts, int))
+            simulator.step(scenario, state, t, chain)
+        assert (chain.tip, chain.trades_sealed, len(chain.blocks)) == before
+        state = simulator.step(scenario, state, t, chain).state
+    undisturbed = simulator.run(scenario).chain
+    assert undisturbed is not None and chain.trades_sealed > 50
+    assert chain.tip == undisturbed.tip
+
+
+@pytest.mark.parametrize("consensus", ["pow", "pos"])
+def test_a_step_that_is_stopped_while_it_mines_can_be_taken_again(consensus: str) -> None:
+    """Of several blocks of a step some are mined already: an operator who pauses finds none of them."""
+    scenario, chain = a_ledger_of_a_day()
+    settings = scenario.settings.model_copy(update={"CONSENSUS": consensus})
+    scenario = replace(scenario, settings=settings)
+    chain, seal, left = blockchain.Chain(settings, scenario.params), blockchain.Draft.sealed, [0]
+
+    def impatient(*arguments: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return seal(*arguments, **named)
+
+    state, stopped = prosumer.initial_state(settings, scenario.fleet), 0
+    for t in range(12):
+        left[0] = 2  # the step's second block
+        with pytest.MonkeyPatch.context() as hand:
+            hand.setattr(blockchain.Draft, "sealed", impatient)
+            try:
+                result = simulator.step(scenario, state, t, chain)
+            except KeyboardInterrupt:
+                stopped += 1
+                left[0] = 0
+                result = simulator.step(scenario, state, t, chain)
+        state = result.state
+    undisturbed = simulator.run(scenario).chain
+    assert undisturbed is not None and stopped >= 3
+    assert (chain.tip, chain.turn) == (undisturbed.tip, undisturbed.turn)
+
+
+def test_a_part_of_a_run_is_not_taken_for_a_run() -> None:
+    """Savings are told against all steps alone: of half a day the sums would be wrong, without a word."""
+    run = simulator.run(simulator.prepare(quick_settings(TIME_STEPS=6)))
+    for part in (run.steps[:3], run.steps[3:], run.steps[::-1], ()):
+        with pytest.raises(InputError, match="where the scenario has 6: for a shorter run"):
+            replace(run, steps=part)
+
+
 # ---------------------------------------------------------------- from Python
 
 
@@ -479,7 +563,20 @@ def test_a_number_of_steps_that_is_none_is_refused(steps: Any) -> None:
 
 def test_a_folder_saved_from_python_is_one_that_verify_reads(tmp_path: Path) -> None:
     folder = str(tmp_path / "new" / "results")
-    for consensus in ("pow", "none"):  # the second leaves no chain of the first
+    for consensus in ("pow", "none"):  # the second leaves no chain of the first, and no figures
         wish = quick_settings(TIME_STEPS=3, CONSENSUS=consensus)
         storage.save(simulator.run(simulator.prepare(wish)), folder)
         assert verification.verify(folder).ok
+        plots = Path(folder, "plots")
+        assert [path.name for path in plots.glob("*")] == ["mine.png"] * plots.exists()
+        plots.mkdir(exist_ok=True)
+        for name in ("energy_balance.png", "mine.png"):
+            (plots / name).write_bytes(b"")
+
+
+def test_saving_from_python_does_not_touch_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"thesis": 1}')
+    with pytest.raises(InputError, match="holds files, but not what this command writes"):
+        storage.save(simulator.run(simulator.prepare(quick_settings(TIME_STEPS=1))), tmp_path)
+    assert (tmp_path / "summary.json").read_text() == '{"thesis": 1}'
+    assert len(list(tmp_path.iterdir())) == 1

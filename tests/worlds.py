@@ -21,10 +21,12 @@ from conftest import make_settings
 import data_generation
 import prosumer
 import simulator
+from blockchain import Chain
 from records import (
     AGGREGATOR,
     REGULATOR,
     UTILITY,
+    Block,
     Fleet,
     Orders,
     Prices,
@@ -33,6 +35,7 @@ from records import (
     State,
     StepResult,
     TradeKind,
+    Trades,
 )
 
 # Room for a slow machine: what counts is what hypothesis finds, not how fast.
@@ -120,6 +123,13 @@ def take_step(
     result = simulator.step(scenario, start, timestep, chain)
     assert_laws(settings, fleet, start, result, pv[timestep], load[timestep])
     return result
+
+
+def grow(chain: Chain, timestep: int, trades: Trades) -> tuple[Block, ...]:
+    """The blocks that these trades of a step become, sealed and on the chain."""
+    blocks = chain.seal(timestep, trades)
+    chain.append(blocks)
+    return blocks
 
 
 # ---------------------------------------------------------------- order books
