@@ -57,7 +57,7 @@ HOUSEHOLDS: Text = ""
 PV_CAPACITY: Powers = [2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]
 "PV on the roof of each home type (kW)."
 BASE_CONSUMPTION: Loads = [0.35, 0.45, 0.55, 0.65, 0.75, 0.90, 1.05, 1.20, 1.35, 1.50]
-"Load of each home type (kWh per hour) where LOAD_PATTERN is 1; the pattern of this file makes 0.935 of it on average."
+"Load of each home type (kWh per hour) where LOAD_PATTERN is 1; the pattern of this file makes 0.935 of it on average, and more of the smallest, which MIN_LOAD lifts."
 BATTERY_CAPACITY: Capacities = [5, 7, 8, 10, 12, 13, 15, 17, 18, 20]
 "Battery of each home type (kWh), for the homes that own one."
 HAS_BATTERY: Share = 0.8
@@ -74,7 +74,7 @@ PV_SYSTEM_EFFICIENCY: Efficiency = 0.88
 CLOUD_MIN_TRANSMISSION: Share = 0.5
 "What the thickest clouds let through; each hour's share lies between this and 1, the same for all roofs."
 CLOUD_PERSISTENCE: Share = 0.7
-"Correlation of the clouds from one hour to the next."
+"How much of the sky of one hour is left in the next: 0 is new clouds each hour, 1 one sky for the whole run."
 ROOF_VARIATION: Share = 0.1
 "Largest deviation of one roof's PV from the community's, drawn per hour."
 ORIENTATION_SHIFT: SunHours = 1.5
@@ -131,11 +131,11 @@ IMBALANCE_THRESHOLD: Threshold = 0.05
 LOCAL_MARKET_FEE: EurPerKwh = 0.03
 "What the aggregator adds to the market price for buyers and takes off for sellers (EUR/kWh)."
 OFFER_SHARE: Share = 0.5
-"Share of the charge above the reserve that an idle battery offers to neighbours within an hour."
+"Share of the charge above the reserve that an idle battery offers to neighbours within an hour; maximize_p2p raises it."
 STORAGE_BID_SHARE: Share = 0.5
-"Share of the free room that a battery bids for neighbours' surplus within an hour."
+"Share of the free room that a battery bids for neighbours' surplus within an hour; maximize_renewable and maximize_p2p raise it."
 STORAGE_MARGIN: EurPerKwh = 0.005
-"What a battery wants to gain on each kWh that it stores for later (EUR/kWh)."
+"What a battery wants to gain on each kWh that it buys to store, and again when it sells it (EUR/kWh)."
 QUOTE_MARGIN: Share = 0.35
 "Part of the gap between what a kWh costs and earns outside that a member keeps on an order as large as its usual load."
 QUOTE_VARIATION: Share = 0.35
@@ -158,7 +158,7 @@ BAN_BONUS_LIMIT: Eur = 0.4
 BAN_MARKET_HOURS: Hours = 2.0
 "Length of a ban for excessive market use (hours)."
 BAN_BALANCE_LIMIT: Eur = -0.25
-"Balance, gathered since the first step, under which a member that let P2P trades pass is banned (EUR)."
+"Balance, INITIAL_WALLET and all since the first step, under which a member that let P2P trades pass is banned (EUR)."
 BAN_BALANCE_HOURS: Hours = 3.0
 "Length of a ban for a low balance (hours)."
 BAN_COOLDOWN_HOURS: Hours = 5.0
@@ -184,4 +184,4 @@ MAX_TRANSACTIONS_PER_BLOCK: BlockSize = 50
 # ---------------------------------------------------------------- terminal
 
 VERBOSE: Flag = True
-"Print the summary table of the day; false prints two lines."
+"Print the summary table of the day; false prints a line or two."
