@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
+import declarations
 import results_folder
-import settings
 import simulator
 import storage
 from errors import InputError, gather
@@ -31,7 +31,7 @@ def command(arguments: list[str]) -> int:
             raise InputError(
                 [*problems, "--settings: prints what config.py holds, beside no other option"]
             )
-        print(settings.table(read_config()))
+        print(declarations.table(read_config()))
         return 0
     began = time.perf_counter()
     gather(problems, lambda: results_folder.refuse_unless_ours(options.output))

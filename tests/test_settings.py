@@ -21,11 +21,11 @@ import setting_types
 import settings
 import simulator
 import storage
+from declarations import declarations
 from errors import InputError
 from extensions.mechanisms import MECHANISMS
 from household_data import Files
 from options import parse_assignment, parse_value, read_json
-from settings import declarations
 from trading import MIDPOINT
 
 NAMES = list(declarations(config))

@@ -44,9 +44,9 @@ import simulator
 import storage
 import trading
 import verification
+from declarations import declarations
 from errors import InputError, LawBroken
 from records import AGGREGATOR, REGULATOR, UTILITY, BanReason, Reason, TradeKind
-from settings import declarations
 
 # ---------------------------------------------------------------- one step by hand
 
