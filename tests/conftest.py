@@ -25,7 +25,7 @@ ALIKE = [
 ]
 """Options of a run with batteries of two sizes that six decimals cannot tell apart."""
 
-os.environ.setdefault("COLUMNS", "100")
+os.environ["COLUMNS"] = "100"  # of a wide terminal, whatever the one is that starts the tests
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,6 +25,7 @@ from day_by_hand import (
     told_by,
 )
 
+import main
 from verification import chain, verify
 
 Change = Callable[[Folder], None]
@@ -171,6 +172,13 @@ def trade_moved_to_a_block_of_another_step(run: Folder) -> None:
     transactions(run, 3).insert(0, transactions(run, 2).pop(1))
     run.seal_again()
     run.trades[3]["block_height"] = 3
+
+
+@attack("block step", "block 3, trade 5")
+def trade_sealed_a_step_early(run: Folder) -> None:
+    transactions(run, 3).append(transactions(run, 4).pop(0))
+    run.seal_again()
+    run.trades[5]["block_height"] = 3
 
 
 @attack("trades and flows", "step 0, member 2")
@@ -917,6 +925,31 @@ def test_a_folder_rewritten_as_a_whole_is_told_apart_by_its_tip(tmp_path: Path) 
     assert verify(tmp_path / "first", tip=f" {str(first.tip).upper()}\n").ok
 
 
+@pytest.mark.parametrize("name", ["timestep", "miner", "difficulty", "nonce", "hashes_tried"])
+def test_a_genesis_with_a_number_of_its_own_is_forged_however_well_it_hashes(
+    name: str, tmp_path: Path
+) -> None:
+    run = Folder()
+    genesis = run.chain["blocks"][0]
+    genesis[name] = 1
+    genesis["block_hash"] = sha(run.header(genesis, genesis["miner"])).hex()
+    run.seal_again()
+    run.pay()
+    run.settle()
+    run.sum_up()
+    report = verify(run.write(tmp_path))
+    assert has(report, "genesis", "block 0"), told_by(report)
+
+
+@pytest.mark.parametrize(("name", "value"), [("version", 2), ("difficulty", 0), ("miners", 4)])
+def test_the_head_of_the_chain_says_what_the_settings_say(
+    name: str, value: int, tmp_path: Path
+) -> None:
+    run = Folder()
+    run.chain[name] = value
+    assert set(verify(run.write(tmp_path)).totals) == {"chain settings"}
+
+
 def test_a_tip_is_demanded_in_vain_where_there_is_no_ledger(tmp_path: Path) -> None:
     report = verify(Folder(CONSENSUS="none").write(tmp_path), tip="0" * 64)
     assert has(report, "tip", "chain")
@@ -946,6 +979,26 @@ def test_the_race_tells_that_a_winner_was_not_the_first(
     assert report.ok and report.summary().endswith("all right, the race not run again (--race)")
     report = verify(folder, race=True)
     assert [(f.where, f.rule) for f in report.findings] == [("block 2", "race")]
+
+
+def test_the_command_mines_a_long_chain_again_on_race_and_says_so_where_it_did_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Folder()
+    run.seal(run.chain["blocks"][2], skip=1)
+    run.seal_again(3)
+    run.pay()
+    run.settle()
+    run.sum_up()
+    folder = str(run.write(tmp_path))
+    monkeypatch.setattr(chain, "RACED_ANYWAY", 0)
+    assert main.main(["verify", folder]) == 0
+    assert capsys.readouterr().out.endswith("all right, the race not run again (--race)\n")
+    assert main.main(["verify", folder, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main.main(["verify", folder, "--race", "--quiet"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("BROKEN block 2: race: ")
 
 
 def test_a_chain_of_many_miners_is_not_mined_again_unasked() -> None:

@@ -178,6 +178,29 @@ def test_use_gpu_leaves_the_same_folder_as_the_cpu(
         assert (on_device / name).read_bytes() == (on_cpu / name).read_bytes()
 
 
+def test_nonces_beyond_32_bits_are_hashed_whole(race: gpu_mining.GpuRace) -> None:
+    """Difficulty 8 takes 2^32 attempts on average; a miner alone then tries nonces of more than 32 bits."""
+    headers, lanes = headers_of_block(8, 15), gpu_mining.lanes_of(8, [1] * 15)
+    lanes["offset"] += np.uint64(2**32)
+    turns = [(8 + k) % 15 for k in range(15)]
+
+    def is_valid(attempt: int) -> bool:
+        header = headers[turns[attempt % 15]]
+        return sha256(header + NONCE.pack(2**32 + attempt // 15)).digest()[0] == 0
+
+    assert race.earliest(headers, lanes, 2) == next(n for n in range(10**6) if is_valid(n))
+
+
+def test_the_device_that_mines_is_named_and_one_that_is_not_there_too(
+    device: HostDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", device)
+    assert gpu_mining.find_race()[1] == "mining on a stand-in"
+    monkeypatch.setattr(device.cuda.runtime, "getDeviceCount", lambda: 0)
+    nothing = "no CUDA device found; mining on the CPU"
+    assert gpu_mining.find_race() == (race_of_miners, nothing)
+
+
 def test_a_device_that_fails_ends_the_run_with_one_line_and_leaves_nothing(
     device: HostDevice,
     tmp_path: Path,

@@ -18,7 +18,14 @@ import main
 import prosumer
 import simulator
 from errors import InputError
-from household_data import DECIDES, Files, choose_households, natural_order, read_meters
+from household_data import (
+    DECIDES,
+    Files,
+    choose_households,
+    fingerprint,
+    natural_order,
+    read_meters,
+)
 from price_file import read_prices
 
 HEADER = "timestamp,household_id,load_kwh,pv_kwh"
@@ -29,7 +36,7 @@ Row = tuple[str, str, str, str]
 def rows(
     homes: Iterable[str] = ("1", "2", "10"),
     steps: int = 4,
-    minutes: int = 60,
+    minutes: float = 60,
     start: datetime = NOON,
     offset: str = "",
 ) -> list[Row]:
@@ -508,6 +515,12 @@ def test_a_gap_of_all_homes_is_named(write: Callable[..., Path]) -> None:
     ]
 
 
+@pytest.mark.parametrize("seconds", [330, 3570])
+def test_steps_of_half_minutes_are_refused(write: Callable[..., Path], seconds: int) -> None:
+    (told,) = problems(write(rows(minutes=seconds / 60)))
+    assert told.endswith("allowed are whole minutes from 5 to 60")
+
+
 def test_mixed_time_steps_are_named(write: Callable[..., Path]) -> None:
     readings = rows(steps=4) + rows(steps=2, start=datetime(2024, 6, 1, 15, 20))
     told = problems(write(readings))
@@ -896,6 +909,9 @@ def test_the_command_line_takes_the_files_and_records_them(
     assert params["inputs"] == {
         "data": {"name": "data.csv", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     }
+    with open(path, "a", encoding="utf-8") as file:  # of a file of any size, every byte counts
+        file.write(" " * 2**21)
+    assert fingerprint(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert params["HOUSEHOLDS"] == "1,2"
     assert (params["TIME_STEPS"], params["NUM_PROSUMERS"]) == (4, 2)
     assert config.TIME_STEPS == 24, "the file, not config.py, says how long"

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -584,7 +585,6 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     deadline = time.monotonic() + 30
     while not list(folder.parent.glob(f".{folder.name}-*")):
@@ -706,6 +706,11 @@ def test_clearing_up_and_moving_in_cannot_be_stopped(tmp_path: Path) -> None:
     )
 
 
+@posix
+def test_a_closed_terminal_stops_a_command_as_ctrl_c_does() -> None:
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} == set(stopping.STOPS)
+
+
 def test_signals_are_as_before_after_a_command(run: Callable[..., tuple[int, str, str]]) -> None:
     """A notebook that calls main keeps its own way to stop."""
     before = [signal.getsignal(number) for number in stopping.STOPS]
@@ -755,11 +760,12 @@ def test_a_folder_whose_settings_may_not_be_read_is_not_called_somebody_elses(
 
 def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The line in a shell, where $RUN stands for a small run."""
-    command = f"{sys.executable} {REPOSITORY / 'main.py'} {' '.join(SMALL)}"
+    command = shlex.join([sys.executable, str(REPOSITORY / "main.py"), *SMALL])
+    line = line.replace("$RUN", command)
     return subprocess.run(
         ["bash", "-c", line],
         cwd=folder,
-        env=os.environ | {"RUN": command} | environment,
+        env=os.environ | environment,
         capture_output=True,
         timeout=60,
     )
@@ -794,7 +800,7 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
 @posix
 def test_a_sound_folder_is_not_called_broken_because_nobody_reads_on(default_day: Path) -> None:
     """Exit code 1 says that something is wrong; the shell's own word for a reader that has gone is 141."""
-    verify = f"{sys.executable} {REPOSITORY / 'main.py'} verify {default_day}"
+    verify = shlex.join([sys.executable, str(REPOSITORY / "main.py"), "verify", str(default_day)])
     line = f"( sleep 0.2; {verify}; echo $? >&2 ) | true"
     assert shell(line, default_day).stderr.strip() == b"141"
 
@@ -830,10 +836,11 @@ def test_the_memory_of_a_member_step_is_not_more_than_the_guard_counts_with(tmp_
     )
     if sys.platform != "linux":
         pytest.skip("ru_maxrss counts in other units elsewhere")
+    known = filter(None, [os.environ.get("PYTHONPATH")])
     ended = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), *known])},
         capture_output=True,
         text=True,
         timeout=60,

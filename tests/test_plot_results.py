@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -1898,11 +1899,10 @@ posix = pytest.mark.skipif(os.name != "posix", reason="a shell and signals of PO
 def test_no_traceback_whatever_becomes_of_the_terminal(
     line: str, code: set[int], output: str, default_day: Path, tmp_path: Path
 ):
-    command = f"{sys.executable} {REPOSITORY / 'plot_results.py'} {default_day}"
-    command += f" --only merit_order -o {tmp_path / output}"
-    ended = subprocess.run(
-        ["bash", "-c", line], env=os.environ | {"PLOT": command}, capture_output=True, timeout=60
-    )
+    words = [sys.executable, REPOSITORY / "plot_results.py", default_day]
+    words += ["--only", "merit_order", "-o", tmp_path / output]
+    line = line.replace("$PLOT", shlex.join(map(str, words)))
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, timeout=60)
     assert ended.returncode in code, ended
     assert b"Traceback" not in ended.stderr and b"Exception ignored" not in ended.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import math
 from collections.abc import Callable
@@ -136,6 +137,87 @@ def test_an_attack_on_a_proof_fails_at_its_step(
     with pytest.raises(proof.Refuted) as refuted:
         check(attacked)
     assert refuted.value.step == step
+
+
+def sealed_header(before: dict[str, Any] | None, **numbers: int) -> dict[str, Any]:
+    """A header that holds one trade, with the work that it says; the root is that of the trade."""
+    header = {
+        "version": 1,
+        "height": 1,
+        "timestep": 3,
+        "miner": 0,
+        "difficulty": 0,
+        "transactions": 1,
+    }
+    header |= numbers
+    previous = bytes.fromhex(before["block_hash"]) if before else bytes(32)
+    start = proof.HEADER_START.pack(*header.values(), previous, bytes.fromhex(ROOT))
+    hashes = (sha256(start + proof.NONCE.pack(nonce)).hexdigest() for nonce in range(2**20))
+    nonce, found = next(
+        (n, h) for n, h in enumerate(hashes) if h.startswith("0" * header["difficulty"])
+    )
+    told = {
+        "previous_hash": previous.hex(),
+        "merkle_root": ROOT,
+        "nonce": nonce,
+        "block_hash": found,
+    }
+    return header | told
+
+
+RECORD = {"kind": 1, "timestep": 3, "trade_id": 0, "buyer_id": 4, "seller_id": 5,
+          "energy_wh": 100, "price_microeur_per_kwh": 120_000}  # fmt: skip
+PACKED = proof.RECORD.pack(*RECORD.values())
+ROOT = sha256(b"\0" + PACKED).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("second", "step"),
+    [
+        ({}, None),
+        ({"version": 2}, "version"),
+        ({"difficulty": 1}, "difficulty"),
+        ({"timestep": 2}, "timestep"),
+        ({"height": 3}, "height"),
+    ],
+)
+def test_a_later_header_keeps_version_and_difficulty_and_does_not_go_back(
+    second: dict[str, int], step: str | None, check: Callable
+) -> None:
+    """Each header hashes and links as it should: what is wrong is only what it says beside the one before."""
+    first = sealed_header(None)
+    headers = [first, sealed_header(first, **{"height": 2} | second)]
+    content = {"format": proof.FORMAT, "tx_id": sha256(PACKED).hexdigest(), "record": RECORD}
+    content |= {"leaf": 0, "audit_path": [], "headers": headers}
+    if step is None:
+        assert check(content)["headers"] == 2
+    else:
+        with pytest.raises(proof.Refuted) as refuted:
+            check(content)
+        assert refuted.value.step == step
+
+
+def test_the_command_tells_the_trade_that_the_proof_is_about(
+    default_day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "trade.json")
+    assert main.main(["proof", str(default_day), "17", "-o", path]) == 0
+    with open(default_day / "all_trades.csv", encoding="utf-8", newline="") as file:
+        trade = list(csv.DictReader(file))[17]
+    chain = json.loads((default_day / "blockchain.json").read_text())
+    capsys.readouterr()
+    assert main.main(["proof", "--check", path]) == 0
+    out, err = capsys.readouterr()
+    first, second, _ = out.splitlines()
+    assert first == (
+        f"trade 17: {trade['seller_id']} sold {trade['energy_kwh']} kWh to {trade['buyer_id']} "
+        f"at {trade['price_eur_per_kwh']} EUR/kWh in step {trade['timestep']}"
+    )
+    headers = len(chain["blocks"]) - int(trade["block_height"])
+    assert second == (
+        f"stands in block {trade['block_height']}, {headers} headers up to the tip {chain_tip(default_day)}"
+    )
+    assert err == "compare this tip with one you noted down, or ask with --tip\n"
 
 
 @pytest.mark.parametrize(

@@ -357,6 +357,23 @@ def test_a_deed_counts_for_24_hours_and_not_for_25(hours: float, later: int, ban
         state = after(settings, state, ruling)
 
 
+@pytest.mark.parametrize(("hours", "later", "banned"), [
+    (1.0, 23, False), (1.0, 24, True), (0.25, 95, False), (0.25, 96, True),
+])  # fmt: skip
+def test_a_bonus_protects_for_24_hours_and_not_for_25(
+    hours: float, later: int, banned: bool
+) -> None:
+    """2.5 kWh of own sun earn the 0.05 EUR that protect; then nothing more until the deed."""
+    settings = quick_settings(**STRICT, TIME_STEP_DURATION=hours)
+    _, state = begin(settings)
+    for step in range(later + 1):
+        sun, deed = (2500 if step == 0 else 0), (501 if step == later else 0)
+        flows = make_flows(pv_wh=[sun], load_wh=[sun], market_bought_wh=[deed])
+        ruling = judge(settings, state, flows, [deed])
+        assert bool(ruling.new_ban_steps[0]) == (banned and step == later)
+        state = after(settings, state, ruling)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from([0, 0, 0, 30, 90]), st.sampled_from([0, 0, 300])),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -252,6 +254,16 @@ def test_the_ledgers_figures_are_those_of_the_chain() -> None:
         for r in run.steps
     )
     assert figures["mint_balance_eur"] == -rewards / 1e9
+
+
+def test_the_programs_that_made_a_result_are_named() -> None:
+    """Who repeats a run with others may meet other floats."""
+    told = dict(report.versions())
+    assert told.pop("python") == sys.version.split()[0]
+    assert told == {
+        name: importlib.import_module(name).__version__
+        for name in ("numpy", "pandas", "matplotlib", "seaborn", "scipy", "pydantic")
+    }
 
 
 def test_a_run_without_sun_has_no_self_consumption_instead_of_a_wrong_one() -> None:

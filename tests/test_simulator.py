@@ -428,6 +428,22 @@ def test_incentives_count_among_the_money_that_must_fit(lever: str) -> None:
         simulator.prepare(quick_settings(**many, **{lever: 100.0}))
 
 
+def test_wallets_count_among_the_money_that_must_fit() -> None:
+    """5,000 members with a million euro each own 5 billion."""
+    rich = {"NUM_PROSUMERS": 5_000, "TIME_STEPS": 1}
+    simulator.prepare(quick_settings(**rich, INITIAL_WALLET=0.0))
+    with pytest.raises(InputError, match="fewer"):
+        simulator.prepare(quick_settings(**rich, INITIAL_WALLET=1e6))
+
+
+def test_what_batteries_can_move_counts_among_the_energy_that_must_be_paid() -> None:
+    """100 batteries of a million kWh: what they charge and give at 1,000 EUR/kWh outgrows any home's load."""
+    large = {"NUM_PROSUMERS": 100, "BATTERY_CAPACITY": [1e6] * 10, "RETAIL_PRICE": 1000.0}
+    simulator.prepare(quick_settings(**large, HAS_BATTERY=0.0))
+    with pytest.raises(InputError, match="fewer"):
+        simulator.prepare(quick_settings(**large, HAS_BATTERY=1.0))
+
+
 def test_a_home_beyond_a_million_kwh_in_a_step_is_refused() -> None:
     """Settings that are allowed one by one can multiply to what no file of results can hold (trap 29)."""
     with pytest.raises(InputError, match=r"allowed are 1,000,000 kWh"):

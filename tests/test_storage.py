@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +18,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from conftest import make_run, save_run
+from conftest import REPOSITORY, make_run, save_run
 
 import results_folder
 import storage
@@ -71,6 +73,15 @@ def test_equal_runs_leave_equal_bytes(small: Path, saved_run: Callable[..., Path
     """Same settings, same seed, same input; only timing.json may differ (trap 24)."""
     assert contents(saved_run(*SMALL)) == contents(small)
     assert (small / "timing.json").is_file()
+
+
+def test_the_bytes_do_not_hang_on_how_a_process_orders_its_sets(tmp_path: Path) -> None:
+    """Python salts the hashes of texts anew in each process: two runs in one would not show it."""
+    for salt in "12":
+        words = ["--no-plots", "--quiet", "-o", str(tmp_path / salt), *SMALL]
+        program = [sys.executable, str(REPOSITORY / "main.py"), *words]
+        subprocess.run(program, check=True, env=os.environ | {"PYTHONHASHSEED": salt})
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
 def test_another_seed_leaves_other_bytes_in_every_table(

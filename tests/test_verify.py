@@ -102,6 +102,15 @@ def test_a_missing_file_is_named(name: str, folder: Path) -> None:
     assert f"{name}: missing" in problems_of(folder)
 
 
+def test_money_beyond_64_bits_is_not_summed_round_the_corner(tmp_path: Path) -> None:
+    """16 gifts of 2^60 nano-euro are 2^64, which int64 takes for nothing: no account would show them."""
+    run = Folder()
+    for _ in range(16):
+        run.transfer(0, UTILITY, 1, 2**60, "gift")
+    told = "transfers.csv: moves more than 9,000,000,000 EUR"
+    assert problems_of(run.write(tmp_path / "results")) == [told]
+
+
 def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "timing.json").write_text("{}")  # with no file at all it is no results folder
     missing = set(FILES) - {"timing.json"}

@@ -246,11 +246,18 @@ TABLES = [
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("row", [0, 3, -1])
-def test_a_row_is_missed_or_seen_twice_in_every_table(name: str, row: int, files: Files) -> None:
+def test_a_row_is_missed_in_every_table(name: str, row: int, files: Files) -> None:
     """Columns that our own runs tell beside stand in fewer rows, too."""
     files.table(f"{name}.csv", lambda rows: rows.pop(row))
     assert not verify(files.folder).ok
-    files.table(f"{name}.csv", lambda rows: rows.extend([rows[row], rows[row]]))
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("row", [0, 3, -1])
+def test_a_row_that_stands_there_twice_is_seen_in_every_table(
+    name: str, row: int, files: Files
+) -> None:
+    files.table(f"{name}.csv", lambda rows: rows.append(rows[row]))
     assert not verify(files.folder).ok
 
 

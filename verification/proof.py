@@ -17,7 +17,7 @@ from verification.blocks import LARGEST_BLOCK, Block, largest_chain, read_blocks
 from verification.chain import HASH_TEXT, HEADER_START, NONCE, merkle_root
 from verification.findings import Findings, Progress, Unreadable, show, silent
 from verification.json_stream import as_dict
-from verification.read import Reader
+from verification.read import Reader, no_cycle_search
 from verification.transactions import NAMES, RECORD, TRADE_KINDS
 
 FORMAT = "proof of a trade, 1"
@@ -46,6 +46,7 @@ class Refuted(Exception):
 # ---------------------------------------------------------------- make
 
 
+@no_cycle_search()
 def make_proof(
     folder: Path, trade_id: int, tip: str | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
@@ -127,6 +128,7 @@ def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 # ---------------------------------------------------------------- check
 
 
+@no_cycle_search()
 def check_proof(path: Path, tip: str | None = None, progress: Progress = silent) -> dict[str, Any]:
     """What the proof shows, after every step has passed; raises Refuted, or Unreadable for the file."""
     reader, headers = Reader(Path(), Findings(), partial(progress, "reading")), list[Any]()

@@ -54,9 +54,6 @@ and columns (params.py). Members of the kind storage belong to the contract alon
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +71,7 @@ from verification.homes import check_homes
 from verification.market_rule import check_market_rule
 from verification.money import check_money
 from verification.orders import check_what_is_asked
+from verification.read import no_cycle_search
 from verification.scenario import check_scenario
 from verification.steps import Texts, check_steps, read_texts
 from verification.told import check_promised
@@ -110,6 +108,7 @@ def many(number: int, things: str) -> str:
     return f"{number:,} {things[:-1] if number == 1 else things}"
 
 
+@no_cycle_search()
 def verify(
     folder: Path | str, tip: str | None = None, race: bool = False, progress: Progress = silent
 ) -> Report:
@@ -120,13 +119,12 @@ def verify(
     it. Raises Unreadable with all problems of reading.
     """
     findings = Findings()
-    with no_cycle_search():
-        keep_freed_memory()
-        saved = read_folder(Path(folder), findings, progress)
-        check_extent(saved, findings)
-        if saved.steps:
-            texts = read_texts(Path(folder)) if saved.settings.ours else {}
-            check_saved(saved, texts, findings, race, progress)
+    keep_freed_memory()
+    saved = read_folder(Path(folder), findings, progress)
+    check_extent(saved, findings)
+    if saved.steps:
+        texts = read_texts(Path(folder)) if saved.settings.ours else {}
+        check_saved(saved, texts, findings, race, progress)
     found = saved.chain.tip if saved.chain else None
     if tip is not None and tip.strip().lower() != found:
         ends = f"the chain ends with {show(found)}" if found else "there is no chain"
@@ -152,18 +150,6 @@ def is_raced(saved: Saved, race: bool) -> bool:
     """Whether no race is left that was not run again."""
     rules = saved.settings.chain
     return not saved.chain or rules.version != 1 or race or is_raced_anyway(saved.chain, rules)
-
-
-@contextmanager
-def no_cycle_search() -> Iterator[None]:
-    """Pauses Python's search for cycles: millions of records have none, and it costs seconds."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def keep_freed_memory() -> None:
