@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ ALIKE = [
     "--set=BASE_CONSUMPTION=[0.5,1.2]",
 ]
 """Options of a run with batteries of two sizes that six decimals cannot tell apart."""
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a shell and signals of POSIX")
 
 os.environ["COLUMNS"] = "100"  # of a wide terminal, whatever the one is that starts the tests
 
@@ -86,3 +89,31 @@ def check_results() -> Path:
     if not tool.is_file():
         pytest.skip("check_results.py is not beside this repository")
     return tool
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """run("--seed", "7") gives (exit code, standard output, error output), in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main.main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder by its path, timing.json left out."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "timing.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def copy(default_day: Path, tmp_path: Path) -> Path:
+    """The default day in a folder that a test may damage."""
+    return Path(shutil.copytree(default_day, tmp_path / "copy"))

@@ -18,7 +18,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from conftest import REPOSITORY, make_run, save_run
+from conftest import REPOSITORY, contents, make_run, save_run
 
 import results_folder
 import storage
@@ -47,12 +47,6 @@ PROMISED = {
     "transfers.csv": "timestep,payer_id,payee_id,amount_eur,reason",
     "accounts.csv": "account_id,kind,opening_eur,balance_eur",
 }
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder by its path, timing.json left out."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "timing.json")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def table(folder: Path, name: str) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from conftest import make_settings
 from worlds import quick_settings
 
 import run_command
@@ -110,3 +111,34 @@ def test_what_a_hard_block_will_cost_is_told_before_it_is_mined(
     assert capsys.readouterr().err == told
     run_command._find_race(settings, use_gpu=False, quiet=True)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"DIFFICULTY_TARGET": 3}, ""),
+        ({"DIFFICULTY_TARGET": 8, "CONSENSUS": "pos"}, ""),
+        (
+            {"DIFFICULTY_TARGET": 8},
+            "difficulty 8: 4,294,967,296 attempts a block are expected, 24 minutes each on a CPU",
+        ),
+        (
+            {"DIFFICULTY_TARGET": 16},
+            "difficulty 16: 18,446,744,073,709,551,616 attempts a block are expected, 194,847 years",
+        ),
+    ],
+)
+def test_work_that_will_take_long_is_told_before_it_begins(changes: dict, told: str) -> None:
+    line = terminal.work_ahead(make_settings(**changes))
+    assert line.startswith(told)
+    assert bool(line) == bool(told)
+
+
+def test_no_figure_is_told_as_minus_nothing() -> None:
+    """A battery with less in it is worth -0.00 EUR where energy costs nothing; 0.02 kWh less are -0.0 kWh."""
+    rounded = terminal.rounded
+    assert (rounded(-0.0, sign="+"), rounded(-0.004), rounded(-0.02, 1)) == ("+0.00", "0.00", "0.0")
+    assert (rounded(-0.006), rounded(1234.5, sign="+")) == ("-0.01", "+1,234.50")
+    nothing = {"stored_change_kwh": -0.02, "stored_change_value_eur": -0.001}
+    lines = dict(terminal.summary_lines(FIGURES | nothing, TIMING, tariff=False))
+    assert lines["batteries"] == "change in content +0.0 kWh, worth +0.00 EUR"
