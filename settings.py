@@ -15,7 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_serializer,
+)
 
 from declarations import Declaration, declarations, misdeclared
 from errors import InputError, gather
@@ -62,6 +69,13 @@ class Settings(BaseModel):
             np.random.PCG64(np.random.SeedSequence((self.SEED, name, index)))
         )
 
+    @field_validator("*")
+    @classmethod
+    def _keep(cls, value: Any) -> Any:
+        """A list becomes a tuple: nobody can change it in settings that say they are frozen."""
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_serializer
     def to_json(self) -> dict[str, Any]:
         """Name -> value, as params.json has them."""
         return {n: list(value) if isinstance(value, tuple) else value for n, value in self}
@@ -73,18 +87,19 @@ class Settings(BaseModel):
 
         The names in OPEN may have any text as value: a rule or an objective that a user brings along.
         """
-        changes = {name: _plain(value) for name, value in (update or {}).items()}
-        values = dict(self) | {name: changes[name] for name in changes if name in TYPES}
-        own = {name: values[name] for name in OPEN if isinstance(values.get(name), str)}
-        known = {name: Declaration(name, TYPES[name], None, "") for name in values}
-        copy, wrong = _checked(known, {n: v for n, v in values.items() if n not in own})
-        problems = [_unknown(name) for name in changes if name not in TYPES]
+        asked = {name: _plain(value) for name, value in (update or {}).items()}
+        own = {name: asked[name] for name in OPEN if isinstance(asked.get(name), str)}
+        types = TYPES | type(self).__annotations__
+        known = {n: Declaration(n, types[n], None, "") for n, _ in self if n in asked.keys() - own}
+        checked, wrong = _checked(known, {name: asked[name] for name in known})
+        kept = {name: value for name, value in self if name not in asked}
+        sound = kept | dict(checked) | own
+        copy = type(self).model_construct(**{n: sound[n] for n, _ in self if n in sound})
+        problems = [_unknown(name) for name in asked if name not in TYPES]
         problems += [*wrong.values(), *_broken_rules(copy)]
         if problems:
             raise InputError(problems)
-        return _revived(
-            {name: own[name] if name in own else getattr(copy, name) for name in values}
-        )
+        return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
         """So that other processes can be given settings: their class is made anew from its constants' names."""

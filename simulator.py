@@ -59,7 +59,7 @@ class Scenario:
     mechanism: trading.Mechanism = trading.MIDPOINT
 
     def __post_init__(self) -> None:
-        check_rule_and_objective(self)
+        check_names(self.settings, self.mechanism)
         check_sizes(self)
 
     @property
@@ -84,8 +84,8 @@ class Run:
         """A part of a run is none: savings, and what a rule settles at the end, are told of all steps."""
         every, done = self.scenario.profiles.steps, [result.timestep for result in self.steps]
         if done != list(range(every)):
-            told = f"{len(done)} steps where the scenario has {every}"
-            raise InputError([f"{told}: for a shorter run, prepare(settings, steps=...)"])
+            told = f"a run has the steps 0 to {every - 1} of its scenario, each once and in order"
+            raise InputError([f"{told}; for a shorter one, prepare(settings, steps=...)"])
 
     @property
     def end(self) -> State:
@@ -104,6 +104,7 @@ def prepare(
     `steps` cuts a data file short; without one it replaces TIME_STEPS. `mechanism` must be the rule that
     MARKET_MECHANISM names (extensions.mechanisms holds the others).
     """
+    check_names(settings, mechanism)
     files = files or Files()
     if steps is not None:
         if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
@@ -126,9 +127,9 @@ def prepare(
     return Scenario(settings, fleet, profiles, files.fingerprints(), mechanism)
 
 
-def check_rule_and_objective(scenario: Scenario) -> None:
+def check_names(s: Settings, mechanism: trading.Mechanism) -> None:
     """Raises InputError where a rule or an objective that the settings name is not there."""
-    s, mechanism, problems = scenario.settings, scenario.mechanism, []
+    problems = []
     if not isinstance(mechanism, trading.Mechanism) or mechanism.name != s.MARKET_MECHANISM:
         given = "give prepare(mechanism=MECHANISMS[...]) of extensions.mechanisms"
         problems.append(f"MARKET_MECHANISM = {s.MARKET_MECHANISM!r}: {given}")
@@ -143,9 +144,11 @@ def check_sizes(scenario: Scenario) -> None:
     """Raises InputError where the profiles do not fit together, or energy or money could outgrow 64 bits."""
     s, profiles = scenario.settings, scenario.profiles
     shapes = {profiles.load_wh.shape, profiles.pv_wh.shape, (profiles.steps, scenario.fleet.size)}
-    if len(shapes) > 1 or len(profiles.prices.market) != profiles.steps:
-        told = "sun, load, prices and hours must have the same steps, and a column for each member"
-        raise InputError([told])
+    lengths = {len(column) for column in vars(profiles.prices).values()}
+    lengths |= {len(profiles.timestamp)} if profiles.timestamp else set()
+    if len(shapes) > 1 or lengths != {profiles.steps} or not profiles.steps:
+        told = "sun, load, prices and clock must have the same steps, at least one"
+        raise InputError([f"{told}; sun and load a column for each member"])
     most_wh = max(int(profiles.load_wh.max()), int(profiles.pv_wh.max()))
     if most_wh > MOST_WH:
         told = f"a home with {most_wh / 1000:,.0f} kWh in a step; allowed are {MOST_WH / 1000:,.0f} kWh"

@@ -16,6 +16,7 @@ import numpy as np
 
 import report
 from blockchain import RECORD
+from errors import InputError
 from records import (
     AGGREGATOR,
     FIRST_MINER,
@@ -42,8 +43,12 @@ def save(run: Run, folder: Path | str) -> dict[str, Any]:
 
     An earlier run in `folder` goes with its figures. Raises InputError where other things lie there.
     """
-    with replacing(Path(folder)) as fresh:
-        return write(run, fresh)
+    try:
+        with replacing(Path(folder)) as fresh:
+            return write(run, fresh)
+    except InputError as error:
+        told = [problem.removeprefix("--output ") for problem in error.problems]
+        raise InputError(told) from None
 
 
 def write(run: Run, folder: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def main() -> None:
         type=int,
         default=6,
         choices=BLOCKS,
-        help="highest difficulty (default: 6; a block of 7 takes a core 1.5 minutes, one of 8 takes 23)",
+        help="highest difficulty (default: 6; a block of 7 takes a core 1.5 minutes, one of 8 takes 24)",
     )
     parser.add_argument(
         "--use-gpu", action="store_true", help="on a CUDA device where there is one"

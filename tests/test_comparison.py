@@ -9,6 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -292,6 +293,17 @@ def test_figures_of_a_comparison_are_well_laid_out(
     name: str, compared: str, request: pytest.FixtureRequest
 ) -> None:
     assert layout_faults(drawn(name, request.getfixturevalue(compared))) == []
+
+
+def test_a_users_own_style_does_not_change_the_figures_of_a_comparison(
+    cases: list[c.Case], tmp_path: Path
+) -> None:
+    for folder, theirs in (("plain", {}), ("styled", {"savefig.bbox": "tight", "font.size": 30})):
+        with matplotlib.rc_context(theirs):
+            p.plot_all(cases, tmp_path / folder, ("midpoint", "maximize_renewable"))
+    for name in p.FIGURES:
+        plain, styled = ((tmp_path / f / f"{name}.png").read_bytes() for f in ("plain", "styled"))
+        assert plain == styled
 
 
 def test_titles_name_what_is_compared(

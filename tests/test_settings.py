@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import re
 from collections.abc import Callable
 from functools import cache
@@ -151,6 +152,23 @@ def test_a_copy_is_checked_like_config(changes: dict[str, Any], problems: list[s
     assert len(told) == len(problems)
     for line, expected in zip(told, problems, strict=True):
         assert expected in line
+
+
+def test_a_copy_asks_no_more_of_what_stays_than_config_did(tmp_path: Path) -> None:
+    """Who widens a range in config.py can run it with a data file too, which sets other settings."""
+    module = edited(tmp_path, "SEASON_FACTOR: Factor = 1.0", "SEASON_FACTOR: Hours = 12.0")
+    copy = settings.load(module).model_copy(update={"TIME_STEPS": 3})
+    assert (copy.SEASON_FACTOR, copy.TIME_STEPS) == (12.0, 3)
+    assert copy.model_copy(update={"SEASON_FACTOR": 20.0}).SEASON_FACTOR == 20.0
+    again = pickle.loads(pickle.dumps(copy))
+    assert again.model_copy(update={"SEED": 1}).SEASON_FACTOR == 12.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_settings_can_be_dumped_as_pydantic_does_it() -> None:
+    in_force = make_settings()
+    assert in_force.model_dump() == json.loads(in_force.model_dump_json()) == in_force.to_json()
+    assert hash(in_force) == hash(make_settings())
 
 
 def test_a_copy_may_name_a_rule_and_an_objective_of_ones_own() -> None:
