@@ -14,7 +14,7 @@ import output_file
 import verification
 from errors import InputError
 from guard import EXIT_WRONG, Parser
-from terminal import progress
+from terminal import many, progress
 from verification import proof
 
 TIP_OF_THE_DEFAULT_DAY = "0004bd6822fe070b6fa977c442a85a91a536bc1cf7dcb866c7282937ff059dba"
@@ -162,7 +162,7 @@ def _tell(shown: dict[str, Any], tip: str | None) -> None:
         f"{record['buyer_id']} at {record['price_microeur_per_kwh'] / 1e6:.6f} EUR/kWh in step {record['timestep']}"
     )
     print(
-        f"stands in block {shown['height']}, {shown['headers']} headers up to the tip {shown['tip']}"
+        f"stands in block {shown['height']}, {many(shown['headers'], 'header')} up to the tip {shown['tip']}"
     )
     if shown["hashes"]:
         print(f"work behind these headers: about {shown['hashes']:,} hashes")

@@ -20,8 +20,9 @@ from errors import InputError, gather
 from household_data import Files
 from trading import Mechanism
 
-BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 800, 10_000
-"""What a run that keeps and saves every step needs at its peak; measured."""
+BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = (800, 2_000), (10_000, 20_000)
+"""What a run that keeps and saves every step needs at its peak, without and with a ledger; measured."""
+BYTES_PER_MEMBER = 8_000
 
 UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH, UNLIKELY_KW_OF_A_HOME = 100, 5, 1000
 
@@ -124,7 +125,7 @@ def read_scenario(
     problems += _without_effect(picked, files, f"--config {options.config}:")
     problems += _without_effect(assigned, files, "--set")
     if asked and not files.data:
-        problems += _too_large(asked.num_members, asked.TIME_STEPS)
+        problems += _too_large(asked.num_members, asked.TIME_STEPS, asked.CONSENSUS != "none")
     cut = asked and files.data and ("TIME_STEPS" in assigned or "data" in recorded)
     steps = asked.TIME_STEPS if asked and cut else None
     if problems:
@@ -133,7 +134,11 @@ def read_scenario(
         raise InputError(list(dict.fromkeys(problems)))
     assert asked is not None
     rule = find_mechanism(asked.MARKET_MECHANISM)
-    return simulator.prepare(asked, files, steps, rule)
+    scenario = simulator.prepare(asked, files, steps, rule)
+    size = scenario.fleet.size, scenario.profiles.steps
+    if files.data and (told := _too_large(*size, ledger=asked.CONSENSUS != "none")):
+        raise InputError(told)
+    return scenario
 
 
 def unit_hints(scenario: simulator.Scenario, options: argparse.Namespace) -> list[str]:
@@ -220,9 +225,15 @@ def _without_effect(assigned: dict[str, Any], files: Files, source: str) -> list
     ]
 
 
-def _too_large(members: int, steps: int) -> list[str]:
+def bytes_needed(members: int, steps: int, ledger: bool) -> int:
+    """What a run of this size needs at its peak, which is when it is saved."""
+    per_step = BYTES_PER_MEMBER_STEP[ledger] * members + BYTES_PER_STEP[ledger]
+    return per_step * steps + BYTES_PER_MEMBER * members
+
+
+def _too_large(members: int, steps: int, ledger: bool) -> list[str]:
     """The problem, where the memory of this computer cannot hold a run of this size."""
-    need = (BYTES_PER_MEMBER_STEP * members + BYTES_PER_STEP) * steps
+    need = bytes_needed(members, steps, ledger)
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows does not say
@@ -230,8 +241,8 @@ def _too_large(members: int, steps: int) -> list[str]:
     if need <= there:
         return []
     return [
-        f"{members:,} members for {steps:,} steps need about {need / 2**30:,.0f} GB of memory, this computer "
-        f"has {there / 2**30:,.0f} GB; use fewer members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)"
+        f"{members:,} members for {steps:,} steps need about {need / 2**30:,.1f} GB of memory, this computer "
+        f"has {there / 2**30:,.1f} GB; use fewer members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)"
     ]
 
 

@@ -118,6 +118,9 @@ def replacing(
         _swap(fresh, goal, names)
     except BrokenPipeError:
         raise
+    except InputError as error:  # of who writes into the fresh folder, which nobody has named
+        told = [problem.replace(str(fresh), f"--output {folder}") for problem in error.problems]
+        raise InputError(told) from None
     except OSError as error:
         raise InputError(
             [f"--output {folder}: cannot be written ({error.strerror or error})"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import declarations
@@ -47,11 +48,10 @@ def command(arguments: list[str]) -> int:
             scenario, lambda step: advance("simulating", step.timestep + 1, total), race
         )
         clock.lap("simulate")
-        advance("saving", 0, 1)
-        figures = storage.write(result, folder)
-        advance("saving", 1, 1)
+        figures = storage.write(result, folder, partial(advance, "saving"))
         clock.lap("save")
         if not options.no_plots:
+            advance("drawing", 0, len(results_folder.FIGURES))
             import plot_results  # takes a moment to load
 
             plot_results.plot_all(folder, progress=advance)

@@ -7,7 +7,7 @@ docs/models.md says what each figure means, docs/results.md what each column hol
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,13 @@ def save(run: Run, folder: Path | str) -> dict[str, Any]:
         raise InputError(told) from None
 
 
-def write(run: Run, folder: Path) -> dict[str, Any]:
+def write(
+    run: Run, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
     """Writes every file of a run but the figures into an empty folder; returns the summary.
 
-    timing.json is empty: who measured the run writes it again.
+    `progress` is told how many files are done, of how many. timing.json is empty: who measured the run
+    writes it again.
     """
     (folder / "params.json").write_bytes(run.scenario.params)
     history = report.History(run)
@@ -62,20 +65,27 @@ def write(run: Run, folder: Path) -> dict[str, Any]:
     steps = report.step_rows(history)
     figures = report.summary(history, members)
     ids = trade_ids(run)
-    _write_table(folder / "prosumer_energy.csv", energy_table(history))
-    _write_table(folder / "prosumer_trading.csv", trading_table(history))
-    _write_table(folder / "regulator_actions.csv", ruling_table(history))
-    _write_table(folder / "all_trades.csv", trades_table(run, ids))
-    _write_table(folder / "community_summary.csv", community_table(steps))
-    _write_table(folder / "transfers.csv", transfers_table(run))
-    _write_table(folder / "accounts.csv", accounts_table(run))
-    write_json(folder / "summary.json", figures)
-    write_json(folder / "timing.json", {})
-    write_json(folder / "prosumers.json", member_list(run, members))
-    write_json(folder / "simulation_log.json", [_plain_units(row) for row in steps])
-    if run.chain:
-        _write_table(folder / "blocks.csv", blocks_table(run.chain.blocks))
-        write_json(folder / "blockchain.json", chain_document(run, ids))
+    contents: dict[str, Callable[[], Any]] = {
+        "prosumer_energy.csv": lambda: energy_table(history),
+        "prosumer_trading.csv": lambda: trading_table(history),
+        "regulator_actions.csv": lambda: ruling_table(history),
+        "all_trades.csv": lambda: trades_table(run, ids),
+        "community_summary.csv": lambda: community_table(steps),
+        "transfers.csv": lambda: transfers_table(run),
+        "accounts.csv": lambda: accounts_table(run),
+        "summary.json": lambda: figures,
+        "timing.json": dict,
+        "prosumers.json": lambda: member_list(run, members),
+        "simulation_log.json": lambda: [_plain_units(row) for row in steps],
+    }
+    if chain := run.chain:
+        contents["blocks.csv"] = lambda: blocks_table(chain.blocks)
+        contents["blockchain.json"] = lambda: chain_document(run, ids)
+    for done, (name, content) in enumerate(contents.items()):
+        progress(done, len(contents))
+        put = _write_table if name.endswith(".csv") else write_json
+        put(folder / name, content())
+    progress(len(contents), len(contents))
     return figures
 
 

@@ -176,7 +176,8 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
     ]
     if f["blocks"]:
         rate = timing.get("hashes_per_second", 0)
-        work = f", {f['hashes']:,} hashes, {rate / 1e6:.2f} million/s" if f["hashes"] else ""
+        speed = f"{rate / 1e6:.2f} million/s" if rate >= 100_000 else f"{rate:,}/s"
+        work = f", {f['hashes']:,} hashes, {speed}" if f["hashes"] else ""
         lines.append(("ledger", f"{many(f['blocks'], 'block')} with genesis{work}"))
     memory = timing.get("peak_memory_mb")
     told = f", {memory} MB" if memory else ""  # Windows does not tell

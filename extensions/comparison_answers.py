@@ -116,7 +116,8 @@ def winning_sentence(data: Comparison) -> str:
         return f"{who}: {saved} in this one seed"
     if not near:
         return f"{who}: {saved} against being alone"
-    return f"{who}: {saved}, but not provably more than {data.names(near)}"
+    others = data.names(near) if len(near) <= 3 else f"{len(near)} others"
+    return f"{who}: {saved}, but not provably more than {others}"
 
 
 def provably_less(data: Comparison, group: Group, best: Group) -> bool:

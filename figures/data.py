@@ -329,9 +329,16 @@ class Results:
     def describe(self, member: int) -> str:
         """What a home owns, in words."""
         row = self.members.iloc[member]
-        owns = [f"{row.pv_capacity_kw:.3g} kW PV"] if row.pv_capacity_kw else []
-        owns += [f"{row.battery_capacity_kwh:.3g} kWh battery"] if row.battery_capacity_kwh else []
+        owns = [f"{size(row.pv_capacity_kw)} kW PV"] if row.pv_capacity_kw else []
+        owns += (
+            [f"{size(row.battery_capacity_kwh)} kWh battery"] if row.battery_capacity_kwh else []
+        )
         return ", ".join(owns) or "no PV, no battery"
+
+
+def size(value: float) -> str:
+    """What a home owns, in three digits, or to the unit where that is more."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 # ---------------------------------------------------------------- names of homes

@@ -29,6 +29,8 @@ from figures.style import (
     whole_numbers,
 )
 
+MOST_BARS, AXIS_POINTS = 60, 550
+"""Of miners: from so many on each is a line; the width of the axis that all of them share."""
 ALIKE = 0.01
 """Chances that differ by less than this part are told as one."""
 
@@ -138,7 +140,11 @@ def mining_race(data: Results) -> Figure:
     band: Any = {"fill": True, "fc": PALE, "zorder": 0.9}
     ax.stairs(high + 0.5, edges, baseline=np.where(low > 0, low - 0.5, 0), **band)
     bars = np.arange(len(won))
-    ax.bar(bars, won, 0.55 if len(won) <= 60 else 1.0, color=COLOUR["ledger"], zorder=2)
+    if len(won) <= MOST_BARS:
+        ax.bar(bars, won, 0.55, color=COLOUR["ledger"], zorder=2)
+    else:  # lines can be wider than a miner's share of the axis, so that nobody who won is lost
+        winners, points = np.flatnonzero(won), max(1.2, AXIS_POINTS / len(won))
+        ax.vlines(winners, 0, won[winners], COLOUR["ledger"], lw=points, zorder=2)
     line(ax, edges, blocks * chances, "black", ls=DASHED, lw=2, zorder=3)
     ax.set(xlim=(edges[0], edges[-1]), xlabel=noun.capitalize(), ylabel="Blocks won")
     whole_numbers(ax.xaxis, ax.yaxis)

@@ -58,7 +58,7 @@ def price_forecast(data: Results) -> Figure:
     )
     if long:
         most = float(error.max()) or 0.01
-        seen = 0.0, max(float(settled.max()), 1e-9)
+        seen = 0.0, float(settled.max()) or 0.01
         day_map(top, beside(top), timeline, settled, "Price (EUR/kWh)", "cividis", seen)
         day_map(
             bottom,
@@ -78,7 +78,7 @@ def price_forecast(data: Results) -> Figure:
     stack(bottom, timeline.edges, [("", MUTED, missed)])
     zero_line(bottom)
     time_axes([top, bottom], timeline, ["Price (EUR/kWh)", "Error (EUR/kWh)"])
-    top.set_ylim(0, 1.1 * max(forecast.max(), settled.max(), 1e-9))
+    top.set_ylim(0, 1.1 * (max(forecast.max(), settled.max()) or 0.01))
     in_order = [
         stroke(name, COLOUR["market"], lw=5),
         stroke("forecast", COLOUR["load"], ls=DASHED, lw=2),

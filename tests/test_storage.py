@@ -78,6 +78,24 @@ def test_the_bytes_do_not_hang_on_how_a_process_orders_its_sets(tmp_path: Path) 
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
+def test_saving_tells_how_many_files_are_done(tmp_path: Path) -> None:
+    """A year is saved for ten seconds; a bar that stands still looks like a program that hangs."""
+    told: list[tuple[int, int]] = []
+    run = make_run(NUM_PROSUMERS=3, TIME_STEPS=2, CONSENSUS="pow", DIFFICULTY_TARGET=0)
+    storage.write(run, tmp_path, lambda done, total: told.append((done, total)))
+    files = len(list(tmp_path.iterdir())) - 1  # params.json is there before
+    assert told == [(done, files) for done in range(files + 1)]
+
+
+def test_what_fails_in_the_fresh_folder_is_told_of_the_one_that_was_named(tmp_path: Path) -> None:
+    """The fresh one has a name that nobody gave, and is gone when the message is read."""
+    folder = tmp_path / "results"
+    with pytest.raises(InputError) as caught, replacing(folder) as fresh:
+        raise InputError([f"{fresh / 'plots'}: cannot be written (No space left on device)"])
+    told = f"--output {folder / 'plots'}: cannot be written (No space left on device)"
+    assert caught.value.problems == [told]
+
+
 def test_another_seed_leaves_other_bytes_in_every_table(
     small: Path, saved_run: Callable[..., Path]
 ) -> None:

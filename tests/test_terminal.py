@@ -96,6 +96,12 @@ def test_a_tariff_is_not_called_a_market() -> None:
     assert lines["prices"] == "P2P 0.1651, tariff 0.1512 EUR/kWh on average"
 
 
+def test_a_slow_race_is_not_told_as_none() -> None:
+    """With ten thousand miners at difficulty 1 the time goes into beginning, not into hashing."""
+    lines = dict(terminal.summary_lines(FIGURES, TIMING | {"hashes_per_second": 1_234}, False))
+    assert lines["ledger"] == "30 blocks with genesis, 123,456 hashes, 1,234/s"
+
+
 def test_a_run_without_ledger_tells_nothing_of_it() -> None:
     lines = dict(terminal.summary_lines(FIGURES | {"blocks": 0}, {"total_seconds": 0.5}, False))
     assert "ledger" not in lines and lines["time"] == "0.50 s"
