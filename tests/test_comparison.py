@@ -343,6 +343,18 @@ def case_of(seed: int, savings_eur: float, rule: str, prices: dict[int, float]) 
     return c.Case(row, np.array([savings_eur]), price, np.arange(24), None)
 
 
+@pytest.mark.parametrize(
+    ("rules", "told"), [(3, "bill sharing, huang and uniform"), (4, "4 others")]
+)
+def test_a_title_counts_the_others_where_they_are_many(rules: int, told: str) -> None:
+    """Named one by one they would shrink it below its subtitle."""
+    names = ["bill_sharing", "huang", "uniform", "none"][:rules]
+    cases = [case_of(seed, 10.0, "midpoint", {}) for seed in (1, 2)]
+    cases += [case_of(seed, saved, n, {}) for n in names for seed, saved in ((1, 0.0), (2, 19.9))]
+    sentence = answers.winning_sentence(answers.Comparison(cases, ("midpoint", "chaos")))
+    assert sentence == f"Midpoint saves most: 10.0 EUR, but not provably more than {told}"
+
+
 def test_an_hour_has_a_price_where_half_of_the_seeds_traded() -> None:
     sold = [{9: 0.1, 12: 0.2}, {9: 0.3}, {9: 0.2, 12: 0.4}, {18: 0.9}]
     cases = [case_of(seed, 1.0, "midpoint", prices) for seed, prices in enumerate(sold)]

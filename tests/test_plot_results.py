@@ -6,7 +6,7 @@ import csv
 import itertools
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, save_run
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
@@ -27,7 +28,7 @@ import plot_results as plots
 import simulator
 from extensions.mechanisms import MECHANISMS
 from figures import energy, ledger, members, money, offers, prices, regulator, style, trades
-from figures.data import WITHOUT_MARKET, Results, short_names, without_common_start
+from figures.data import WITHOUT_MARKET, Results, short_names, size, without_common_start
 from figures.style import COLOUR
 from figures.timeline import Timeline
 from plot_results import FIGURES, LEDGER_FIGURES
@@ -1347,6 +1348,38 @@ def test_self_sufficiency_counts_neither_what_was_bought_nor_the_initial_charge(
     assert (sold > 0).any() and (filled > 0).any() and (began > 0).any()
     assert found == pytest.approx((sun + from_battery - of_others) / load, abs=1e-9)
     assert (found >= sun / load - 1e-9).all(), "what the own roof served at once is its own"
+
+
+def test_of_many_miners_each_that_won_has_a_line(tmp_path: Path):
+    """A bar that is thinner than a pixel is not drawn at all."""
+    many = ("--set=NUM_MINERS=2000", "--set=DIFFICULTY_TARGET=1", "--set=NUM_PROSUMERS=9")
+    data = Results(save_run(tmp_path / "results", *many))
+    (ax,) = laid_out("mining_race", data).axes
+    (lines,) = (c for c in ax.collections if isinstance(c, LineCollection))
+    won = Counter(int(row["miner"]) for row in rows(data, "blocks.csv")[1:])
+    assert len(won) > 3 and lines.get_linewidth()[0] >= 1
+    drawn = {int(x): int(top) for (x, _), (_, top) in lines.get_segments()}
+    assert drawn == dict(won)
+
+
+def test_an_axis_of_prices_that_are_all_0_can_be_read(tmp_path: Path):
+    free = [f"--set={name}=0" for name in ("RETAIL_PRICE", "FEED_IN_PRICE", "BASE_PRICE")]
+    data = Results(save_run(tmp_path / "results", *free, "--set=NUM_PROSUMERS=3", "--steps=4"))
+    top = laid_out("price_forecast", data).axes[0]
+    assert top.get_ylim() == (0, pytest.approx(0.011))
+    assert max(len(label.get_text()) for label in top.get_yticklabels()) <= len("0.010")
+
+
+def test_what_a_home_owns_is_told_in_three_digits_or_to_the_unit():
+    values = (2.5, 12.345, 999.4, 999.6, 1234.4, 1e6)
+    assert [size(value) for value in values] == [
+        "2.5",
+        "12.3",
+        "999",
+        "1,000",
+        "1,234",
+        "1,000,000",
+    ]
 
 
 # ---------------------------------------------------------------- manners
