@@ -50,12 +50,9 @@ class Parser(argparse.ArgumentParser):
     def read(self, arguments: Sequence[str] | None, problems: list[str]) -> argparse.Namespace:
         """The options; unknown and contradicting ones become problems, so that others are looked at as well."""
         self.found.clear()
-        for word in itertools.takewhile(
-            "--".__ne__, sys.argv[1:] if arguments is None else arguments
-        ):
-            if re.fullmatch(
-                r"(--[\w-]+=|-\w)--", word
-            ):  # argparse takes the value away, and says nothing
+        words = sys.argv[1:] if arguments is None else arguments
+        for word in itertools.takewhile("--".__ne__, words):
+            if re.fullmatch(r"(--[\w-]+=|-\w)--", word):  # argparse takes this value away unsaid
                 self.error(f"argument {word[:-2].rstrip('=')}: expected one argument")
         options, unknown = self.parse_known_args(arguments)
         problems += self.found

@@ -20,9 +20,8 @@ from errors import InputError, gather
 from household_data import Files
 from trading import Mechanism
 
-BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = (800, 2_000), (10_000, 20_000)
-"""What a run that keeps and saves every step needs at its peak, without and with a ledger; measured."""
-BYTES_PER_MEMBER = 8_000
+BYTES_PER_MEMBER, BYTES_PER_MEMBER_STEP, BYTES_PER_STEP = 8_000, (800, 2_000), (10_000, 20_000)
+"""What a run that keeps and saves every step needs at its peak; steps without and with a ledger; measured."""
 
 UNLIKELY_KWH_PER_HOUR, UNLIKELY_EUR_PER_KWH, UNLIKELY_KW_OF_A_HOME = 100, 5, 1000
 
