@@ -124,7 +124,8 @@ def read_scenario(
     problems += _without_effect(picked, files, f"--config {options.config}:")
     problems += _without_effect(assigned, files, "--set")
     if asked and not files.data:
-        problems += _too_large(asked.num_members, asked.TIME_STEPS, asked.CONSENSUS != "none")
+        by = "members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)"
+        problems += _too_large(asked.num_members, asked.TIME_STEPS, asked.CONSENSUS != "none", by)
     cut = asked and files.data and ("TIME_STEPS" in assigned or "data" in recorded)
     steps = asked.TIME_STEPS if asked and cut else None
     if problems:
@@ -134,9 +135,14 @@ def read_scenario(
     assert asked is not None
     rule = find_mechanism(asked.MARKET_MECHANISM)
     scenario = simulator.prepare(asked, files, steps, rule)
-    size = scenario.fleet.size, scenario.profiles.steps
-    if files.data and (told := _too_large(*size, ledger=asked.CONSENSUS != "none")):
-        raise InputError(told)
+    if files.data:  # how large it is stands in the file
+        size, by = (
+            (scenario.fleet.size, scenario.profiles.steps),
+            "homes (--households) or steps (--steps)",
+        )
+        problems = _too_large(*size, asked.CONSENSUS != "none", by)
+    if problems:
+        raise InputError(problems)
     return scenario
 
 
@@ -230,8 +236,8 @@ def bytes_needed(members: int, steps: int, ledger: bool) -> int:
     return per_step * steps + BYTES_PER_MEMBER * members
 
 
-def _too_large(members: int, steps: int, ledger: bool) -> list[str]:
-    """The problem, where the memory of this computer cannot hold a run of this size."""
+def _too_large(members: int, steps: int, ledger: bool, by: str) -> list[str]:
+    """The problem, where the memory of this computer cannot hold a run of this size; `by` says what makes it less."""
     need = bytes_needed(members, steps, ledger)
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -241,7 +247,7 @@ def _too_large(members: int, steps: int, ledger: bool) -> list[str]:
         return []
     return [
         f"{members:,} members for {steps:,} steps need about {need / 2**30:,.1f} GB of memory, this computer "
-        f"has {there / 2**30:,.1f} GB; use fewer members (NUM_PROSUMERS, NUM_CONSUMERS) or steps (TIME_STEPS)"
+        f"has {there / 2**30:,.1f} GB; use fewer {by}"
     ]
 
 

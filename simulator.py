@@ -104,7 +104,7 @@ def prepare(
     `steps` cuts a data file short; without one it replaces TIME_STEPS. `mechanism` must be the rule that
     MARKET_MECHANISM names (extensions.mechanisms holds the others).
     """
-    check_names(settings, mechanism)
+    check_names(settings, mechanism)  # before files are read
     files = files or Files()
     if steps is not None:
         if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:

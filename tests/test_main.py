@@ -654,6 +654,17 @@ def test_things_in_the_results_folder_survive_a_run(
     assert (tmp_path / "results" / "runs.sqlite").read_bytes() == b"a database"
 
 
+def test_a_data_file_that_no_memory_can_hold_is_refused_before_the_run(
+    files: list[str], run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How large it is stands in the file, so the way out is to take fewer homes or steps of it."""
+    monkeypatch.setattr(options, "BYTES_PER_MEMBER", 2**50)
+    code, _, err = run(*files, "--no-plots", "--quiet")
+    (told,) = problems(err)
+    assert code == 2 and "72 steps need about" in told
+    assert told.endswith("use fewer homes (--households) or steps (--steps)")
+
+
 @pytest.mark.parametrize(("members", "steps"), [(3000, 24), (20, 1000), (20_000, 2)])
 @pytest.mark.parametrize("consensus", ["none", "pow"])
 def test_a_run_needs_no_more_memory_than_the_guard_counts_with(
