@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from errors import gather
-from extensions.comparison import Case, compare, has_differences, interval, write
+from extensions.comparison import Case, base_of, compare, groups_of, interval, write
 from extensions.mechanisms import MECHANISMS, mechanism_called
 from guard import Parser
 from options import (
@@ -63,13 +63,16 @@ def command(arguments: list[str]) -> int:
             lambda done: advance("comparing", done, total),
         )
         told = "python main.py compare " + shlex.join(arguments)
-        table = write(cases, folder, default, told.strip())
+        same_days = options.data is not None
+        table = write(cases, folder, default, told.strip(), same_days)
         if not options.no_plots:
-            _draw(cases, folder, default, advance)
+            _draw(cases, folder, default, advance, same_days)
     if not options.quiet:
-        print_means(table)
+        print_means(table, same_days)
         print(f"comparison in {options.output}")
-        against = ", and the differences against the default" * has_differences(table, default)
+        base = base_of(table, default)
+        whom = "the default" if base == default else ", ".join(base)
+        against = f", and the differences against {whom}" * (len(groups_of(table)) > 1)
         print(f"  comparison.md: all columns{against}")
         print("  comparison.csv: every run" + ("" if options.no_plots else "\n  plots: figures"))
     return 0
@@ -134,7 +137,7 @@ def _runs(text: str, problems: list[str]) -> int:
     return 0
 
 
-def print_means(table: pd.DataFrame) -> None:
+def print_means(table: pd.DataFrame, same_days: bool = False) -> None:
     """The main figures of each rule and regulator, narrow enough for a terminal of 80 columns."""
     from rich import box
     from rich.table import Table
@@ -150,7 +153,9 @@ def print_means(table: pd.DataFrame) -> None:
         shown.add_row(name, *(_mean(rows[name], "%" in head) for name, head in MAIN.items()))
     plain_console().print(shown)
     runs = table["seed"].nunique()
-    print(f"mean and 95 % interval over {runs} seeds" if runs > 1 else "one seed: no intervals")
+    which = " of the same days, those of the data file" * same_days
+    told = f"mean and 95 % interval over {runs} seeds{which}"
+    print(told if runs > 1 else "one seed: no intervals")
 
 
 def _mean(values: pd.Series, percent: bool) -> str:
@@ -168,7 +173,11 @@ def _draw(
     folder: Path,
     default: tuple[str, str],
     advance: Callable[[str, int, int], None],
+    same_days: bool,
 ) -> None:
     from extensions.comparison_plots import plot_all
 
-    plot_all(cases, folder / "plots", default, lambda done, total: advance("drawing", done, total))
+    def told(done: int, total: int) -> None:
+        advance("drawing", done, total)
+
+    plot_all(cases, folder / "plots", default, told, same_days)

@@ -223,14 +223,15 @@ def table_of(cases: Sequence[Case]) -> pd.DataFrame:
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """(mean, half width of its 95 % interval) by Student's t; NaN where there is nothing to average."""
-    values = values.dropna().astype(float)
-    if not len(values):
-        return float("nan"), float("nan")
-    mean = float(values.mean())
+    """(mean, half width of its 95 % interval) by Student's t; NaN where a seed has no such figure.
+
+    A Gini is missing where all together save nothing: the mean of the other seeds would be that of good days.
+    """
+    values = values.astype(float)
+    mean = float(values.mean(skipna=False))
     if len(values) < 2:
         return mean, float("nan")
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1, skipna=False)
     return mean, float(half / np.sqrt(len(values)))
 
 
@@ -252,39 +253,59 @@ SHOWN = {
 }
 
 
-def markdown(table: pd.DataFrame, default: Group, command: str) -> str:
-    """comparison.md: means with intervals, then paired differences against the default."""
-    groups = groups_of(table)
+SAME_DAYS = (
+    "The homes' energy is that of the data file in every seed: the intervals tell how much the rest matters that is "
+    "drawn (quotes; without `--members` batteries, without `--prices` prices), not how other days would differ."
+)
+
+
+def markdown(table: pd.DataFrame, default: Group, command: str, same_days: bool = False) -> str:
+    """comparison.md: means with intervals, then paired differences against the default.
+
+    same_days: whether all seeds share the energy of a data file.
+    """
+    groups, base = groups_of(table), base_of(table, default)
     runs = table["seed"].nunique()
+    counted = f"{len(table)} run{'s' * (len(table) > 1)} on {runs} seed{'s' * (runs > 1)}"
+    over = "mean and 95 % interval over the seeds" if runs > 1 else "one seed has no intervals"
+    gap = " A dash: a seed has no such figure (no Gini where all together save nothing)."
     lines = [
         "# Market rules and regulators side by side",
         "",
-        f"{len(table)} run{'s' * (len(table) > 1)} on {runs} seed{'s' * (runs > 1)}; mean and 95 % interval over the seeds. Made with `{command}`.",
+        f"{counted}; {over}. Made with `{command}`.{gap * has_gaps(table)}",
         "",
+        *[SAME_DAYS, ""] * (same_days and runs > 1),
         *_rows(groups, lambda group, name: _cell(of_group(table, group)[name], name)),
     ]
-    if has_differences(table, default):
-        base = of_group(table, default)
+    if len(groups) > 1:
+        stars = "; a star marks an interval that leaves out zero" * (runs > 1)
+        missing = f" The default, {', '.join(default)}, is not among the compared."
+        first = of_group(table, base)
         lines += [
             "",
-            f"## Differences against {default[0]}, {default[1]}",
+            f"## Differences against {', '.join(base)}",
             "",
-            "Paired by seed; a star marks an interval that leaves out zero.",
+            f"Paired by seed{stars}.{missing * (base != default)}",
             "",
             *_rows(
-                [group for group in groups if group != default],
+                [group for group in groups if group != base],
                 lambda group, name: _cell(
-                    of_group(table, group)[name] - base[name], name, star=True
+                    of_group(table, group)[name] - first[name], name, star=True
                 ),
             ),
         ]
     return "\n".join(lines) + "\n"
 
 
-def has_differences(table: pd.DataFrame, default: Group) -> bool:
-    """Whether the default is among the compared, and not alone."""
+def base_of(table: pd.DataFrame, default: Group) -> Group:
+    """What the others are held against: the default, or the first where it is not among the compared."""
     groups = groups_of(table)
-    return default in groups and len(groups) > 1
+    return default if default in groups else groups[0]
+
+
+def has_gaps(table: pd.DataFrame) -> bool:
+    """Whether a figure that is shown is not defined in some run."""
+    return bool(table[list(SHOWN)].isna().to_numpy().any())
 
 
 def groups_of(table: pd.DataFrame) -> list[Group]:
@@ -321,11 +342,13 @@ def _cell(values: pd.Series, name: str, star: bool = False) -> str:
     return f"{round(mean, decimals) + 0.0:{sign}.{decimals}f}{width}{mark}"
 
 
-def write(cases: Sequence[Case], folder: Path, default: Group, command: str) -> pd.DataFrame:
+def write(
+    cases: Sequence[Case], folder: Path, default: Group, command: str, same_days: bool = False
+) -> pd.DataFrame:
     """Writes comparison.csv and comparison.md; returns the table."""
     table = table_of(cases)
     table.to_csv(folder / "comparison.csv", index=False, lineterminator="\n", float_format="%.9g")
     (folder / "comparison.md").write_text(
-        markdown(table, default, command), encoding="utf-8", newline="\n"
+        markdown(table, default, command, same_days), encoding="utf-8", newline="\n"
     )
     return table

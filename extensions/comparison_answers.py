@@ -14,6 +14,7 @@ from extensions.comparison import (
     INDICES,
     Case,
     Group,
+    base_of,
     groups_of,
     interval,
     of_group,
@@ -29,12 +30,13 @@ ALIKE = 0.005
 class Comparison:
     """The cases by group (rule, objective), and the names of groups."""
 
-    def __init__(self, cases: Sequence[Case], default: Group):
-        self.cases, self.table = cases, table_of(cases)
+    def __init__(self, cases: Sequence[Case], default: Group, same_days: bool = False):
+        """same_days: whether all seeds share the energy of a data file."""
+        self.cases, self.table, self.same_days = cases, table_of(cases), same_days
         self.groups = groups_of(self.table)
         self.rules = list(dict.fromkeys(rule for rule, _ in self.groups))
         self.objectives = list(dict.fromkeys(objective for _, objective in self.groups))
-        self.default = default if default in self.groups else self.groups[0]
+        self.default = base_of(self.table, default)
         self.runs = self.table["seed"].nunique()
 
     @property
@@ -67,12 +69,16 @@ class Comparison:
 
     def names(self, groups: Sequence[Group]) -> str:
         """Groups in a sentence, as many as there is room for."""
-        both = self.noun == "rule and objective"
-        return listed([self.name(g).replace(", ", " with ") for g in groups], 1 if both else 3)
+        names = [self.name(group) for group in groups]
+        if self.noun != "rule and objective":
+            return listed(names, 3)
+        return listed([name.replace(", ", " (") + ")" for name in names], 1)
 
     def means_over(self) -> str:
         """What the means of a figure are taken over."""
-        return f"Means over {self.runs} seeds" if self.runs > 1 else "One seed, another may differ"
+        if self.runs == 1:
+            return "One seed, another may differ"
+        return f"Means over {self.runs} seeds{' of the same days' * self.same_days}"
 
 
 def listed(names: Sequence[str], most: int) -> str:
@@ -128,7 +134,7 @@ def provably_less(data: Comparison, group: Group, best: Group) -> bool:
 
 
 def indices(data: Comparison, group: Group) -> np.ndarray:
-    """The mean of each index (6); NaN where it is not defined. Value tapping is below 0 where members lose together."""
+    """The mean of each index (6); NaN where a seed has none. Value tapping is below 0 where members lose together."""
     return np.array([interval(data.values(group, name))[0] for name in INDICES])
 
 
@@ -171,16 +177,16 @@ def mean_lorenz(data: Comparison, group: Group) -> np.ndarray:
     """Mean of the Lorenz curves of the seeds (101), so that its area is the mean Gini of the tables."""
     people, curves = np.linspace(0, 1, 101), []
     for case in data.of(group):
-        if case.row["gini_savings"] is not None:
-            curve = lorenz(case.savings_eur)[0]
-            curves.append(np.interp(people, np.linspace(0, 1, len(curve)), curve))
-    return np.mean(curves, axis=0) if curves else np.full(len(people), np.nan)
+        curve = lorenz(case.savings_eur)[0]
+        curves.append(np.interp(people, np.linspace(0, 1, len(curve)), curve))
+    return np.mean(curves, axis=0)
 
 
-def evenness(ginis: Sequence[tuple[str, float]]) -> str:
-    """The title of the Lorenz curves, from names and Gini, the smallest first."""
+def evenness(ginis: Sequence[tuple[str, float]], runs: int = 1) -> str:
+    """The title of the Lorenz curves, from names and Gini, the smallest first, of those that save in each run."""
     if not ginis:
-        return "Together nobody saved anything"
+        several = "In some of the seeds there are no savings to share"
+        return several if runs > 1 else "Together nobody saved anything"
     (even, low), (uneven, high) = ginis[0], ginis[-1]
     if len(ginis) == 1:
         return f"Gini {low:.2f}: how evenly the savings are spread"

@@ -23,14 +23,16 @@ from extensions.comparison_answers import (
     what_the_median_saves,
     winning_sentence,
 )
+from extensions.mechanisms import MECHANISMS
 from figures.data import ALMOST_NOTHING_EUR
 from figures.style import MUTED, PALE, canvas, headline, key, minus, our_style, stroke
+from regulator import STRATEGIES
 
 MOST = 16
 """Groups that one figure can show on a projector."""
 
 COLOURS = ["#0072B2", "#56B4E9", "#332288", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#8A8A8A"]
-"""One colour per market rule, in the order of the comparison; grey comes last, for nobody trading.
+"""One colour per market rule, in the order of MECHANISMS whichever are compared; grey for nobody trading.
 
 Eight rules need eight colours that colour-blind readers tell apart. Beside those of the concepts of a run
 none are left, so here, and only here, they stand for rules; each figure names them.
@@ -39,6 +41,8 @@ OBJECTIVES = ["#0B3C5D", "#56B4E9", "#4C7FA6", "#8A8A8A"]
 """One colour per regulator's objective under one rule: shades of the regulator's blue, which mean no energy."""
 LINES = ["-", "--", "-.", ":"]
 """One kind of line per regulator's objective."""
+DEEPEST = -100
+"""Where the Lorenz axis ends at the latest (%): a curve far below zero would flatten all others."""
 
 
 def plot_all(
@@ -46,10 +50,11 @@ def plot_all(
     folder: Path,
     default: Group,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    same_days: bool = False,
 ) -> list[Path]:
-    """Writes every figure into `folder`; returns their paths."""
+    """Writes every figure into `folder`; returns their paths. same_days: see Comparison."""
     folder.mkdir(parents=True, exist_ok=True)
-    data, paths = Comparison(cases, default), []
+    data, paths = Comparison(cases, default, same_days), []
     for name, draw in FIGURES.items():
         with our_style():
             paths.append(folder / f"{name}.png")
@@ -59,14 +64,16 @@ def plot_all(
 
 
 def colour(data: Comparison, group: Group) -> str:
+    """The same for a rule in every comparison of rules, and for an objective in every one of objectives."""
     if len(data.rules) == 1:
-        return OBJECTIVES[data.objectives.index(group[1]) % len(OBJECTIVES)]
-    return COLOURS[data.rules.index(group[0]) % len(COLOURS)]
+        return OBJECTIVES[list(STRATEGIES).index(group[1]) % len(OBJECTIVES)]
+    return COLOURS[list(MECHANISMS).index(group[0]) % len(COLOURS)]
 
 
 def pen(data: Comparison, group: Group) -> dict[str, Any]:
     """How the curve of a group is drawn, beside its colour."""
-    return {"ls": LINES[data.objectives.index(group[1]) % len(LINES)], "lw": 2.6}
+    kind = list(STRATEGIES).index(group[1]) if len(data.objectives) > 1 else 0
+    return {"ls": LINES[kind % len(LINES)], "lw": 2.6}
 
 
 def room_for_names(data: Comparison) -> float:
@@ -88,7 +95,7 @@ def winners(data: Comparison) -> Figure:
     fig, axes = canvas(
         winning_sentence(data),
         f"{data.means_over()}{interval_told}. The same homes, weather and prices for all."
-        + some_of(data),
+        + some_of(data.groups, MOST, "The best "),
         widths=(1, 1, 1),
         left=room_for_names(data),
     )
@@ -116,9 +123,14 @@ def winners(data: Comparison) -> Figure:
     return fig
 
 
-def some_of(data: Comparison, most: int = MOST) -> str:
+def some_of(groups: Sequence[Group], most: int = MOST, which: str = "") -> str:
     """What the reader must know where a figure cannot show every group."""
-    return f" {most} of {len(data.groups)} shown." if len(data.groups) > most else ""
+    return f" {which}{most} of {len(groups)} shown." if len(groups) > most else ""
+
+
+def both_ends(order: Sequence[Group]) -> list[Group]:
+    """As many as one figure can show, half of them from each end of the order: titles name both."""
+    return list(order) if len(order) <= MOST else [*order[: MOST // 2], *order[-MOST // 2 :]]
 
 
 def radar(data: Comparison) -> Figure:
@@ -127,7 +139,7 @@ def radar(data: Comparison) -> Figure:
     fig, axes = canvas(
         leading_sentence(data),
         f"From 0 (centre) to 1 (rim). Filled: the {data.noun}. Grey line: {data.name(data.default)}. "
-        f"{data.means_over()}." + some_of(data, 8),
+        f"{data.means_over()}." + some_of(data.groups, 8) + nowhere(data, shown),
     )
     axes[0].remove()
     angles = np.linspace(0, 2 * math.pi, len(INDICES), endpoint=False)
@@ -158,6 +170,14 @@ def radar(data: Comparison) -> Figure:
     return fig
 
 
+def nowhere(data: Comparison, shown: Sequence[Group]) -> str:
+    """What the reader must know where an index is not defined."""
+    values = np.array([indices(data, group) for group in shown])
+    unknown = np.flatnonzero(~np.isfinite(values).all(axis=0))
+    missing = [str(place + 1) for place in unknown]
+    return f" At the centre where not defined: {', '.join(missing)}." if missing else ""
+
+
 def drawn_indices(data: Comparison, group: Group) -> np.ndarray:
     """The same between the centre and the rim."""
     return np.clip(np.nan_to_num(indices(data, group)), 0, 1)
@@ -173,11 +193,11 @@ def savings_per_member(data: Comparison) -> Figure:
     fig, (ax,) = canvas(
         what_the_median_saves(data, medians),
         "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
-        + some_of(data),
+        + some_of(order, which="First and last, "),
         left=room_for_names(data),
         right=0.86,
     )
-    order = order[-MOST:]
+    order = both_ends(order)
     for y, group in enumerate(order):
         values = data.savings(group)
         low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
@@ -204,31 +224,37 @@ def lorenz_curves(data: Comparison) -> Figure:
     """How evenly are the savings spread over the members?"""
     ginis = {group: interval(data.values(group, "gini_savings"))[0] for group in data.groups}
     order = sorted((g for g in data.groups if np.isfinite(ginis[g])), key=lambda g: ginis[g])
+    without = [data.name(group) for group in data.groups if group not in order]
+    curves = {group: 100 * mean_lorenz(data, group) for group in both_ends(order)}
+    deep = min((float(curve.min()) for curve in curves.values()), default=0) < DEEPEST
     fig, (ax,) = canvas(
-        evenness([(data.name(group), ginis[group]) for group in order]),
+        evenness([(data.name(group), ginis[group]) for group in order], data.runs),
         f"Lorenz curves and Gini. {data.means_over()}. Below zero: members that lose. "
-        "Straight: all save the same." + some_of(data),
+        "Straight: all save the same." + some_of(order, which="First and last, "),
         right=0.9 - room_for_names(data),
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
     handles = []
-    for group in both_ends(order):
-        curve = 100 * mean_lorenz(data, group)
+    for group, curve in curves.items():
         hue, style = colour(data, group), pen(data, group)
         ax.plot(np.arange(101), curve, color=hue, **style)
         handles.append(stroke(f"{data.name(group)}: Gini {ginis[group]:.2f}", hue, **style))
     ax.set_xlim(0, 100)
-    ax.set_ylim(max(ax.get_ylim()[0], -100), 100)
+    ax.set_ylim(max(ax.get_ylim()[0], DEEPEST), 100)
     ax.set_xlabel("Members, from the least saving (%)")
-    ax.set_ylabel("Share of all savings (%)")
+    ax.set_ylabel("Share of all savings (%)" + ", lower parts cut off" * deep)
     ax.grid()
-    key(ax, handles)
+    key(ax, handles, without_a_curve(data, without, len(handles)))
     return fig
 
 
-def both_ends(order: Sequence[Group]) -> list[Group]:
-    """As many of the first as one figure can show, and the last: the title names both ends."""
-    return list(order) if len(order) <= MOST else [*order[: MOST - 1], order[-1]]
+def without_a_curve(data: Comparison, names: Sequence[str], curves: int) -> str:
+    """What a key says of groups without a Gini: who they are, where there is room beside so many curves."""
+    if not names:
+        return ""
+    some = "in some seed" if data.runs > 1 else "together"
+    told = f"{len(names)} without a curve:\nnothing saved {some}"
+    return "\n  ".join([told, *names]) if curves + len(names) <= 10 else told
 
 
 # ---------------------------------------------------------------- at which prices
@@ -236,20 +262,22 @@ def both_ends(order: Sequence[Group]) -> list[Group]:
 
 def price_by_hour(data: Comparison) -> Figure:
     """What does a kWh cost between neighbours, hour by hour, under each rule?"""
-    prices = {group: hourly_price(data, group) for group in data.groups[:MOST]}
+    prices = {group: hourly_price(data, group) for group in data.groups}
     prices = {group: price for group, price in prices.items() if np.isfinite(price).any()}
     means = mean_prices({data.name(group): price for group, price in prices.items()})
+    order = sorted(prices, key=lambda group: means.get(data.name(group), 0))
+    shown = [group for group in prices if group in both_ends(order)]
     free = any(settles_at_the_end(rule) for rule in data.rules)
     fig, (ax,) = canvas(
         cheapest_and_dearest(means, data.noun),
         "What sellers get, where at least half of the seeds traded in an hour."
-        + " Bill sharing settles at the end: its trades have no price." * free
-        + some_of(data),
+        + " Bill sharing has no price per trade." * free
+        + some_of(order, which="Cheapest and dearest, "),
         right=0.9 - room_for_names(data),
     )
     handles = []
-    for group, price in prices.items():
-        hue, style = colour(data, group), pen(data, group)
+    for group in shown:
+        hue, style, price = colour(data, group), pen(data, group), prices[group]
         ax.plot(np.arange(24) + 0.5, price, marker="o", ms=4, color=hue, **style)
         name = data.name(group)
         told = f"{name}: " + minus(f"{means[name]:.3f}") if name in means else name

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import re
 import statistics
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -171,13 +174,137 @@ def test_the_command_writes_tables_and_figures(
 def test_differences_are_told_of_where_there_are_some(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against the default, if it is among the compared and not alone."""
-    for rules, there in (("midpoint,none", True), ("midpoint", False), ("none,uniform", False)):
+    """Against the default, or against the first where it is not among the compared."""
+    for rules, base, told in (
+        ("none,midpoint", "midpoint", "the default"),
+        ("midpoint", "", ""),
+        ("none,uniform", "none", "none, maximize_renewable"),
+    ):
         folder = tmp_path / rules
         words = ["compare", "--mechanisms", rules, "--runs", "1", "--no-plots", "-o", str(folder)]
         assert main.main([*words, "--steps", "2", "--set", "NUM_PROSUMERS=3"]) == 0
-        assert ("and the differences" in capsys.readouterr().out) == there
-        assert ("## Differences" in (folder / "comparison.md").read_text()) == there
+        against = re.findall("and the differences against (.*)", capsys.readouterr().out)
+        assert against == [told] * bool(base)
+        text = (folder / "comparison.md").read_text()
+        assert re.findall("## Differences against (.*)", text) == (
+            [f"{base}, maximize_renewable"] if base else []
+        )
+        missing = "The default, midpoint, maximize_renewable, is not among the compared."
+        assert (missing in text) == (base == "none")
+        assert "on 1 seed; one seed has no intervals." in text
+
+
+def test_a_figure_that_a_seed_lacks_has_no_mean(rules: answers.Comparison) -> None:
+    """Of savings that add up to nothing there is no Gini: the mean of the other seeds is that of good days."""
+    saved = {"midpoint": (9.0, 1.0), "huang": (5.0, -5.0), "none": (0.0, 0.0)}
+    cases = []
+    for rule, of_seed in saved.items():
+        for seed, eur in enumerate(of_seed):
+            case = case_of(seed, eur, rule, {})
+            row = dict.fromkeys(c.SHOWN, 0.5) | case.row
+            row |= {name: 0.5 for name in c.INDICES if name not in row}
+            members = np.array([0.0, eur])
+            row["gini_savings"] = c.gini(members)
+            cases.append(replace(case, row=row, savings_eur=members))
+    text = c.markdown(c.table_of(cases), ("midpoint", "chaos"), "made")
+    place = list(c.SHOWN).index("gini_savings") + 2
+    ginis = [line.split("|")[1:][place].strip() for line in text.split("\n") if "| chaos |" in line]
+    assert ginis == ["0.500 ± 0.000", "-", "-", "-", "-"]
+    assert "A dash: a seed has no such figure" in text
+    fig = drawn("lorenz_curves", answers.Comparison(cases, ("midpoint", "chaos")))
+    assert fig.texts[0].get_text() == "Gini 0.50: how evenly the savings are spread"
+    key = fig.legends[0]
+    assert [text.get_text() for text in key.get_texts()] == ["midpoint: Gini 0.50"]
+    told = "2 without a curve:\nnothing saved in some seed\n  huang\n  no trading"
+    assert key.get_title().get_text() == told
+    assert layout_faults(fig) == []
+
+
+def test_a_lorenz_curve_far_below_zero_is_cut_and_the_axis_says_so() -> None:
+    """Ten lose 9 each, one gains 100: the share of the ten is -900 %."""
+    for losses, told in ((-9.0, ", lower parts cut off"), (-0.5, "")):
+        case = case_of(1, 1.0, "midpoint", {})
+        members = np.array([losses] * 10 + [100.0])
+        row = case.row | {"gini_savings": c.gini(members)}
+        data = answers.Comparison([replace(case, row=row, savings_eur=members)], ("midpoint", ""))
+        (ax,) = drawn("lorenz_curves", data).axes
+        assert ax.get_ylabel() == "Share of all savings (%)" + told
+        assert ax.get_ylim()[0] >= -100
+
+
+def test_seeds_that_share_a_data_files_days_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their intervals tell of quotes, not of other days."""
+    data = ["--data", str(Path(main.__file__).parent / "examples" / "homes.csv"), "--steps", "3"]
+    for words, there in ((data, True), (["--steps", "3"], False)):
+        chosen = ["--mechanisms", "midpoint,none", "--runs", "2", "--no-plots"]
+        assert main.main(["compare", *words, *chosen, "-o", str(tmp_path)]) == 0
+        assert (" of the same days, those of the data" in capsys.readouterr().out) == there
+        assert (c.SAME_DAYS in (tmp_path / "comparison.md").read_text()) == there
+    cases = [case_of(seed, 1.0, "midpoint", {}) for seed in (1, 2)]
+    one = answers.Comparison(cases, ("midpoint", "chaos"), same_days=True)
+    assert one.means_over() == "Means over 2 seeds of the same days"
+
+
+def test_a_rule_has_its_colour_in_every_comparison(rules: answers.Comparison) -> None:
+    """Slides of one study must not contradict each other."""
+    default = ("midpoint", "chaos")
+    some = [case_of(1, 1.0, rule, {}) for rule in ("none", "huang", "midpoint")]
+    few = answers.Comparison(some, default)
+    for rule in few.rules:
+        in_all = p.colour(rules, (rule, "maximize_renewable"))
+        assert p.colour(few, (rule, "chaos")) == in_all
+    assert p.colour(few, ("none", "chaos")) == p.COLOURS[-1], "grey"
+
+
+def test_an_objective_has_its_colour_in_every_comparison(objectives: answers.Comparison) -> None:
+    one = case_of(1, 1.0, "midpoint", {})
+    some = [replace(one, row=one.row | {"objective": o}) for o in ("chaos", "maximize_p2p")]
+    few = answers.Comparison(some, ("midpoint", "chaos"))
+    for group in few.groups:
+        assert p.colour(few, group) == p.colour(objectives, (group[0], group[1]))
+        assert p.pen(few, group) == p.pen(objectives, group)
+
+
+def many_groups(price: Callable[[int], float]) -> answers.Comparison:
+    """Thirty-two groups, each saving as many EUR as its number says, and trading at noon at its price."""
+    cases = []
+    for number, (rule, goal) in enumerate(itertools.product(c.MECHANISMS, c.STRATEGIES)):
+        case = case_of(1, float(number), rule, {12: price(number)})
+        cases.append(replace(case, row=case.row | {"objective": goal}))
+    return answers.Comparison(cases, ("midpoint", "chaos"))
+
+
+def test_prices_of_all_groups_count_also_where_not_all_are_drawn() -> None:
+    """The dearest and the cheapest are among the last, beyond the sixteen that a figure shows."""
+    data = many_groups(lambda number: {30: 0.01, 31: 0.9}.get(number, 0.2 + number / 1000))
+    fig = drawn("price_by_hour", data)
+    title, subtitle = (text.get_text() for text in fig.texts[:2])
+    assert title.startswith("Average price where all trade: from 0.010 (no trading, p2p) ")
+    assert title.endswith(" to 0.900 EUR/kWh (no trading, chaos)")
+    assert "Cheapest and dearest, 16 of 32 shown." in subtitle
+    keys = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert len(keys) == 16
+    assert {"no trading, p2p: 0.010", "no trading, chaos: 0.900"} <= set(keys)
+
+
+def test_who_gains_and_who_loses_are_both_shown_where_not_all_are() -> None:
+    data = many_groups(lambda number: 0.2)
+    fig = drawn("savings_per_member", data)
+    names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    assert names[:2] == ["midpoint, renewable", "midpoint, profit"], "they save least"
+    assert names[-1] == "no trading, chaos" and len(names) == 16
+    assert "First and last, 16 of 32 shown." in fig.texts[1].get_text()
+
+
+def test_an_index_that_is_not_defined_is_said_to_be_drawn_at_the_centre() -> None:
+    case = case_of(1, 1.0, "midpoint", {})
+    known = case.row | dict.fromkeys(c.INDICES, 0.5)
+    for row, told in ((known, False), (known | {"value_tapping": None}, True)):
+        data = answers.Comparison([replace(case, row=row)], ("midpoint", "chaos"))
+        subtitle = drawn("radar", data).texts[1].get_text()
+        assert ("At the centre where not defined: 1." in subtitle) == told
 
 
 def test_the_table_in_the_terminal_fits_into_80_columns(
@@ -515,6 +642,7 @@ def test_lorenz_curves_agree_with_the_gini_of_the_tables(rules: answers.Comparis
 
 def test_evenness_in_words() -> None:
     assert answers.evenness([]) == "Together nobody saved anything"
+    assert answers.evenness([], runs=3).startswith("In some of the seeds there are no")
     assert answers.evenness([("a", 0.5)]).startswith("Gini 0.50")
     assert answers.evenness([("a", 0.5), ("b", 0.501)]).startswith("Savings are spread alike")
     assert "most evenly with a (Gini 0.30), least with b (0.50)" in answers.evenness(
