@@ -13,7 +13,7 @@ from typing import Any
 import output_file
 import verification
 from errors import InputError
-from guard import EXIT_WRONG, Parser
+from guard import EXIT_WRONG, Parser, demand_output
 from terminal import many, progress
 from verification import proof
 
@@ -67,6 +67,8 @@ def verify_command(arguments: list[str]) -> int:
     for finding in outcome.findings:
         print(f"BROKEN {finding.where}: {finding.rule}: {finding.detail}")
     if not options.quiet:
+        if outcome.ok:
+            demand_output()
         print(outcome.summary())
     return 0 if outcome.ok else EXIT_WRONG
 
@@ -149,6 +151,7 @@ def _write(made: dict[str, Any], output: Path | None) -> None:
     """A proof into a file, or onto the terminal."""
     text = json.dumps(made, indent=1) + "\n"
     if output is None:
+        demand_output()
         print(text, end="")
         return
     output_file.replace(output, text, '{\n "format": "proof of a trade', "a proof")
@@ -156,6 +159,7 @@ def _write(made: dict[str, Any], output: Path | None) -> None:
 
 def _tell(shown: dict[str, Any], tip: str | None) -> None:
     """What a proof has shown."""
+    demand_output()
     record = shown["record"]
     print(
         f"trade {record['trade_id']}: {record['seller_id']} sold {record['energy_wh'] / 1000:.3f} kWh to "

@@ -122,6 +122,12 @@ def guarded(command: Callable[[], int | None], stopped: str = "stopped") -> int:
             return EXIT_INPUT  # not EXIT_WRONG: nothing that was looked at is wrong
 
 
+def demand_output() -> None:
+    """Raises InputError where nobody can read an answer: standard output is closed."""
+    if sys.stdout is None:
+        raise InputError(["standard output is closed; the answer cannot be written"])
+
+
 def _demand_little_of_the_terminal() -> None:
     """Characters that the terminal cannot show, such as an umlaut in ASCII, are printed escaped."""
     for stream in (sys.stdout, sys.stderr):

@@ -191,16 +191,24 @@ def read_meters(path: Path, settings: Settings) -> Meters:
     chosen = gather(problems, lambda: choose_households(settings, known)) or known
     table = table[table["household_id"].isin(chosen) | table["household_id"].isna()]
     time, offset = times_of(table, path, problems)
+    timed = table.assign(timestamp=time)
+    is_timed = (
+        not problems
+    )  # where a home or a time is unreadable, gaps would be told that are none
     values = {
         name: numbers(table, name, path, problems, MOST_KWH_PER_STEP, "kWh per step")
         for name in ("load_kwh", "pv_kwh")
     }
-    stop_if(problems)
+    if not is_timed:
+        known_rows = timed.dropna(subset=["household_id", "timestamp"])
+        stop_if(problems + duplicates(known_rows, path, ["household_id", "timestamp"]))
     home = table["household_id"].map({name: i for i, name in enumerate(chosen)}).to_numpy()
     stamps = pd.DatetimeIndex(time.drop_duplicates().sort_values())
-    step_seconds = _step_seconds(stamps, path)
     row = np.asarray(stamps.searchsorted(time))
-    _demand_complete(path, table.assign(timestamp=time), row, home, stamps, chosen)
+    step_seconds = gather(problems, lambda: _step_seconds(stamps, path))
+    gather(problems, lambda: _demand_complete(path, timed, row, home, stamps, chosen))
+    if step_seconds is None or problems:
+        raise InputError(problems)
     filled = {name: np.empty((len(stamps), len(chosen))) for name in values}
     for name, column in values.items():
         filled[name][row, home] = column

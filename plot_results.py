@@ -87,8 +87,11 @@ def plot_all(
     data, goal = gather(problems, lambda: Results(folder)), Path(output or Path(folder) / "plots")
     if data is None or problems:
         raise InputError(problems)
+    made = [place for place in (goal, *goal.parents) if not place.exists()]
     try:
         left_out = () if data.has_ledger else LEDGER_FIGURES
+        if goal.exists() and not goal.is_dir():
+            raise InputError([f"{goal}: is a file; name a folder"])
         if output is not None:
             refuse_pictures_of_others(goal, [*names, *left_out])
         goal.mkdir(parents=True, exist_ok=True)
@@ -104,6 +107,8 @@ def plot_all(
         raise InputError(list(dict.fromkeys([*error.problems, *data.problems()]))) from None
     except OSError as error:
         raise InputError([f"{goal}: cannot be written ({error.strerror or error})"]) from None
+    finally:
+        results_folder.remove_empty(made)
 
 
 def refuse_pictures_of_others(goal: Path, names: Sequence[str]) -> None:

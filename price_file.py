@@ -72,11 +72,9 @@ def read_tariff(path: Path) -> Tariff:
         numbers(table, name, path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
         for name in (IMPORT, EXPORT)
     )
-    if not problems:
-        told = (
-            "the export price is above the import price; a kWh could be bought and sold at a gain"
-        )
-        problems += examples(path, [(row, told) for row in table.index[buy < sell]])
+    told = "the export price is above the import price; a kWh could be bought and sold at a gain"
+    above = (buy < sell) & ((buy > 0) | (not problems))  # a faulty price, told already, counts as 0
+    problems += examples(path, [(row, told) for row in table.index[above]])
     begins, offset, by_time = pd.Series(dtype=int), None, "timestep" not in table
     if not by_time:
         begins = _steps_of(table, path, problems)
@@ -85,6 +83,8 @@ def read_tariff(path: Path) -> Tariff:
     told = "repeats the " + ("timestamp" if by_time else "timestep") + " of another line"
     again = begins.index[begins.duplicated() & begins.notna()]
     problems += examples(path, [(row, told) for row in again])
+    if by_time and begins.notna().all():
+        problems += _gaps(path, pd.DatetimeIndex(begins.drop_duplicates().sort_values()))
     stop_if(problems)
     order = np.argsort(begins.to_numpy(), kind="stable")
     buy, sell = (np.rint(column[order] * 1e6).astype(np.int64) for column in (buy, sell))
@@ -156,7 +156,7 @@ def _steps_in_file(
         )
     elif tariff.utc_offset is not None:
         stamps = stamps + (calendar.utc_offset - tariff.utc_offset)
-    problems = _gaps(path, stamps)
+    problems = []
     usual = (stamps[1:] - stamps[:-1]).min() if len(stamps) > 1 else step
     last = times[-1] + step
     if times[0] < stamps[0] or last > stamps[-1] + usual:

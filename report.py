@@ -184,8 +184,8 @@ def summary(history: History, members: dict[str, np.ndarray]) -> dict[str, Any]:
     mean_price = float(history.price("market").mean())
     stored_change = float(members["stored_change_wh"].sum())
     stored_change_alone = float(members["stored_change_alone_wh"].sum())
-    stored_value = stored_change * mean_price
-    stored_value_alone = stored_change_alone * mean_price
+    stored_value = round(stored_change * mean_price)  # whole nano-euro, so that told figures add up
+    stored_value_alone = round(stored_change_alone * mean_price)
     cost, alone_cost = int(members["outside_nanoeur"].sum()), int(members["alone_nanoeur"].sum())
     imported, exported = np.maximum(history.net_wh, 0).sum(), np.maximum(-history.net_wh, 0).sum()
     load, pv = int(totals["load_wh"].sum()), int(totals["pv_wh"].sum())

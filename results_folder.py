@@ -129,9 +129,7 @@ def replacing(
         stop_no_more()
         if fresh:
             shutil.rmtree(fresh, ignore_errors=True)
-        for parent in made:
-            with suppress(OSError):  # it holds the results by now
-                parent.rmdir()
+        remove_empty(made)
 
 
 def _fresh_folder(goal: Path) -> Path:
@@ -173,12 +171,13 @@ def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
         for source, goal in reversed(moves):
             if not source.exists():  # the last move may not have taken place
                 os.replace(goal, source)
-        _remove_empty(made)
+        remove_empty(made)
         raise
-    _remove_empty([folder / home for home in homes])
+    remove_empty([folder / home for home in homes])
 
 
-def _remove_empty(folders: list[Path]) -> None:
+def remove_empty(folders: list[Path]) -> None:
+    """Removes those of the folders that hold nothing; an inner one stands before the one around it."""
     for folder in folders:
         with suppress(OSError):  # it holds something, or was never made
             folder.rmdir()

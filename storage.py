@@ -25,6 +25,7 @@ from records import (
     UTILITY,
     BanReason,
     Block,
+    Real,
     Reason,
     TradeKind,
 )
@@ -112,7 +113,7 @@ def energy_table(history: report.History) -> dict[str, Sequence[str]]:
         "load_kwh": _kwh(history.flow("load_wh")),
         "battery_charge_kwh": _kwh(history.flow("charge_wh")),
         "battery_discharge_kwh": _kwh(history.flow("discharge_wh")),
-        "battery_level_kwh": fixed(np.rint(stored * 1000).astype(np.int64), 6),
+        "battery_level_kwh": fixed(whole_milliwh(stored), 6),
         "battery_soc": fixed(np.rint(stored / capacity * 10_000).astype(np.int64), 4),
         "p2p_bought_kwh": _kwh(history.flow("p2p_bought_wh")),
         "p2p_sold_kwh": _kwh(history.flow("p2p_sold_wh")),
@@ -203,7 +204,7 @@ def community_table(steps: list[dict[str, Any]]) -> dict[str, Sequence[str]]:
     for name in steps[0]:
         values, (told, decimals) = [row[name] for row in steps], unit_of_reader(name)
         if isinstance(values[0], float):
-            columns[told] = fixed(np.rint(np.array(values) * 1000).astype(np.int64), decimals + 3)
+            columns[told] = fixed(whole_milliwh(np.array(values)), decimals + 3)
         elif decimals:
             columns[told] = ["" if v is None else decimal(v, decimals) for v in values]
         else:
@@ -287,6 +288,7 @@ def chain_document(run: Run, ids: list[str]) -> dict[str, Any]:
 def member_list(run: Run, totals: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """The content of prosumers.json: what each member owns, its totals, its final balance."""
     fleet, end = run.scenario.fleet, run.end
+    level_kwh = whole_milliwh(end.stored_wh) / 10**6
     rows = []
     for i in range(fleet.size):
         row: dict[str, Any] = {
@@ -297,7 +299,7 @@ def member_list(run: Run, totals: dict[str, np.ndarray]) -> list[dict[str, Any]]
             "pv_capacity_kw": round(float(fleet.pv_capacity_kw[i]), 6),
             "battery_capacity_kwh": round(float(fleet.battery_capacity_wh[i]) / 1000, 6),
             "initial_level_kwh": round(float(fleet.initial_stored_wh[i]) / 1000, 6),
-            "final_level_kwh": round(float(end.stored_wh[i]) / 1000, 6),
+            "final_level_kwh": float(level_kwh[i]),
         }
         row |= _plain_units({name: column[i] for name, column in totals.items()})
         row["final_balance_eur"] = int(end.balance_nanoeur[i]) / 1e9
@@ -306,6 +308,11 @@ def member_list(run: Run, totals: dict[str, np.ndarray]) -> list[dict[str, Any]]
 
 
 # ---------------------------------------------------------------- numbers as texts
+
+
+def whole_milliwh(stored_wh: Real | float) -> np.ndarray:
+    """What batteries hold, rounded in one way for every file that tells it: thousandths of a Wh."""
+    return np.asarray(np.rint(np.multiply(stored_wh, 1000))).astype(np.int64)
 
 
 def fixed(values: np.ndarray, decimals: int) -> list[str]:
@@ -357,7 +364,7 @@ def _plain_units(row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         told, decimals = unit_of_reader(name)
         if isinstance(value, float):
-            plain[told] = round(float(value) / 10**decimals, decimals + 3)
+            plain[told] = int(whole_milliwh(value)) / 10 ** (decimals + 3)
         elif value is None or isinstance(value, str):
             plain[told] = value
         else:

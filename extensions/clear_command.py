@@ -13,7 +13,7 @@ import output_file
 import settings
 from errors import InputError, gather
 from extensions.mechanisms import MECHANISMS, no_orders
-from guard import Parser
+from guard import Parser, demand_output
 from input_tables import examples, numbers, read_table, stop_if
 from options import read_config
 from records import Orders, StepPrices
@@ -57,6 +57,8 @@ def command(arguments: list[str]) -> int:
         if options.output is not None:
             advance("writing", 0, 1)
             write_trades(options.output, cleared, names)
+    if options.output is None:
+        demand_output()
     for key, value in found.items():
         print(f"{key}: {value}")
     return 0

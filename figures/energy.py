@@ -95,6 +95,8 @@ def energy_balance(data: Results) -> Figure:
     """When does the community make, store, take and give energy?"""
     taken, given = outside(data)
     pv, load = data.total("pv_kwh"), data.total("load_kwh")
+    if not (taken.any() or given.any() or pv.any() or load.any()):
+        raise NothingToShow("No home made or used any energy in this run.")
     into = {
         "PV": ("pv", pv),
         "from batteries": ("battery", data.total("battery_discharge_kwh")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +84,10 @@ STYLE: Any = {
 @contextmanager
 def our_style() -> Iterator[None]:
     """Figures look the same whatever style a user has set; that is back afterwards."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from"
+        )  # a home's name in another script
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
@@ -145,12 +149,14 @@ def sentence(name: str, text: str) -> Figure:
 
 
 class Thousands(ScalarFormatter):
-    """Numbers of an axis, from a thousand on with a comma."""
+    """Numbers of an axis with as many decimals as tell its ticks apart, from a thousand on with a comma."""
 
     def __call__(self, value: float, pos: int | None = None) -> str:
+        told = super().__call__(value, pos)
         if abs(value) < 1000:
-            return super().__call__(value, pos)
-        return minus(f"{value:,.0f}")
+            return told
+        decimals = len(told.partition(".")[2])
+        return minus(f"{value:,.{decimals}f}")
 
 
 def canvas(

@@ -256,7 +256,7 @@ def name_places(
     for member in first:
         (x, y), width = np.multiply(places[member], away), pixels[member] / radius + 0.1
         middle = x + (0.5 if x > 0 else -0.5) * width
-        free = abs(x) * radius + pixels[member] < box.width / 2 and all(
+        free = abs(x) * radius + pixels[member] < box.width / 2 + 1 and all(
             abs(y - other_y) * radius > 25 or abs(middle - other) > (width + other_width) / 2
             for other, other_y, other_width in taken
         )

@@ -500,6 +500,24 @@ def test_times_with_and_without_offset_are_not_mixed(write: Callable[..., Path])
     ]
 
 
+def test_values_gaps_and_repeated_rows_are_told_together(write: Callable[..., Path]) -> None:
+    """Whoever mends one of them should not learn of the next only then."""
+    readings = rows(steps=4)
+    del readings[8]
+    readings[4] = (*readings[4][:2], "-4", "0")
+    readings.append(readings[0])
+    assert problems(write(readings)) == [
+        "data.csv, line 6: load_kwh is '-4'; " + ALLOWED,
+        "data.csv, line 13: repeats household_id 1, timestamp 2024-06-01 12:00:00",
+        "data.csv: gap, household 10 has no row at 2024-06-01 14:00:00",
+    ]
+    readings[1] = ("soon", *readings[1][1:])
+    told = problems(write(readings))
+    assert ["soon" in line or "-4" in line or "repeats" in line for line in told] == [True] * 3, (
+        "where a time is unreadable, gaps would be told that are none"
+    )
+
+
 def test_a_gap_of_one_home_is_named(write: Callable[..., Path]) -> None:
     readings = [row for i, row in enumerate(rows()) if i not in (4, 7)]
     assert problems(write(readings)) == [
@@ -811,6 +829,20 @@ def test_prices_that_are_wrong_or_do_not_cover_the_run_are_refused(
     write: Callable[..., Path], prices: Callable[..., Path], content: Any, clock: str, told: str
 ) -> None:
     assert told in problems(write(rows()), prices=prices(content, clock))[0]
+
+
+def test_all_faults_of_a_price_file_come_together(
+    write: Callable[..., Path], prices: Callable[..., Path]
+) -> None:
+    content = [list(row) for row in price_rows(9)]
+    content[1][1], content[2][2], content[3][2] = "-1", "99", "0"
+    del content[6]
+    told = problems(write(rows()), prices=prices([tuple(row) for row in content], "timestamp"))
+    assert [line.partition(": ")[2].partition(";")[0] for line in told] == [
+        "import_price_eur_per_kwh is '-1'",
+        "the export price is above the import price",
+        "between 2024-06-01 17:00:00 and 2024-06-01 19:00:00 prices are missing, or the time step changes",
+    ]
 
 
 def test_the_faults_of_all_files_come_together(

@@ -629,6 +629,19 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
 
 
 @posix
+def test_an_answer_that_nobody_can_read_is_none(default_day: Path, tmp_path: Path) -> None:
+    """With standard output closed Python prints nothing, and without a word."""
+    begin = f"{shlex.quote(sys.executable)} {shlex.quote(str(REPOSITORY / 'main.py'))}"
+    day, book = shlex.quote(str(default_day)), shlex.quote(str(REPOSITORY / "examples/book.csv"))
+    told = b"standard output is closed; the answer cannot be written"
+    for words in (f"verify {day}", f"proof {day} 17", "proof --check p.json", f"clear {book}"):
+        ended = shell(f"{begin} proof {day} 17 -o p.json; {begin} {words} >&-", tmp_path)
+        assert (ended.returncode, told in ended.stderr) == (2, True), words
+    for words in (f"verify {day} --quiet", f"proof {day} 17 -o p.json", f"clear {book} -o t.csv"):
+        assert shell(f"{begin} {words} >&-", tmp_path).returncode == 0, words
+
+
+@posix
 def test_a_sound_folder_is_not_called_broken_because_nobody_reads_on(default_day: Path) -> None:
     """Exit code 1 says that something is wrong; the shell's own word for a reader that has gone is 141."""
     verify = shlex.join([sys.executable, str(REPOSITORY / "main.py"), "verify", str(default_day)])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,13 +125,28 @@ def test_a_missing_folder_a_file_and_an_unknown_figure_give_exit_code_2(
         ([str(default_day / "summary.json")], "is a file; name a results folder"),
         ([str(default_day), "--only", "energy_balanse"], "no figure is called 'energy_balanse'"),
         ([str(default_day), "--only", ""], "no figure is called ''"),
-        ([str(default_day), "-o", str(default_day / "summary.json")], "cannot be written"),
+        ([str(default_day), "-o", str(default_day / "summary.json")], "is a file; name a folder"),
         ([str(default_day), "--onyl", "x"], "did you mean --only?"),
         ([], "required: DIR"),
     ):
         assert plots.main(arguments) == 2
         headline, problem = capsys.readouterr().err.splitlines()
         assert headline == "error: a problem in the input" and told in problem
+
+
+def test_a_picture_that_cannot_be_written_leaves_no_folder(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    shutil.rmtree(copy / "plots", ignore_errors=True)
+    monkeypatch.setattr(plots, "write", full)
+    before = sorted(copy.iterdir())
+    for output in ([], ["-o", str(copy / "a" / "b")]):
+        assert plots.main([str(copy), "--only", "merit_order", *output]) == 2
+        assert "cannot be written (No space left on device)" in capsys.readouterr().err
+        assert sorted(copy.iterdir()) == before
 
 
 def test_a_misspelt_figure_is_guessed_and_all_names_are_listed_once():

@@ -258,10 +258,12 @@ NAMES: dict[str, Callable[[int], str]] = {
     "long, one beginning": lambda i: f"Familie M\u00fcller-L\u00fcdenscheidt, Haus {i}",
     "long": lambda i: f"{i}, Wilhelmine Schulte-Oversohl",
     "wide": lambda i: f"WWWWWWWW{chr(97 + i // 26)}{chr(97 + i % 26)}WW",
+    "another script": lambda i: f"\u65e5\u672c{i}",
     "mathematics": lambda i: f"{'ab'[i % 2]}$\\frac{i}$",
 }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("case", NAMES)
 def test_figures_stay_well_laid_out_with_any_names(case: str, copy: Path):
     data = named(copy, NAMES[case])
@@ -387,6 +389,28 @@ def test_a_mechanism_without_limit_prices_has_no_merit_order(copy: Path):
     path.write_text("\n".join([head, *bare]) + "\n")
     (text,) = FIGURES["merit_order"](Results(copy)).axes[0].texts
     assert "asks nobody for a limit price" in text.get_text().replace("\n", " ")
+
+
+def test_a_run_without_any_energy_says_so(tmp_path: Path):
+    homes = tmp_path / "homes.csv"
+    rows = [f"2024-06-01 {hour}:00,{home},0,0" for hour in (12, 13) for home in "ab"]
+    homes.write_text("\n".join(["timestamp,household_id,load_kwh,pv_kwh", *rows]) + "\n")
+    data = Results(save_run(tmp_path / "results", "--data", str(homes)))
+    (text,) = laid_out("energy_balance", data).axes[0].texts
+    assert text.get_text().replace("\n", " ") == "No home made or used any energy in this run."
+
+
+@pytest.mark.parametrize("wallet", [1000, 5000, 123456])
+def test_ticks_that_lie_close_together_differ(wallet: int, tmp_path: Path):
+    """Wallets of thousands of euro, balances that differ by one."""
+    setting = ("--set", f"INITIAL_WALLET={wallet}")
+    data = Results(save_run(tmp_path / "results", "--steps", "6", *setting))
+    fig = laid_out("balance_distribution", data)
+    for ax in fig.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            told = [label.get_text() for label in axis.get_ticklabels() if label.get_text()]
+            assert len(told) == len(set(told)), told
+    assert layout_faults(fig) == []
 
 
 def test_a_day_without_bans_says_so(copy: Path):
@@ -1031,6 +1055,21 @@ def test_the_network_draws_the_strongest_pairs_the_darker_the_more_energy(
     wide = np.array(lines.get_linewidths())
     part = (pairs["energy_kwh"][:300].to_numpy()[::-1] - least) / (most - least)
     assert (wide - wide[0]) / (wide[-1] - wide[0]) == pytest.approx(part)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 24])
+def test_the_network_names_those_who_trade_most(steps: int, tmp_path: Path):
+    """Also where one of them stands at the side of the circle, which is as wide as the names leave room for."""
+    data = Results(save_run(tmp_path / "results", "--steps", str(steps)))
+    fig = laid_out("trade_network", data)
+    named = {text.get_text() for text in fig.axes[0].texts}
+    with open(data.folder / "all_trades.csv", newline="") as file:
+        made = [row for row in csv.DictReader(file) if row["trade_type"] == "p2p"]
+    for side in ("seller_id", "buyer_id"):
+        totals: Counter[int] = Counter()
+        for row in made:
+            totals[int(row[side])] += float(row["energy_kwh"])
+        assert data.home[totals.most_common(1)[0][0]] in named
 
 
 def test_the_five_who_sell_and_buy_most_are_named(day: Results, drawn: dict[str, Figure]):

@@ -179,9 +179,10 @@ ROOT = sha256(b"\0" + PACKED).hexdigest()
         ({"difficulty": 1}, "difficulty"),
         ({"timestep": 2}, "timestep"),
         ({"height": 3}, "height"),
+        ({"transactions": 0}, "transactions"),
     ],
 )
-def test_a_later_header_keeps_version_and_difficulty_and_does_not_go_back(
+def test_a_later_header_keeps_version_and_difficulty_has_trades_and_does_not_go_back(
     second: dict[str, int], step: str | None, check: Callable
 ) -> None:
     """Each header hashes and links as it should: what is wrong is only what it says beside the one before."""

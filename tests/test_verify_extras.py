@@ -10,6 +10,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def test_no_price_between_neighbours_and_a_price_of_nothing_are_not_the_same(
         *("members_balance_eur", "aggregator_balance_eur", "utility_balance_eur"),
         *("regulator_balance_eur", "mint_balance_eur", "community_cost_eur", "cost_alone_eur"),
         *("bonuses_eur", "penalties_eur", "avoidable_penalties_eur"),
+        *("net_cost_eur", "savings_eur"),
     ],
 )
 def test_a_sum_of_money_is_told_to_the_nano_euro(name: str, by: float, files: Files) -> None:
@@ -145,7 +147,11 @@ def test_a_sum_of_money_is_told_to_the_nano_euro(name: str, by: float, files: Fi
 
 
 @pytest.mark.parametrize(
-    "name", ["outside_eur", "p2p_eur", "bonus_eur", "penalty_eur", "avoidable_eur", "alone_eur"]
+    "name",
+    [
+        *("outside_eur", "p2p_eur", "bonus_eur", "penalty_eur", "avoidable_eur", "alone_eur"),
+        "savings_eur",
+    ],
 )
 def test_money_of_a_member_is_told_to_the_nano_euro(name: str, files: Files) -> None:
     def change(members: list) -> None:
@@ -380,7 +386,53 @@ def test_a_changed_total_of_a_member_is_found(name: str, files: Files) -> None:
 
     files.json("prosumers.json", change)
     found = [f for f in verify(files.folder).findings if f.where == "member 7"]
-    assert [(f.rule, f.detail.split(" is ")[0]) for f in found] == [("prosumers.json", name)]
+    wrong = [name] + ["savings_eur"] * name.startswith("net_cost")  # which no longer adds up
+    assert [(f.rule, f.detail.split(" is ")[0]) for f in found] == [
+        ("prosumers.json", figure) for figure in wrong
+    ]
+
+
+def test_bills_told_a_little_wrong_contradict_the_savings(files: Files) -> None:
+    """Each bill has the tolerance of what batteries hold; their difference as told has none."""
+
+    def change(members: list) -> None:
+        members[7]["net_cost_eur"] = round(members[7]["net_cost_eur"] + 1e-9, 9)
+
+    files.json("prosumers.json", change)
+    assert has(verify(files.folder), "prosumers.json", "member 7", "savings_eur is ")
+
+
+def test_savings_are_the_difference_of_the_bills_as_told(tmp_path: Path) -> None:
+    """To the nano-euro, on days of several seeds: rounding them apart made one of three days differ."""
+    for seed in range(8):
+        words = ["--steps", "6", "--seed", str(seed), "--set", "CONSENSUS=none"]
+        folder = save_run(tmp_path / str(seed), *words)
+        for told in (
+            json.loads((folder / "summary.json").read_text()),
+            *json.loads((folder / "prosumers.json").read_text()),
+        ):
+            alone, here, saved = (
+                Decimal(str(told[name]))
+                for name in ("net_cost_alone_eur", "net_cost_eur", "savings_eur")
+            )
+            assert saved == alone - here
+
+
+@pytest.mark.parametrize("by", [-1e-6, 1e-6])
+def test_what_batteries_hold_is_the_same_in_every_file(by: float, files: Files) -> None:
+    """To the last decimal, a thousandth of a Wh."""
+
+    def change_member(members: list) -> None:
+        members[7]["final_level_kwh"] = round(members[7]["final_level_kwh"] + by, 6)
+
+    def change_log(log: list) -> None:
+        log[12]["stored_kwh"] = round(log[12]["stored_kwh"] + by, 6)
+
+    files.json("prosumers.json", change_member)
+    files.json("simulation_log.json", change_log)
+    report = verify(files.folder)
+    assert has(report, "prosumers.json", "member 7", "final_level_kwh is ")
+    assert has(report, "simulation_log", "step 12", "stored_kwh is ")
 
 
 @pytest.mark.parametrize("name", sorted({*PROMISED_OF_THE_SUMMARY, *SUMMARY, "mechanism"}))
@@ -545,6 +597,9 @@ def test_the_log_tells_no_price_where_nobody_traded(tmp_path: Path) -> None:
     assert verify(files.folder).ok
     files.json("simulation_log.json", lambda log: log[1].update(p2p_price_eur_per_kwh=0.1))
     assert has(verify(files.folder), "simulation_log", "step 1", "p2p_price_eur_per_kwh is 0.1")
+    files.json("simulation_log.json", lambda log: log[1].pop("p2p_price_eur_per_kwh"))
+    missing = "p2p_price_eur_per_kwh is missing"
+    assert has(verify(files.folder), "simulation_log", "step 1", missing)
 
 
 @pytest.mark.parametrize("column", ["p2p_price_eur_per_kwh", "stored_kwh"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from verification.findings import Findings, FloatArray, IntArray
 from verification.folder import AGGREGATOR, MINT, UTILITY, Saved
 from verification.read import is_number
 from verification.tables import P2P, WORDS
-from verification.told import Nanoeur, check_figure, shown
+from verification.told import Nanoeur, check_figure, difference, shown
 from verification.totals import OUR_TOLERANCE, mean_market_price
 
 FLOAT_DIGITS = 1e-15  # of a number, what a few operations on it may change
@@ -42,6 +43,7 @@ def check_extras(saved: Saved, findings: Findings) -> None:
     without = alone(saved)
     for name, (value, tolerance) in comparisons(saved, without).items():
         check_figure(findings, where, rule, told, name, value, tolerance)
+    check_savings(findings, where, rule, told)
     of_members = member_extras(saved) | members_alone(without)
     for name, column in of_members.items():
         values = list(map(Nanoeur, column)) if name.endswith("_eur") else column.tolist()
@@ -52,6 +54,16 @@ def check_extras(saved: Saved, findings: Findings) -> None:
         for i in np.flatnonzero(~np.isnan(dues)).tolist():
             where, rule, told = f"member {i}", "prosumers.json", saved.members[i].told
             check_figure(findings, where, rule, told, name, float(dues[i]), float(tolerances[i]))
+    for i, member in enumerate(saved.members):
+        check_savings(findings, f"member {i}", "prosumers.json", member.told)
+
+
+def check_savings(findings: Findings, where: str, rule: str, told: Mapping[str, Any]) -> None:
+    """What is told to be saved is the bill alone less the bill here, as these are told."""
+    before, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
+    if is_number(before) and is_number(here):
+        due, tolerance = difference(float(before), float(here))
+        check_figure(findings, where, rule, told, "savings_eur", due, tolerance)
 
 
 def tolerance_of(name: str) -> float:
@@ -98,13 +110,12 @@ def summary_extras(saved: Saved) -> dict[str, Any]:
 def comparisons(
     saved: Saved, without: Alone | None
 ) -> dict[str, tuple[float | Nanoeur | None, float]]:
-    """Savings and the bills alone, with tolerances: from other told figures, or from the run again."""
+    """The share saved and the bills alone, with tolerances: from other told figures, or from the run again."""
     told, due = saved.summary, dict[str, tuple[float | Nanoeur | None, float]]()
     before, here = told.get("net_cost_alone_eur"), told.get("net_cost_eur")
     if is_number(before) and is_number(here):
         before, savings = float(before), float(before) - float(here)
         tolerance = 2e-9 + 1e-12 * abs(before)
-        due["savings_eur"] = savings, tolerance
         if before > 1e-9:  # nearer to 0 its rounding decides
             share = savings / before
             due["savings_share"] = share, 1e-6 + tolerance * (1 + abs(share)) / before
@@ -166,11 +177,10 @@ def member_extras(saved: Saved) -> dict[str, Any]:
 
 
 def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """What each member (N) pays for energy, here and alone, and the saving, with tolerances (N).
+    """What each member (N) pays for energy, here and alone, with tolerances (N).
 
     Each is cash less what the battery gained, at the mean market price. Where nobody knows the battery's
-    power (`due` lacks the bill alone) that is taken as told, and is NaN where that is no number. A small
-    difference of large bills is as exact as they are.
+    power (`due` lacks the bill alone) that is taken as told, and is NaN where that is no number.
     """
     price, _ = mean_market_price(saved)
 
@@ -190,7 +200,6 @@ def bills(saved: Saved, due: dict[str, Any]) -> dict[str, tuple[FloatArray, Floa
     return {
         "net_cost_eur": (here, tolerance),
         "net_cost_alone_eur": (without, other),
-        "savings_eur": (without - here, tolerance + other),
     }
 
 

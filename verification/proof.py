@@ -217,8 +217,11 @@ def _demand_link(before: dict[str, Any], header: dict[str, Any]) -> None:
 
 
 def _demand_seal(header: dict[str, Any]) -> None:
-    """A header has the hash that it says, and the work that its version demands."""
+    """A header has the hash that it says, the work that its version demands, and trades."""
     where = f"block {header['height']}"
+    _demand(
+        header["transactions"] > 0, "transactions", f"{where} holds none, and would not be mined"
+    )
     version, difficulty = header["version"], header["difficulty"]
     _demand(version in (1, 2), "version", f"{where} has version {version}")
     start = HEADER_START.pack(

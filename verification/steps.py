@@ -241,8 +241,9 @@ def check_log(saved: Saved, texts: Texts, findings: Findings) -> None:
             continue
         for name, values, tolerance in columns:
             due, value = values[step], told.get(name)
-            if value == due and type(value) is type(due):
-                continue  # as nearly always; a name that is not told is None
+            told_at_all = value is not None or name in told or not saved.settings.ours
+            if value == due and type(value) is type(due) and told_at_all:
+                continue  # as nearly always
             if name in CLOCK and name not in told and not saved.settings.ours:
                 continue
             if not (type(due) is float and close(value, due, tolerance)):
@@ -261,7 +262,8 @@ def log_columns(saved: Saved, texts: Texts) -> list[tuple[str, list[Any], float]
     if "stored_kwh" in texts:
         with suppress(BadField):  # which is told where the column is read
             stored = whole_units(texts["stored_kwh"], 6) / 1e6
-            columns.append(("stored_kwh", stored.tolist(), 1.1e-6))  # rounded once more
+            tolerance = LOG_TOLERANCE if saved.settings.ours else 1.1e-6  # rounded once more
+            columns.append(("stored_kwh", stored.tolist(), tolerance))
     if P2P_PRICE in texts:
         columns.append((P2P_PRICE, p2p_prices(saved), LOG_TOLERANCE))
     if len(texts.get("timestamp", [])) == saved.steps:

@@ -19,6 +19,10 @@ class Nanoeur(int):
     """An amount that is due to the nano-euro."""
 
 
+EXACT_EUR = 1e6
+"""Amounts below are the same nano-euro after they were a float."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a value has to be: a test, and its words."""
@@ -89,6 +93,14 @@ def check_figure(
         right = name in told and type(value) is type(due) and value == due
     if not right:
         findings.add(where, rule, f"{name} is {shown(told, name)}, expected {show(due)}")
+
+
+def difference(first: float, second: float) -> tuple[float | Nanoeur, float]:
+    """(first less second, its tolerance), both told in EUR: to the nano-euro as far as floats hold that."""
+    size = abs(first) + abs(second)
+    if size < EXACT_EUR:
+        return Nanoeur(round(first * 1e9) - round(second * 1e9)), 0.0
+    return first - second, 2e-9 + 1e-12 * size
 
 
 def shown(told: Mapping[str, Any], name: str) -> str:

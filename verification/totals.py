@@ -12,7 +12,7 @@ from verification.folder import BUY_PRICE, MARKET_PRICE, REGULATOR, SELL_PRICE, 
 from verification.read import is_number
 from verification.scenario import LEVERS
 from verification.tables import BUYER, P2P, SELLER
-from verification.told import Nanoeur, check_figure
+from verification.told import Nanoeur, check_figure, difference
 
 KWH_TOLERANCE = 2e-6  # levels are told with 6 decimals, and so perhaps are sums by other programs
 OUR_TOLERANCE = 1e-9  # our own runs tell sums of whole Wh, as floats
@@ -82,8 +82,7 @@ def check_totals_of_members(saved: Saved, findings: Findings) -> None:
 
 def kwh_tolerance(saved: Saved, name: str) -> float:
     """What may be missing from a figure in kWh, or be too much."""
-    exact = saved.settings.ours and name != "final_level_kwh"
-    return OUR_TOLERANCE if exact else KWH_TOLERANCE
+    return OUR_TOLERANCE if saved.settings.ours else KWH_TOLERANCE
 
 
 def column_sum(saved: Saved, name: str) -> IntArray:
@@ -174,21 +173,23 @@ def check_bans_ever(saved: Saved, findings: Findings) -> None:
         findings.add("summary.json", "summary", detail)
 
 
-def net_costs(saved: Saved) -> dict[str, tuple[float, float]]:
+def net_costs(saved: Saved) -> dict[str, tuple[float | Nanoeur, float]]:
     """What stored energy is worth at the mean market price, and cost less that, with tolerances.
 
     Both follow from figures that are told: those were compared with the tables, and every one of them
     is rounded. The same holds for the members alone, as far as that is told.
     """
     told, (mean, width) = saved.summary, mean_market_price(saved)
-    due: dict[str, tuple[float, float]] = {}
+    due: dict[str, tuple[float | Nanoeur, float]] = {}
     stored = told.get("stored_change_kwh")
     if is_number(stored):
         tolerance = width * abs(float(stored)) + 0.6e-6 * mean + EUR_TOLERANCE
         due["stored_change_value_eur"] = float(stored) * mean, tolerance
     cost, value = told.get("community_cost_eur"), told.get("stored_change_value_eur")
     if is_number(cost) and is_number(value):
-        due["net_cost_eur"] = float(cost) - float(value), EUR_TOLERANCE + 1e-12 * abs(float(cost))
+        exact, doubt = difference(float(cost), float(value))
+        loosely = float(cost) - float(value), EUR_TOLERANCE + 1e-12 * abs(float(cost))
+        due["net_cost_eur"] = (exact, doubt) if saved.settings.ours else loosely
     cost, stored = told.get("cost_alone_eur"), told.get("stored_change_alone_kwh")
     if is_number(cost) and is_number(stored):
         tolerance = width * abs(float(stored)) + 0.6e-6 * mean + EUR_TOLERANCE
