@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
+import re
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ from options import read_config
 from records import Orders, StepPrices
 from settings import microeur
 from storage import decimal, fixed
-from terminal import progress
+from terminal import print_warnings, progress
 from trading import Clearing, crossing
 
 COLUMNS = ("side", "participant", "energy_kwh", "price_eur_per_kwh")
@@ -86,11 +86,11 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     """(orders, names of the participants): one order per line, in whole Wh and micro-euro per kWh.
 
     A participant's orders stay separate: each line stands for an owner of its own, and may even meet
-    an order of the same participant. An empty file is an empty book.
+    an order of the same participant. A blank file is an empty book.
     """
     import pandas as pd
 
-    if path.is_file() and not path.stat().st_size:
+    if _is_blank(path):
         return no_orders(), []
     table = read_table(path, "BOOK", {name: (name,) for name in COLUMNS}, may_be_empty=True)
     problems: list[str] = []
@@ -101,6 +101,8 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     problems += examples(
         path, [(row, f"side is {table['side'][row]!r}; allowed are buy and sell") for row in wrong]
     )
+    nobody = table.index[table["participant"].isna() | (table["participant"] == "")]
+    problems += examples(path, [(row, "participant is empty") for row in nobody])
     energy = numbers(table, "energy_kwh", path, problems, MOST_KWH, "kWh")
     price = numbers(table, "price_eur_per_kwh", path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
     energy_wh = np.rint(energy * 1000).astype(np.int64)
@@ -109,16 +111,30 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     told = "energy_kwh is zero; an order needs at least 0.001"
     problems += examples(path, [(row, told) for row in zero])
     stop_if(problems)
+    limit = np.rint(price * 1e6).astype(np.int64)
+    rounded = (np.abs(energy * 1e3 - energy_wh) > 1e-6) | (np.abs(price * 1e6 - limit) > 1e-6)
+    if rounded.any():
+        many = f"{rounded.sum():,} of {len(table):,} orders are"
+        told = "rounded to whole Wh and to millionths of a EUR/kWh"
+        print_warnings([f"note: {path}: {many} {told}"])
     count = len(table)
     orders = Orders(
         member=np.arange(count, dtype=np.int32),
         is_sale=(words == "sell")[code] if len(words) else np.zeros(0, bool),
         energy_wh=energy_wh,
-        limit_microeur_per_kwh=np.rint(price * 1e6).astype(np.int64),
+        limit_microeur_per_kwh=limit,
         of_battery=np.zeros(count, bool),
         tie=np.arange(count),
     )
     return orders, table["participant"].astype(str).tolist()
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether there is such a file, with nothing in it but blanks and line ends."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return not any(line.strip() for line in file)
 
 
 def backstop(retail: int, feed_in: int) -> StepPrices:
@@ -164,9 +180,17 @@ def exact_sum(numbers: np.ndarray) -> int:
     return (int((numbers >> 32).sum()) << 32) + int((numbers & 0xFFFFFFFF).sum())
 
 
+def _cells(names: list[str]) -> list[str]:
+    """Names as a CSV file holds them: in quotes where one has a comma, a quote or a line end (RFC 4180)."""
+    special = re.compile('[,"\r\n]')
+    if not special.search("".join(names)):
+        return names
+    return ['"' + n.replace('"', '""') + '"' if special.search(n) else n for n in names]
+
+
 def write_trades(path: Path, cleared: Clearing, names: list[str]) -> None:
     """Writes seller, buyer, energy_kwh, price_eur_per_kwh."""
-    trades, who = cleared.trades, np.array(names, object)
+    trades, who = cleared.trades, np.array(_cells(names), object)
     columns = (
         who[trades.seller].tolist(),
         who[trades.buyer].tolist(),
@@ -176,6 +200,7 @@ def write_trades(path: Path, cleared: Clearing, names: list[str]) -> None:
 
     def write_to(file: TextIO) -> None:
         file.write(HEADER)
-        csv.writer(file, lineterminator="\n").writerows(zip(*columns, strict=True))
+        lines = map(",".join, zip(*columns, strict=True))
+        file.write("\n".join([*lines, ""]))
 
     output_file.write(path, write_to)

@@ -16,7 +16,8 @@ def test_books_without_a_market_are_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     header = "side,participant,energy_kwh,price_eur_per_kwh\n"
-    for content in (header, header + "buy,a,1,0.2\n", header + "sell,a,1,0.2\nbuy,b,1,0.1\n"):
+    one_sided, no_crossing = "buy,a,1,0.2\n", "sell,a,1,0.2\nbuy,b,1,0.1\n"
+    for content in ("", "\n", " \n\n", header, header + one_sided, header + no_crossing):
         path = tmp_path / "book.csv"
         path.write_text(content)
         assert main.main(["clear", str(path)]) == 0
@@ -31,6 +32,7 @@ def test_books_without_a_market_are_no_error(
         ("buy,a,1,x", "line 2: price_eur_per_kwh is 'x'"),
         ("bid,a,1,0.2", "line 2: side is 'bid'"),
         ("buy,a,,0.2", "line 2: energy_kwh is empty"),
+        ("buy,a,1,0.2\nbuy,,1,0.2", "line 3: participant is empty"),
     ],
 )
 def test_a_bad_line_of_a_book_is_named(
@@ -40,6 +42,50 @@ def test_a_bad_line_of_a_book_is_named(
     path.write_text("side,participant,energy_kwh,price_eur_per_kwh\n" + rows + "\n")
     assert main.main(["clear", str(path)]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_what_is_rounded_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two orders of 0.6 Wh trade a whole one; nobody should have to find out alone."""
+    book = tmp_path / "book.csv"
+    for energy, price, many in (("0.0006", "0.2", 2), ("1", "0.1000005", 1), ("1.001", "0.2", 0)):
+        rows = f"buy,a,{energy},{price}\nsell,b,{energy},0.1\n"
+        book.write_text("side,participant,energy_kwh,price_eur_per_kwh\n" + rows)
+        assert main.main(["clear", str(book)]) == 0
+        told = f"note: {book}: {many} of 2 orders are rounded to whole Wh and to millionths of a EUR/kWh"
+        assert capsys.readouterr().err.splitlines() == [told] * bool(many)
+
+
+def test_a_nameless_participant_of_a_parquet_book_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    book = tmp_path / "book.parquet"
+    pd.DataFrame(
+        {
+            "side": ["buy", "sell"],
+            "participant": ["a", None],
+            "energy_kwh": [1.0, 1.0],
+            "price_eur_per_kwh": [0.2, 0.1],
+        }
+    ).to_parquet(book)
+    assert main.main(["clear", str(book)]) == 2
+    assert "participant is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "A, B", 'the "Sun"', "two\nlines", "\u65e5\u672c", " b "]
+)
+def test_any_name_can_be_read_back_from_the_trades(name: str, tmp_path: Path) -> None:
+    book, trades = tmp_path / "book.csv", tmp_path / "trades.csv"
+    with open(book, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["side", "participant", "energy_kwh", "price_eur_per_kwh"])
+        writer.writerows([["buy", name, 1, 0.2], ["sell", "c", 1, 0.1]])
+    assert main.main(["clear", str(book), "-o", str(trades)]) == 0
+    with open(trades, newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1] == ["c", name, "1.000", "0.150000"]
 
 
 def test_the_trades_of_a_book_are_written(tmp_path: Path) -> None:
