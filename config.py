@@ -7,6 +7,7 @@ file without an edit: `python main.py --set NUM_PROSUMERS=50`.
 
 from setting_types import (
     BlockSize,
+    Budget,
     Capacities,
     Consensus,
     Count,
@@ -151,6 +152,8 @@ P2P_BONUS: Incentive = 0.01
 "Paid to both sides for each kWh traded between neighbours (EUR/kWh)."
 PENALTY_FOR_MARKET: Incentive = 0.02
 "Taken for each kWh that a member trades through the local market (EUR/kWh)."
+REGULATOR_BUDGET: Budget = 1_000_000.0
+"What it may hand out in bonuses beyond the penalties it takes, in the whole run (EUR): once that is spent, bonuses are 0 until penalties refill it."
 BAN_PENALTY_LIMIT: Eur = 0.002
 "Avoidable market penalties of the last 24 hours above which a ban follows (EUR)."
 BAN_BONUS_LIMIT: Eur = 0.4

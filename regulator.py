@@ -49,6 +49,8 @@ class Outlook:
     expected_sell: int
     mean_24h: int
     """Mean of the price forecast over the next 24 hours."""
+    budget_left_nanoeur: int
+    """What REGULATOR_BUDGET leaves after all bonuses and penalties so far; below 0 where the last step overspent."""
 
 
 # ---------------------------------------------------------------- levers
@@ -138,8 +140,14 @@ STRATEGIES: dict[str, Callable[[Settings, Outlook], Levers]] = {
 
 
 def set_levers(settings: Settings, outlook: Outlook) -> Levers:
-    """The levers of this step under the objective in force."""
-    return STRATEGIES[settings.REGULATOR_OBJECTIVE](settings, outlook)
+    """The levers of this step under the objective in force; no bonus where the budget is spent.
+
+    Members quote by the levers, so what a step promises is paid in full, even where the budget ends within it.
+    """
+    levers = STRATEGIES[settings.REGULATOR_OBJECTIVE](settings, outlook)
+    if outlook.budget_left_nanoeur > 0:
+        return levers
+    return replace(levers, renewable_bonus=0, p2p_bonus=0)
 
 
 # ---------------------------------------------------------------- what could have been traded

@@ -52,6 +52,7 @@ EurPerKwh = Annotated[float, _real(0, 1_000, "EUR/kWh")]
 Incentive = Annotated[float, _real(0, 100, "EUR/kWh")]
 Eur = Annotated[float, _real(-1_000_000, 1_000_000, "EUR")]
 Reward = Annotated[float, _real(0, 1_000_000, "EUR")]
+Budget = Annotated[float, _real(0, 1_000_000, "EUR")]
 Size = Annotated[float, _real(0, 1_000_000)]
 Powers = Annotated[list[Size], _each(None, "kW")]
 Capacities = Annotated[list[Size], _each(None, "kWh")]
@@ -91,6 +92,7 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), EurPerKwh),
     **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), Incentive),
     **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), Eur),
+    "REGULATOR_BUDGET": Budget,
     "INITIAL_WALLET": Eur,
     "SEED": Seed,
     "TIME_STEPS": Steps,

@@ -23,6 +23,7 @@ import trading
 from errors import InputError
 from household_data import Files
 from records import (
+    REGULATOR,
     Fleet,
     Money,
     Period,
@@ -36,7 +37,7 @@ from records import (
     joined,
     no_transfers,
 )
-from settings import Settings
+from settings import Settings, nanoeur
 
 MOST_NANOEUR = 2**62
 MOVED_AT_MOST = 4
@@ -289,6 +290,8 @@ def outlook(
         expected_buy=prices.expected_buy,
         expected_sell=prices.expected_sell,
         mean_24h=prices.mean_24h,
+        budget_left_nanoeur=nanoeur(scenario.settings.REGULATOR_BUDGET)
+        + int(state.balance_nanoeur[REGULATOR]),
     )
 
 

@@ -1174,6 +1174,7 @@ def nothing(folder: Folder) -> None:
 
 
 EMPTY = {
+    "energy_balance": "No home made or used any energy in this run.",
     "energy_by_source": "No home used any energy in this run.",
     "renewable_usage": "There was no PV energy in this run.",
     "trading_activity": "Nobody made an order in this run, so nothing was traded.",

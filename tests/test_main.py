@@ -263,6 +263,7 @@ def test_the_problems_of_all_options_come_together(
         "SEED",
         "NUM_MINERS",
         "bad.csv, line 2",
+        "bad.csv",  # one row tells no step length
         "--members m.csv",
         "--prices p.csv",
     ]

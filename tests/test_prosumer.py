@@ -480,5 +480,5 @@ def test_members_refuse_a_local_market_that_is_worse_than_the_utility() -> None:
 def test_the_regulator_and_these_tests_mean_the_same_levers() -> None:
     """config_levers above repeats default_levers, so that strategies may change without these tests."""
     settings = quick_settings()
-    outlook = regulator.Outlook(0, 7, 0, 0, 0)
+    outlook = regulator.Outlook(0, 7, 0, 0, 0, 1)
     assert regulator.default_levers(settings, outlook) == config_levers(settings, 7)

@@ -19,7 +19,7 @@ import regulator
 import report
 import simulator
 from extensions.mechanisms import MECHANISMS
-from records import BanReason, Fleet, Flows, Levers, Orders, Reason, Ruling, State
+from records import REGULATOR, BanReason, Fleet, Flows, Levers, Orders, Reason, Ruling, State
 
 OBJECTIVES = sorted(regulator.STRATEGIES)
 STEERING = sorted(set(OBJECTIVES) - {"chaos"})
@@ -39,7 +39,7 @@ def judge(
     **levers: int,
 ) -> Ruling:
     """The regulator's ruling on these flows under the levers of the settings, or under other ones."""
-    in_force = regulator.default_levers(settings, regulator.Outlook(0, 0, 0, 0, 0))
+    in_force = regulator.default_levers(settings, regulator.Outlook(0, 0, 0, 0, 0, 1))
     n = len(flows.load_wh)
     return regulator.review(
         settings,
@@ -146,16 +146,16 @@ def test_over_a_day_bonuses_are_levers_times_flows_and_nothing_else() -> None:
 
 
 def levers_of(
-    objective: str, surplus: int = 0, buy: int = 0, sell: int = 0, **changes: Any
+    objective: str, surplus: int = 0, buy: int = 0, sell: int = 0, left: int = 1, **changes: Any
 ) -> Levers:
-    """The levers under an objective, with a 24-hour mean of 0.1 EUR/kWh."""
+    """The levers under an objective, with a 24-hour mean of 0.1 EUR/kWh and so many nano-euro of budget left."""
     settings = quick_settings(REGULATOR_OBJECTIVE=objective, **changes)
-    return regulator.set_levers(settings, regulator.Outlook(7, surplus, buy, sell, 100_000))
+    return regulator.set_levers(settings, regulator.Outlook(7, surplus, buy, sell, 100_000, left))
 
 
 def test_the_renewable_objective_opens_batteries_to_the_surplus() -> None:
     """Half way from the share in config.py to the whole; a stored kWh precious by day, cheap in deficit."""
-    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000))
+    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000, 1))
     day, night = (levers_of("maximize_renewable", surplus) for surplus in (1, -1))
     assert day == replace(plain, storage_bid_share=0.75, stored_value=1.1)
     assert night.stored_value == 0.6
@@ -163,7 +163,7 @@ def test_the_renewable_objective_opens_batteries_to_the_surplus() -> None:
 
 
 def test_the_p2p_objective_doubles_what_speaks_for_neighbours() -> None:
-    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000))
+    plain = regulator.default_levers(quick_settings(), regulator.Outlook(7, 1, 0, 0, 100_000, 1))
     assert levers_of("maximize_p2p", 1) == replace(
         plain,
         p2p_bonus=20_000,
@@ -184,11 +184,44 @@ def test_the_profit_objective_moves_a_battery_only_where_the_losses_leave_a_gain
         assert levers_of("maximize_profit", buy=buy).reserve_share == reserve
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("left", [0, -5])
+def test_without_budget_there_is_no_bonus_and_all_else_is_as_before(
+    objective: str, left: int
+) -> None:
+    with_budget = levers_of(objective, surplus=1, buy=200_000, sell=90_000)
+    assert with_budget.renewable_bonus > 0 and with_budget.p2p_bonus > 0
+    without = levers_of(objective, surplus=1, buy=200_000, sell=90_000, left=left)
+    assert without == replace(with_budget, renewable_bonus=0, p2p_bonus=0)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("budget_eur", [0.0, 3.0, 1e6])
+def test_a_regulator_pays_bonuses_until_its_budget_is_spent(
+    budget_eur: float, objective: str
+) -> None:
+    """Bonuses less penalties reach the budget, and end with the step in which they do; penalties refill it."""
+    run = make_run(REGULATOR_OBJECTIVE=objective, REGULATOR_BUDGET=budget_eur)
+    handed_out, most, stops = 0, 0, 0
+    for result in run.steps:
+        levers, spent = result.levers, handed_out >= round(budget_eur * 1e9)
+        assert (levers.renewable_bonus == 0 and levers.p2p_bonus == 0) == spent
+        stops += spent
+        reasons, amounts = result.transfers.reason, result.transfers.amount_nanoeur
+        paid = np.isin(reasons, [Reason.RENEWABLE_BONUS, Reason.P2P_BONUS])
+        handed_out += int(amounts[paid].sum() - amounts[reasons == Reason.MARKET_PENALTY].sum())
+        most = max(most, int(amounts[paid].sum()))
+        assert handed_out <= round(budget_eur * 1e9) + most, "no more than the step that spent it"
+        assert handed_out == -int(result.state.balance_nanoeur[REGULATOR])
+    assert (stops > 0) == (budget_eur < 1e6)
+
+
 def test_chaos_draws_each_lever_by_itself() -> None:
     """Over 400 steps each lever covers its range, and no two go together."""
     settings = quick_settings(REGULATOR_OBJECTIVE="chaos")
     drawn = [
-        regulator.set_levers(settings, regulator.Outlook(t, 0, 0, 0, 100_000)) for t in range(400)
+        regulator.set_levers(settings, regulator.Outlook(t, 0, 0, 0, 100_000, 1))
+        for t in range(400)
     ]
     ranges = {
         "renewable_bonus": (0, 40_000),

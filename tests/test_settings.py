@@ -724,6 +724,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "RENEWABLE_BONUS": (0.05, {}),
     "P2P_BONUS": (0.03, {}),
     "PENALTY_FOR_MARKET": (0.05, {}),
+    "REGULATOR_BUDGET": (0.5, {}),
     "BAN_PENALTY_LIMIT": (1000.0, STRICT),
     "BAN_BONUS_LIMIT": (0.0, STRICT),
     "BAN_MARKET_HOURS": (5.0, STRICT),

@@ -70,6 +70,8 @@ OTHERS = {
         *("--set=REGULATOR_OBJECTIVE=maximize_profit", "--set=MARKET_MECHANISM=mid_market_rate"),
         "--steps=60",
     ],
+    "small budget": ["--set=REGULATOR_BUDGET=0.5"],
+    "small budget, chaos": ["--set=REGULATOR_BUDGET=0.5", "--set=REGULATOR_OBJECTIVE=chaos"],
     "stakes that nobody needs": ["--set=VALIDATOR_STAKES=[1]"],
     "gain beyond all prices": ["--set=STORAGE_MARGIN=1", "--set=QUOTE_VARIATION=0"],
     "bonus beyond all prices": ["--set=P2P_BONUS=100", "--set=QUOTE_VARIATION=0"],
@@ -475,6 +477,23 @@ def test_levers_of_an_objective_that_does_not_double_them(
             row[name] = raised("0.000000", float(row[name]) / 2)
 
     assert "lever" in forged("community_summary.csv", change, "maximize_p2p")
+
+
+@pytest.mark.parametrize("run", ["small budget", "small budget, chaos"])
+@pytest.mark.parametrize("lever", ["renewable_bonus", "p2p_bonus"])
+def test_a_bonus_beyond_the_budget(
+    lever: str, run: str, forged: Callable[..., set[str]], run_of: Callable[[str], Path]
+) -> None:
+    """Once what was paid beyond the penalties has reached REGULATOR_BUDGET, no bonus is promised."""
+    rows = rows_of(run_of(run), "community_summary.csv")
+    name = f"{lever}_eur_per_kwh"
+    spent = [step for step, row in enumerate(rows) if float(row[name]) == 0]
+    assert spent and spent[0] > 0, "it was paid first, and then no more"
+
+    def change(rows: list[Row]) -> None:
+        rows[spent[0]][name] = "0.000001"
+
+    assert "lever" in forged("community_summary.csv", change, run)
 
 
 def test_a_lever_above_what_chaos_draws(forged: Callable[..., set[str]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verification.findings import Findings, show
+from verification.findings import BoolArray, Findings, show
 from verification.folder import Saved, step_name
 from verification.params import OBJECTIVES, microeur
 
@@ -67,6 +67,7 @@ def check_outside_prices(saved: Saved, findings: Findings) -> None:
 def check_levers(saved: Saved, findings: Findings) -> None:
     """Money levers are the settings, doubled where the objective says so; chaos draws up to double.
 
+    Bonuses are 0 where the budget was spent before the step.
     By how much an objective scales them is another program's own affair, but nothing stays nothing.
     """
     objective = saved.settings.objective
@@ -77,15 +78,25 @@ def check_levers(saved: Saved, findings: Findings) -> None:
         words = f"REGULATOR_OBJECTIVE is {show(objective)}, expected one of {', '.join(OBJECTIVES)}"
         findings.add("params.json", "lever", words)
         return
+    spent = is_budget_spent(saved)
     for setting, lever in LEVERS.items():
         (euro,) = saved.settings.all_numbers(setting)
         found = saved.community[f"{lever}_microeur_per_kwh"]
         due = np.full(saved.steps, microeur(euro) * (1 + (lever in DOUBLED.get(objective, ()))))
+        due[spent & lever.endswith("bonus")] = 0
         if objective != "chaos":
             findings.compare("lever", step_name, setting, found, due)
         words = f"{setting} of {{}} under chaos, at most twice {{}}"
         wrong = (found > 2 * due) & (objective == "chaos")
         findings.rows(wrong, "lever", step_name, words, found, due)
+
+
+def is_budget_spent(saved: Saved) -> BoolArray:
+    """Whether, before each step (T), bonuses less penalties had reached REGULATOR_BUDGET."""
+    (budget_eur,) = saved.settings.all_numbers("REGULATOR_BUDGET")
+    paid, taken = (saved.actions[name] for name in ("bonus_nanoeur", "penalty_nanoeur"))
+    handed_out = np.cumsum(saved.per_step(paid - taken))
+    return np.concatenate([[0], handed_out[:-1]]) >= round(budget_eur * 1e9)
 
 
 def check_no_lever_of_nothing(saved: Saved, findings: Findings) -> None:
