@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import simulator
+from extensions.clear_command import backstop
 from extensions.mechanisms import MECHANISMS, cut_equally, share_out
 from records import AGGREGATOR, Orders, Reason, StepPrices
 from report import net_paid
@@ -107,6 +108,35 @@ def test_huang_trades_what_the_published_case_says(published: dict[str, Any]) ->
     assert (found.trades.buyer.tolist(), found.trades.seller.tolist()) == ([1], [4])
     spread = expected["huang"]["buyer_price"] - expected["huang"]["seller_price"]
     assert found.spread_nanoeur.tolist() == [spread * 10**9]
+
+
+def test_huang_trades_the_published_part_of_the_volume(published: dict[str, Any]) -> None:
+    """One of the three units that there are; the marginal pair, 3 against 2, stays out."""
+    orders, expected = case_of(published, "pymarket_market_init")
+    traded = int(cleared("huang", orders).trades.energy_wh.sum())
+    part = traded / (1000 * expected["max_volume"])
+    assert part == pytest.approx(expected["huang"]["traded_fraction"], abs=1e-6)
+
+
+def test_the_mid_market_rate_is_the_published_one(published: dict[str, Any]) -> None:
+    """Between prices of 35 and 15 outside, whatever the orders ask: 25, for all 1,500 units."""
+    orders, expected = case_of(published, "rec_op_mmr")
+    rule = MECHANISMS["mid_market_rate"]
+    trades = rule.clear(rule.admit(orders), backstop(35_000_000, 15_000_000)).trades
+    assert trades.energy_wh.sum() == 1_500_000
+    assert set(trades.price_microeur_per_kwh) == {
+        round(1e6 * expected["mmr_between_min_buy_and_max_sell"])
+    }
+
+
+def test_one_bid_and_one_ask_trade_midway_where_another_program_takes_the_ask(
+    published: dict[str, Any],
+) -> None:
+    """The one published case that differs (docs/validation.md): 2.25 between 2.5 and 2, not 2."""
+    orders, expected = case_of(published, "simply_2pac_basic")
+    trades = cleared("uniform", orders).trades
+    assert trades.energy_wh.tolist() == [1000 * expected["pay_as_clear"]["qty"]]
+    assert trades.price_microeur_per_kwh.tolist() == [2_250_000]
 
 
 @pytest.mark.parametrize("name", ["midpoint", "uniform", "pay_as_bid"])
