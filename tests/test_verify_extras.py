@@ -351,7 +351,7 @@ def test_a_setting_that_there_is_not_is_found(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("total_seconds", [None]), ("mining_seconds", "x"), ("peak_memory_mb", -5), ("save_seconds", True)],
+    [("total_seconds", [None]), ("save_seconds", None), ("mining_seconds", "x"), ("peak_memory_mb", -5), ("save_seconds", True)],
 )  # fmt: skip
 def test_seconds_and_memory_are_numbers(name: str, told: object, files: Files) -> None:
     """Which ones no file says; Windows does not tell the memory, and from Python nothing is measured."""

@@ -336,7 +336,8 @@ def read_members(reader: Reader, largest_bytes: int, most: int) -> list[Member]:
 def check_timing(ask: Fields) -> None:
     """What we tell of seconds and memory is a number, though no file can say which; memory may be unknown."""
     for name, told in ask.raw.items():
-        if name.endswith(OF_TIMING) and told is not None:
+        unknown = told is None and name.endswith("_mb")
+        if name.endswith(OF_TIMING) and not unknown:
             ask.number(name, 0, LARGEST_FLOAT)
 
 
