@@ -152,8 +152,8 @@ P2P_BONUS: Incentive = 0.01
 "Paid to both sides for each kWh traded between neighbours (EUR/kWh)."
 PENALTY_FOR_MARKET: Incentive = 0.02
 "Taken for each kWh that a member trades through the local market (EUR/kWh)."
-REGULATOR_BUDGET: Budget = 1_000_000.0
-"What it may hand out in bonuses beyond the penalties it takes, in the whole run (EUR): once that is spent, bonuses are 0 until penalties refill it."
+REGULATOR_BUDGET: Budget = 4e9
+"Once its bonuses exceed its penalties by this, in the whole run, it promises no more until penalties refill it (EUR); the step in which it is spent is still paid. 4e9 is no limit."
 BAN_PENALTY_LIMIT: Eur = 0.002
 "Avoidable market penalties of the last 24 hours above which a ban follows (EUR)."
 BAN_BONUS_LIMIT: Eur = 0.4

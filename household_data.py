@@ -192,9 +192,7 @@ def read_meters(path: Path, settings: Settings) -> Meters:
     table = table[table["household_id"].isin(chosen) | table["household_id"].isna()]
     time, offset = times_of(table, path, problems)
     timed = table.assign(timestamp=time)
-    is_timed = (
-        not problems
-    )  # where a home or a time is unreadable, gaps would be told that are none
+    is_timed = not problems  # else gaps would be told that are none
     values = {
         name: numbers(table, name, path, problems, MOST_KWH_PER_STEP, "kWh per step")
         for name in ("load_kwh", "pv_kwh")

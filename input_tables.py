@@ -219,9 +219,15 @@ def times_of(table: pd.DataFrame, path: Path, problems: list[str]) -> tuple[pd.S
 
 
 def numbers(
-    table: pd.DataFrame, name: str, path: Path, problems: list[str], most: float, unit: str
+    table: pd.DataFrame,
+    name: str,
+    path: Path,
+    problems: list[str],
+    most: float,
+    unit: str,
+    instead: float = 0.0,
 ) -> np.ndarray:
-    """A column as numbers from 0 to `most`; what is not joins the problems."""
+    """A column as numbers from 0 to `most`; what is not joins the problems, and is `instead`."""
     import pandas as pd
 
     column = table[name]
@@ -234,7 +240,7 @@ def numbers(
     allowed = f"allowed is a number from 0 to {most:,.0f} {unit}"
     told = [(row, f"{name} {_wrong_number(column[row])}; {allowed}") for row in rows[:SHOWN]]
     problems += examples(path, [*told, *((row, "") for row in rows[SHOWN:])])
-    return np.where(bad, 0.0, value)
+    return np.where(bad, instead, value)
 
 
 def _wrong_number(raw: Any) -> str:

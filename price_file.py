@@ -69,12 +69,11 @@ def read_tariff(path: Path) -> Tariff:
     if not set(CLOCKS) & set(table):
         problems.append(f"--prices {path}: needs a column timestep or timestamp")
     buy, sell = (
-        numbers(table, name, path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
+        numbers(table, name, path, problems, MOST_EUR_PER_KWH, "EUR/kWh", instead=np.nan)
         for name in (IMPORT, EXPORT)
     )
     told = "the export price is above the import price; a kWh could be bought and sold at a gain"
-    above = (buy < sell) & ((buy > 0) | (not problems))  # a faulty price, told already, counts as 0
-    problems += examples(path, [(row, told) for row in table.index[above]])
+    problems += examples(path, [(row, told) for row in table.index[buy < sell]])
     begins, offset, by_time = pd.Series(dtype=int), None, "timestep" not in table
     if not by_time:
         begins = _steps_of(table, path, problems)
@@ -156,14 +155,13 @@ def _steps_in_file(
         )
     elif tariff.utc_offset is not None:
         stamps = stamps + (calendar.utc_offset - tariff.utc_offset)
-    problems = []
     usual = (stamps[1:] - stamps[:-1]).min() if len(stamps) > 1 else step
     last = times[-1] + step
     if times[0] < stamps[0] or last > stamps[-1] + usual:
-        problems.append(
-            f"{path}: holds prices from {stamps[0]} to {stamps[-1]}; the run goes from {times[0]} to {last}"
+        told = (
+            f"holds prices from {stamps[0]} to {stamps[-1]}; the run goes from {times[0]} to {last}"
         )
-    stop_if(problems)
+        stop_if([f"{path}: {told}"])
     second = pd.Timedelta(seconds=1)
     begins = np.asarray((times - stamps[0]) // second, np.int64)
     return begins, begins + settings.step_seconds, np.asarray((stamps - stamps[0]) // second)

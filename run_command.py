@@ -13,7 +13,7 @@ import results_folder
 import simulator
 import storage
 from errors import InputError, gather
-from guard import Parser
+from guard import Parser, demand_output
 from mining import Race, race_of_miners
 from options import add_output_option, add_scenario_options, read_config, read_scenario, unit_hints
 from settings import Settings
@@ -28,6 +28,7 @@ def command(arguments: list[str]) -> int:
     problems: list[str] = []
     options = run_parser().read(arguments, problems)
     if options.settings:
+        demand_output()
         if len(arguments) > 1:
             raise InputError(
                 [*problems, "--settings: prints what config.py holds, beside no other option"]

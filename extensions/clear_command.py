@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -101,7 +102,8 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     problems += examples(
         path, [(row, f"side is {table['side'][row]!r}; allowed are buy and sell") for row in wrong]
     )
-    nobody = table.index[table["participant"].isna() | (table["participant"] == "")]
+    who = table["participant"]
+    nobody = table.index[who.isna() | (who.astype("string").str.strip() == "")]
     problems += examples(path, [(row, "participant is empty") for row in nobody])
     energy = numbers(table, "energy_kwh", path, problems, MOST_KWH, "kWh")
     price = numbers(table, "price_eur_per_kwh", path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
@@ -134,6 +136,7 @@ def _is_blank(path: Path) -> bool:
     if not path.is_file():
         return False
     with open(path, "rb") as file:
+        file.seek(len(BOM_UTF8) * (file.read(len(BOM_UTF8)) == BOM_UTF8))
         return not any(line.strip() for line in file)
 
 

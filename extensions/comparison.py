@@ -254,8 +254,9 @@ SHOWN = {
 
 
 SAME_DAYS = (
-    "The homes' energy is that of the data file in every seed: the intervals tell how much the rest matters that is "
-    "drawn (quotes; without `--members` batteries, without `--prices` prices), not how other days would differ."
+    "All seeds share the days of the data file: the intervals tell how much matters what is drawn besides (quotes, ties, "
+    "forecasts; without `--members` batteries, without `--prices` prices; with prefix:count which homes are taken), not how "
+    "other days would differ."
 )
 
 
@@ -268,7 +269,7 @@ def markdown(table: pd.DataFrame, default: Group, command: str, same_days: bool 
     runs = table["seed"].nunique()
     counted = f"{len(table)} run{'s' * (len(table) > 1)} on {runs} seed{'s' * (runs > 1)}"
     over = "mean and 95 % interval over the seeds" if runs > 1 else "one seed has no intervals"
-    gap = " A dash: a seed has no such figure (no Gini where all together save nothing)."
+    gap = " A dash: a seed has no such figure (no Gini, for example, where all together save nothing)."
     lines = [
         "# Market rules and regulators side by side",
         "",

@@ -95,7 +95,7 @@ def winners(data: Comparison) -> Figure:
     fig, axes = canvas(
         winning_sentence(data),
         f"{data.means_over()}{interval_told}. The same homes, weather and prices for all."
-        + some_of(data.groups, MOST, "The best "),
+        + some_of(data.groups, which=", the best"),
         widths=(1, 1, 1),
         left=room_for_names(data),
     )
@@ -124,8 +124,8 @@ def winners(data: Comparison) -> Figure:
 
 
 def some_of(groups: Sequence[Group], most: int = MOST, which: str = "") -> str:
-    """What the reader must know where a figure cannot show every group."""
-    return f" {which}{most} of {len(groups)} shown." if len(groups) > most else ""
+    """What the reader must know where a figure cannot show every group, and which ones it shows."""
+    return f" {most} of {len(groups)} shown{which}." if len(groups) > most else ""
 
 
 def both_ends(order: Sequence[Group]) -> list[Group]:
@@ -193,7 +193,7 @@ def savings_per_member(data: Comparison) -> Figure:
     fig, (ax,) = canvas(
         what_the_median_saves(data, medians),
         "Savings of each member against being alone, without bonuses; box: the middle half; line: 5 to 95 %."
-        + some_of(order, which="First and last, "),
+        + some_of(order, which=", both ends"),
         left=room_for_names(data),
         right=0.86,
     )
@@ -230,7 +230,7 @@ def lorenz_curves(data: Comparison) -> Figure:
     fig, (ax,) = canvas(
         evenness([(data.name(group), ginis[group]) for group in order], data.runs),
         f"Lorenz curves and Gini. {data.means_over()}. Below zero: members that lose. "
-        "Straight: all save the same." + some_of(order, which="First and last, "),
+        "Straight: all save the same." + some_of(order, which=", both ends"),
         right=0.9 - room_for_names(data),
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
@@ -265,14 +265,15 @@ def price_by_hour(data: Comparison) -> Figure:
     prices = {group: hourly_price(data, group) for group in data.groups}
     prices = {group: price for group, price in prices.items() if np.isfinite(price).any()}
     means = mean_prices({data.name(group): price for group, price in prices.items()})
-    order = sorted(prices, key=lambda group: means.get(data.name(group), 0))
+    own = {group: float(np.nanmean(price)) for group, price in prices.items()}
+    order = sorted(prices, key=lambda group: means.get(data.name(group), own[group]))
     shown = [group for group in prices if group in both_ends(order)]
     free = any(settles_at_the_end(rule) for rule in data.rules)
     fig, (ax,) = canvas(
         cheapest_and_dearest(means, data.noun),
         "What sellers get, where at least half of the seeds traded in an hour."
         + " Bill sharing has no price per trade." * free
-        + some_of(order, which="Cheapest and dearest, "),
+        + some_of(order, which=", both ends"),
         right=0.9 - room_for_names(data),
     )
     handles = []

@@ -17,7 +17,16 @@ def test_books_without_a_market_are_no_error(
 ) -> None:
     header = "side,participant,energy_kwh,price_eur_per_kwh\n"
     one_sided, no_crossing = "buy,a,1,0.2\n", "sell,a,1,0.2\nbuy,b,1,0.1\n"
-    for content in ("", "\n", " \n\n", header, header + one_sided, header + no_crossing):
+    for content in (
+        "",
+        "\n",
+        " \n\n",
+        "\ufeff",
+        "\ufeff\n",
+        header,
+        header + one_sided,
+        header + no_crossing,
+    ):
         path = tmp_path / "book.csv"
         path.write_text(content)
         assert main.main(["clear", str(path)]) == 0
@@ -33,6 +42,7 @@ def test_books_without_a_market_are_no_error(
         ("bid,a,1,0.2", "line 2: side is 'bid'"),
         ("buy,a,,0.2", "line 2: energy_kwh is empty"),
         ("buy,a,1,0.2\nbuy,,1,0.2", "line 3: participant is empty"),
+        ('buy,"  ",1,0.2', "line 2: participant is empty"),
     ],
 )
 def test_a_bad_line_of_a_book_is_named(

@@ -244,7 +244,7 @@ def test_seeds_that_share_a_data_files_days_say_so(
         assert (c.SAME_DAYS in (tmp_path / "comparison.md").read_text()) == there
     cases = [case_of(seed, 1.0, "midpoint", {}) for seed in (1, 2)]
     one = answers.Comparison(cases, ("midpoint", "chaos"), same_days=True)
-    assert one.means_over() == "Means over 2 seeds of the same days"
+    assert one.means_over() == "Means over 2 seeds, same days"
 
 
 def test_a_rule_has_its_colour_in_every_comparison(rules: answers.Comparison) -> None:
@@ -267,13 +267,37 @@ def test_an_objective_has_its_colour_in_every_comparison(objectives: answers.Com
         assert p.pen(few, group) == p.pen(objectives, group)
 
 
-def many_groups(price: Callable[[int], float]) -> answers.Comparison:
-    """Thirty-two groups, each saving as many EUR as its number says, and trading at noon at its price."""
-    cases = []
+def many_groups(price: Callable[[int], float], at_noon: bool = True) -> answers.Comparison:
+    """Thirty-two groups, each saving as many EUR as its number says, and trading at its price.
+
+    At noon, or each rule in an hour of its own.
+    """
+    cases, shares = [], np.array([0.1, 0.9])
     for number, (rule, goal) in enumerate(itertools.product(c.MECHANISMS, c.STRATEGIES)):
-        case = case_of(1, float(number), rule, {12: price(number)})
-        cases.append(replace(case, row=case.row | {"objective": goal}))
-    return answers.Comparison(cases, ("midpoint", "chaos"))
+        hour = 12 if at_noon else 8 + number // len(c.STRATEGIES)
+        for seed in (1, 2):
+            case = case_of(seed, float(number), rule, {hour: price(number)})
+            row = dict.fromkeys([*c.SHOWN, *c.INDICES], 0.5) | case.row | {"objective": goal}
+            row["gini_savings"] = 0.4
+            cases.append(replace(case, row=row, savings_eur=(number + 1) * shares))
+    return answers.Comparison(cases, ("midpoint", "chaos"), same_days=True)
+
+
+@pytest.mark.parametrize("name", p.FIGURES)
+def test_figures_of_many_groups_are_well_laid_out(name: str) -> None:
+    """Of the same days, with the longest words that a subtitle can have."""
+    for at_noon in (True, False):
+        assert layout_faults(drawn(name, many_groups(lambda n: 0.1 + n / 99, at_noon))) == []
+
+
+def test_the_cheapest_and_the_dearest_are_drawn_where_no_hour_is_common() -> None:
+    """Beyond the sixteen by their place in the table: the dearest is the fourteenth, the cheapest the fifteenth."""
+    data = many_groups(lambda n: {13: 0.9, 14: 0.1}.get(n, 0.2 + n / 1e4), at_noon=False)
+    fig = drawn("price_by_hour", data)
+    assert fig.texts[0].get_text().startswith("In no hour do neighbours trade")
+    keys = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert len(keys) == 16
+    assert {data.name(data.groups[13]), data.name(data.groups[14])} <= set(keys)
 
 
 def test_prices_of_all_groups_count_also_where_not_all_are_drawn() -> None:
@@ -283,7 +307,7 @@ def test_prices_of_all_groups_count_also_where_not_all_are_drawn() -> None:
     title, subtitle = (text.get_text() for text in fig.texts[:2])
     assert title.startswith("Average price where all trade: from 0.010 (no trading, p2p) ")
     assert title.endswith(" to 0.900 EUR/kWh (no trading, chaos)")
-    assert "Cheapest and dearest, 16 of 32 shown." in subtitle
+    assert "16 of 32 shown, both ends." in subtitle
     keys = [text.get_text() for text in fig.legends[0].get_texts()]
     assert len(keys) == 16
     assert {"no trading, p2p: 0.010", "no trading, chaos: 0.900"} <= set(keys)
@@ -295,7 +319,7 @@ def test_who_gains_and_who_loses_are_both_shown_where_not_all_are() -> None:
     names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
     assert names[:2] == ["midpoint, renewable", "midpoint, profit"], "they save least"
     assert names[-1] == "no trading, chaos" and len(names) == 16
-    assert "First and last, 16 of 32 shown." in fig.texts[1].get_text()
+    assert "16 of 32 shown, both ends." in fig.texts[1].get_text()
 
 
 def test_an_index_that_is_not_defined_is_said_to_be_drawn_at_the_centre() -> None:

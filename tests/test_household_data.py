@@ -835,7 +835,7 @@ def test_all_faults_of_a_price_file_come_together(
     write: Callable[..., Path], prices: Callable[..., Path]
 ) -> None:
     content = [list(row) for row in price_rows(9)]
-    content[1][1], content[2][2], content[3][2] = "-1", "99", "0"
+    content[1][1], content[2][1:], content[3][2] = "-1", ["0", "0.5"], "0"
     del content[6]
     told = problems(write(rows()), prices=prices([tuple(row) for row in content], "timestamp"))
     assert [line.partition(": ")[2].partition(";")[0] for line in told] == [

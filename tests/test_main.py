@@ -635,7 +635,13 @@ def test_an_answer_that_nobody_can_read_is_none(default_day: Path, tmp_path: Pat
     begin = f"{shlex.quote(sys.executable)} {shlex.quote(str(REPOSITORY / 'main.py'))}"
     day, book = shlex.quote(str(default_day)), shlex.quote(str(REPOSITORY / "examples/book.csv"))
     told = b"standard output is closed; the answer cannot be written"
-    for words in (f"verify {day}", f"proof {day} 17", "proof --check p.json", f"clear {book}"):
+    for words in (
+        f"verify {day}",
+        f"proof {day} 17",
+        "proof --check p.json",
+        f"clear {book}",
+        "--settings",
+    ):
         ended = shell(f"{begin} proof {day} 17 -o p.json; {begin} {words} >&-", tmp_path)
         assert (ended.returncode, told in ended.stderr) == (2, True), words
     for words in (f"verify {day} --quiet", f"proof {day} 17 -o p.json", f"clear {book} -o t.csv"):

@@ -201,7 +201,7 @@ def small_runs(draw: st.DrawFn) -> dict[str, Any]:
         "REGULATOR_OBJECTIVE": draw(
             st.sampled_from(["maximize_renewable", "maximize_profit", "maximize_p2p", "chaos"])
         ),
-        "REGULATOR_BUDGET": draw(st.sampled_from([1e6, 0.0, 0.05])),
+        "REGULATOR_BUDGET": draw(st.sampled_from([4e9, 0.0, 0.05])),
         "BAN_PENALTY_LIMIT": draw(st.sampled_from([0.0, 0.02])),
         "BAN_BALANCE_LIMIT": draw(st.sampled_from([-0.25, 5.0])),
         "INITIAL_WALLET": draw(st.sampled_from([0.0, -1.0, 7.5])),

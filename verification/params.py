@@ -39,7 +39,7 @@ OUR_NUMBERS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("BASE_PRICE", "RETAIL_PRICE", "FEED_IN_PRICE"), PRICE),
     **dict.fromkeys(("LOCAL_MARKET_FEE", "STORAGE_MARGIN"), PRICE),
     **dict.fromkeys(("RENEWABLE_BONUS", "P2P_BONUS", "PENALTY_FOR_MARKET"), INCENTIVE),
-    "REGULATOR_BUDGET": AMOUNT,
+    "REGULATOR_BUDGET": (0, 4e9),
     **dict.fromkeys(("BAN_MARKET_HOURS", "BAN_BALANCE_HOURS", "BAN_COOLDOWN_HOURS"), HOURS),
     **dict.fromkeys(("BAN_PENALTY_LIMIT", "BAN_BONUS_LIMIT", "BAN_BALANCE_LIMIT"), MONEY),
 }
