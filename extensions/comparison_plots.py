@@ -230,7 +230,7 @@ def lorenz_curves(data: Comparison) -> Figure:
     fig, (ax,) = canvas(
         evenness([(data.name(group), ginis[group]) for group in order], data.runs),
         f"Lorenz curves and Gini. {data.means_over()}. Below zero: members that lose. "
-        "Straight: all save the same." + some_of(order, which=", both ends"),
+        "Straight: all alike." + some_of(order, which=", both ends"),
         right=0.9 - room_for_names(data),
     )
     ax.plot([0, 100], [0, 100], color=PALE, lw=2)
