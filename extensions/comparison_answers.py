@@ -78,7 +78,7 @@ class Comparison:
         """What the means of a figure are taken over."""
         if self.runs == 1:
             return "One seed, another may differ"
-        return f"Means over {self.runs} seeds{', same days' * self.same_days}"
+        return f"Means over {self.runs} seeds{' (same days)' * self.same_days}"
 
 
 def listed(names: Sequence[str], most: int) -> str:

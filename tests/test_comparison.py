@@ -244,7 +244,7 @@ def test_seeds_that_share_a_data_files_days_say_so(
         assert (c.SAME_DAYS in (tmp_path / "comparison.md").read_text()) == there
     cases = [case_of(seed, 1.0, "midpoint", {}) for seed in (1, 2)]
     one = answers.Comparison(cases, ("midpoint", "chaos"), same_days=True)
-    assert one.means_over() == "Means over 2 seeds, same days"
+    assert one.means_over() == "Means over 2 seeds (same days)"
 
 
 def test_a_rule_has_its_colour_in_every_comparison(rules: answers.Comparison) -> None:
