@@ -85,9 +85,8 @@ STYLE: Any = {
 def our_style() -> Iterator[None]:
     """Figures look the same whatever style a user has set; that is back afterwards."""
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing from"
-        )  # a home's name in another script
+        # the name of a home may be in a script that no font of ours has
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield

@@ -241,9 +241,9 @@ def check_log(saved: Saved, texts: Texts, findings: Findings) -> None:
             continue
         for name, values, tolerance in columns:
             due, value = values[step], told.get(name)
-            told_at_all = value is not None or name in told or not saved.settings.ours
-            if value == due and type(value) is type(due) and told_at_all:
-                continue  # as nearly always
+            if value == due and type(value) is type(due):  # as nearly always
+                if value is not None or name in told or not saved.settings.ours:
+                    continue
             if name in CLOCK and name not in told and not saved.settings.ours:
                 continue
             if not (type(due) is float and close(value, due, tolerance)):
