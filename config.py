@@ -153,7 +153,7 @@ P2P_BONUS: Incentive = 0.01
 PENALTY_FOR_MARKET: Incentive = 0.02
 "Taken for each kWh that a member trades through the local market (EUR/kWh)."
 REGULATOR_BUDGET: Budget = 4e9
-"Once its bonuses exceed its penalties by this, in the whole run, it promises no more until penalties refill it (EUR); the step in which it is spent is still paid. 4e9 is no limit."
+"Once bonuses exceed penalties by this, in the whole run, the regulator promises none until penalties refill it (EUR); the step in which it is spent is still paid. 4e9 is no limit."
 BAN_PENALTY_LIMIT: Eur = 0.002
 "Avoidable market penalties of the last 24 hours above which a ban follows (EUR)."
 BAN_BONUS_LIMIT: Eur = 0.4

@@ -26,6 +26,7 @@ from trading import Clearing, crossing
 COLUMNS = ("side", "participant", "energy_kwh", "price_eur_per_kwh")
 HEADER = "seller,buyer,energy_kwh,price_eur_per_kwh\n"
 MOST_KWH, MOST_EUR_PER_KWH = 1e6, 1e3
+PIECE = 1 << 16  # bytes
 
 
 def command(arguments: list[str]) -> int:
@@ -91,7 +92,7 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
     """
     import pandas as pd
 
-    if _is_blank(path):
+    if path.is_file() and _is_blank(path):
         return no_orders(), []
     table = read_table(path, "BOOK", {name: (name,) for name in COLUMNS}, may_be_empty=True)
     problems: list[str] = []
@@ -103,7 +104,7 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
         path, [(row, f"side is {table['side'][row]!r}; allowed are buy and sell") for row in wrong]
     )
     who = table["participant"]
-    nobody = table.index[who.isna() | (who.astype("string").str.strip() == "")]
+    nobody = table.index[who.isna() | (who.astype(str).str.strip() == "")]
     problems += examples(path, [(row, "participant is empty") for row in nobody])
     energy = numbers(table, "energy_kwh", path, problems, MOST_KWH, "kWh")
     price = numbers(table, "price_eur_per_kwh", path, problems, MOST_EUR_PER_KWH, "EUR/kWh")
@@ -133,11 +134,14 @@ def read_book(path: Path) -> tuple[Orders, list[str]]:
 
 def _is_blank(path: Path) -> bool:
     """Whether there is such a file, with nothing in it but blanks and line ends."""
-    if not path.is_file():
+    try:
+        with open(path, "rb") as file:
+            piece = file.read(PIECE).removeprefix(BOM_UTF8)
+            while piece and not piece.strip():
+                piece = file.read(PIECE)
+            return not piece
+    except OSError:  # which is told where the table is read
         return False
-    with open(path, "rb") as file:
-        file.seek(len(BOM_UTF8) * (file.read(len(BOM_UTF8)) == BOM_UTF8))
-        return not any(line.strip() for line in file)
 
 
 def backstop(retail: int, feed_in: int) -> StepPrices:

@@ -65,6 +65,24 @@ def test_what_is_rounded_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert capsys.readouterr().err.splitlines() == [told] * bool(many)
 
 
+def test_a_book_that_may_not_be_read_is_told_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as an output that cannot be written."""
+    book = tmp_path / "book.csv"
+    book.write_text("side,participant,energy_kwh,price_eur_per_kwh\nbuy,a,1,0.2\n")
+    opened = open
+
+    def closed(path: object, *rest: object, **more: object) -> object:
+        if path == book:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *rest, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("builtins.open", closed)
+    assert main.main(["clear", str(book)]) == 2
+    assert f"BOOK {book}: cannot be read (Permission denied)" in capsys.readouterr().err
+
+
 def test_a_nameless_participant_of_a_parquet_book_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
