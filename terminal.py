@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ def print_summary(
         table = Table(
             title=_title(figures), show_header=False, title_justify="left", pad_edge=False
         )
-        for name, text in summary_lines(figures, timing, tariff):
+        for name, text in summary_lines(figures, timing, tariff, settings.REGULATOR_BUDGET):
             table.add_row(name, text)
         console.print(table)
     print(f"results in {folder}" + (f", figures in {folder / 'plots'}" if plots else ""))
@@ -120,14 +121,18 @@ def rounded(value: float, decimals: int = 2, sign: str = "") -> str:
     return f"{round(value, decimals) + 0.0:{sign},.{decimals}f}"
 
 
-def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> list[tuple[str, str]]:
-    """(name, text) of each line of the closing table."""
+def summary_lines(
+    f: dict[str, Any], timing: dict[str, Any], tariff: bool, budget_eur: float = math.inf
+) -> list[tuple[str, str]]:
+    """(name, text) of each line of the closing table; `budget_eur`: what the regulator may hand out."""
 
     def share(name: str) -> str:
         return "-" if f[name] is None else f"{100 * f[name]:.1f} %"
 
     p2p_price = f["p2p_price_eur_per_kwh"]
     banned_hours = f["banned_member_steps"] * f["step_hours"]
+    is_spent = f["regulator_balance_eur"] <= -budget_eur
+    spent = f", its budget of {budget_eur:,.10g} EUR is spent" if is_spent else ""
     lines = [
         ("energy", f"PV {f['pv_kwh']:,.1f} kWh, load {f['load_kwh']:,.1f} kWh"),
         (
@@ -162,7 +167,7 @@ def summary_lines(f: dict[str, Any], timing: dict[str, Any], tariff: bool) -> li
         (
             "regulator",
             f"bonuses {rounded(f['bonuses_eur'])} EUR, penalties {rounded(f['penalties_eur'])} EUR "
-            f"({rounded(f['avoidable_penalties_eur'])} avoidable)",
+            f"({rounded(f['avoidable_penalties_eur'])} avoidable){spent}",
         ),
         (
             "balances",

@@ -91,6 +91,13 @@ def test_what_is_not_there_and_what_is_one_are_told_so(
     assert dict(terminal.summary_lines(FIGURES | change, TIMING, tariff=False))[name] == line
 
 
+def test_a_spent_budget_is_told() -> None:
+    """The regulator's account stands at -2.40 EUR: 2.40 is handed out, so a cent more is not yet spent."""
+    for budget, told in ((2.4, ", its budget of 2.4 EUR is spent"), (2.41, ""), (4e9, "")):
+        line = dict(terminal.summary_lines(FIGURES, TIMING, False, budget))["regulator"]
+        assert line == TABLE["regulator"] + told
+
+
 def test_a_tariff_is_not_called_a_market() -> None:
     lines = dict(terminal.summary_lines(FIGURES, TIMING, tariff=True))
     assert lines["prices"] == "P2P 0.1651, tariff 0.1512 EUR/kWh on average"

@@ -37,7 +37,7 @@ def reduced(trading: Table, steps: int, members: int) -> Reduction:
     buying, selling = bids.at(begins), asks.at(begins)
     there = (bids.step[buying] == step) & (asks.step[selling] == step)
     last = np.flatnonzero(there & (bids.limit[buying] >= asks.limit[selling]))
-    bid, ask, met = (np.full(steps, fill) for fill in (NOBODY, NOBODY, 0))
+    bid, ask, met = (np.full(steps, fill, np.int64) for fill in (NOBODY, NOBODY, 0))
     bid[step[last]], ask[step[last]] = bids.limit[buying[last]], asks.limit[selling[last]]
     met[step[last]] = ends[last] - step[last] * bids.apart
     sides = bids.before(bid, met), asks.before(ask, met)
