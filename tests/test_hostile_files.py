@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, save_run
 
 import main
 from errors import InputError
@@ -243,6 +243,21 @@ def test_more_members_than_the_rows_can_belong_to_are_not_read(
     rows = (folder / "prosumer_energy.csv").stat().st_size // (24 * 90)
     told = f"prosumers.json: has more than {10_000 + rows:,} members, so many cannot belong here"
     assert told in error.value.problems
+
+
+@pytest.mark.slow
+def test_steps_that_no_member_has_are_not_laid_out_for_all_members(tmp_path: Path) -> None:
+    """1,100 small rows of steps, times 1,000 members, would be tables of a million rows each."""
+    folder = save_run(tmp_path / "results", "--steps=1", "--set=NUM_PROSUMERS=1000")
+    assert verify(folder).ok
+    path = folder / "community_summary.csv"
+    header, row = path.read_text().splitlines()
+    rows = [f"{step},{row.split(',', 1)[1]}" for step in range(1_100)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    told = "prosumer_energy.csv: has 1000 rows, other files say 1100 steps x 1000 members"
+    with pytest.raises(Unreadable) as error:
+        verify(folder)
+    assert error.value.problems == [told]
 
 
 def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_called_so(

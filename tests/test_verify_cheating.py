@@ -846,6 +846,21 @@ def test_a_longer_side_that_is_not_cut_equally(cheat: Cheat) -> None:
     assert cheat(mechanisms, "cut_equally", cut, rule("huang"), homes=30) == {"equal cut"}
 
 
+def test_a_cut_of_a_few_wh_more_for_one_and_less_for_another(cheat: Cheat) -> None:
+    """Everybody is served, and nobody beyond an order; one Wh of difference would be the rounding."""
+
+    def cut(energy_wh: Any, total_wh: int) -> Any:
+        kept = real(energy_wh, total_wh).copy()
+        cut_and_served = np.flatnonzero((energy_wh - kept >= 3) & (kept > 3))
+        if len(cut_and_served) > 1:
+            kept[cut_and_served[0]] -= 3
+            kept[cut_and_served[-1]] += 3
+        return kept
+
+    real = mechanisms.cut_equally
+    assert cheat(mechanisms, "cut_equally", cut, rule("huang"), homes=30) == {"equal cut"}
+
+
 def test_orders_that_agree_and_are_not_served_under_huang(cheat: Cheat) -> None:
     """Only the pair at the crossing may stay; here all do, and the local market takes what they have."""
 
@@ -865,6 +880,20 @@ def test_orders_that_agree_and_are_not_served(name: str, cheat: Cheat) -> None:
     real = trading.crossing
     module = trading if name == "midpoint" else mechanisms
     assert cheat(module, "crossing", crossing, rule(name)) == {"priority"}
+
+
+def test_orders_of_one_price_that_are_not_served(cheat: Cheat) -> None:
+    """A bid agrees with an ask of the same price, too: without fee, levy or margin all limits of homes are equal."""
+    at_nothing = ("LOCAL_MARKET_FEE", "P2P_BONUS", "PENALTY_FOR_MARKET")
+    without_margin = ("QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_BID_SHARE")
+    options = [f"--set={name}=0" for name in (*at_nothing, *without_margin)]
+    no_batteries = f"--set=BATTERY_CAPACITY={[0] * 10}"
+
+    def crossing(orders: Any) -> Any:
+        return tuple(column[:0] for column in real(orders))
+
+    real = trading.crossing
+    assert cheat(trading, "crossing", crossing, *options, no_batteries) == {"priority"}
 
 
 def a_part_for_each(wh: Any, got: Any) -> Any:

@@ -888,6 +888,21 @@ def test_stakes_that_nobody_has(stakes: object, tmp_path: Path) -> None:
         verify(folder)
 
 
+@pytest.mark.parametrize(("count", "enough"), [(9, False), (10, True)])
+def test_too_few_validators_for_a_lottery(count: int, enough: bool, tmp_path: Path) -> None:
+    """Each has a stake, so nothing but their number is wrong."""
+    ten = ["--set=NUM_MINERS=10", f"--set=VALIDATOR_STAKES={[1] * 10}"]
+    folder = save_run(tmp_path / "results", *SMALL, "--set=CONSENSUS=pos", *ten)
+    path = folder / "params.json"
+    few = {"NUM_MINERS": count, "VALIDATOR_STAKES": [1] * count}
+    path.write_text(json.dumps(json.loads(path.read_text()) | few, indent=1) + "\n")
+    if enough:
+        assert verify(folder).ok
+        return
+    with pytest.raises(Unreadable, match="has 9 values, at least 10 validators are needed"):
+        verify(folder)
+
+
 HASH = "0" * 64
 
 
