@@ -684,6 +684,21 @@ def test_limit_prices_that_nobody_would_quote(
     assert cheat(prosumer, "quote", quote, *options) == {"limit price"}
 
 
+@pytest.mark.parametrize("way", [1, -1])
+def test_limits_a_micro_euro_beyond_what_their_owners_can_accept(way: int, cheat: Cheat) -> None:
+    """Of those homes that keep nothing anyway: no temper is needed to explain a micro-euro less than nothing."""
+    real = prosumer.quote
+
+    def quote(settings: Any, fleet: Any, orders: Any, prices: Any, levers: Any, step: int) -> Any:
+        limit = real(settings, fleet, orders, prices, levers, step)
+        dearest, cheapest = prosumer.reservation_prices(prices, levers)
+        theirs = orders.is_sale == (way < 0)
+        last = limit == (dearest if way > 0 else cheapest)
+        return limit + way * (theirs & last & ~orders.of_battery)
+
+    assert cheat(prosumer, "quote", quote) == {"limit price"}
+
+
 # ---------------------------------------------------------------- the local market
 
 
