@@ -336,6 +336,9 @@ def test_an_order_that_is_not_the_part_of_others_under_chaos(
 ALL_ALIKE, P2P_FIRST = "--set=QUOTE_VARIATION=0", "--set=REGULATOR_OBJECTIVE=maximize_p2p"
 
 
+MOST_DIFFERENT = ["--set=QUOTE_MARGIN=1", "--set=QUOTE_VARIATION=1", "--set=HAS_BATTERY=0"]
+
+
 @pytest.mark.parametrize(
     ("module", "constant", "value", "options"),
     [
@@ -345,6 +348,7 @@ ALL_ALIKE, P2P_FIRST = "--set=QUOTE_VARIATION=0", "--set=REGULATOR_OBJECTIVE=max
         pytest.param(prosumer, "TEMPER", 1.2, [], id="temper"),
         pytest.param(prosumer, "MOOD", 0.9, [], id="mood"),
         pytest.param(prosumer, "MOST_MARGIN", 0.9, ["--set=QUOTE_MARGIN=1"], id="most"),
+        pytest.param(prosumer, "MOST_MARGIN", 0.81, MOST_DIFFERENT, id="most, which tempers hide"),
         pytest.param(regulator, "CLOSE_TO_NEIGHBOURS", 0.5, [ALL_ALIKE, P2P_FIRST], id="objective"),
         pytest.param(regulator, "PRECIOUS", 1.0, [P2P_FIRST, "--steps=60"], id="worth by day"),
         pytest.param(regulator, "CHEAP", 0.7, [P2P_FIRST, "--steps=60"], id="worth by night"),
