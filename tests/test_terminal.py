@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import make_settings
 from worlds import quick_settings
 
+import main
 import run_command
 import terminal
 
@@ -96,6 +98,16 @@ def test_a_spent_budget_is_told() -> None:
     for budget, told in ((2.4, ", its budget of 2.4 EUR is spent"), (2.41, ""), (4e9, "")):
         line = dict(terminal.summary_lines(FIGURES, TIMING, False, budget))["regulator"]
         assert line == TABLE["regulator"] + told
+
+
+@pytest.mark.parametrize(("budget", "told"), [("1", True), ("1000", False)])
+def test_a_run_tells_of_its_own_budget(
+    budget: str, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["--no-plots", f"--set=REGULATOR_BUDGET={budget}", "-o", str(tmp_path / "r")]
+    assert main.main([*run, "--set=CONSENSUS=none"]) == 0
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert (f"its budget of {budget} EUR is spent" in words) == told
 
 
 def test_a_tariff_is_not_called_a_market() -> None:

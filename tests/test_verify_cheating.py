@@ -902,17 +902,15 @@ def test_orders_that_agree_and_are_not_served(name: str, cheat: Cheat) -> None:
 
 
 def test_orders_of_one_price_that_are_not_served(cheat: Cheat) -> None:
-    """A bid agrees with an ask of the same price, too: without fee, levy or margin all limits of homes are equal."""
-    at_nothing = ("LOCAL_MARKET_FEE", "P2P_BONUS", "PENALTY_FOR_MARKET")
-    without_margin = ("QUOTE_MARGIN", "QUOTE_VARIATION", "STORAGE_BID_SHARE")
-    options = [f"--set={name}=0" for name in (*at_nothing, *without_margin)]
-    no_batteries = f"--set=BATTERY_CAPACITY={[0] * 10}"
+    """A bid agrees with an ask of its own price, too; where nobody wants a margin, all limits are the market's price."""
+    nothing = ("LOCAL_MARKET_FEE", "P2P_BONUS", "PENALTY_FOR_MARKET", "HAS_BATTERY")
+    options = [f"--set={name}=0" for name in (*nothing, "QUOTE_MARGIN", "QUOTE_VARIATION")]
 
     def crossing(orders: Any) -> Any:
         return tuple(column[:0] for column in real(orders))
 
     real = trading.crossing
-    assert cheat(trading, "crossing", crossing, *options, no_batteries) == {"priority"}
+    assert cheat(trading, "crossing", crossing, *options) == {"priority"}
 
 
 def a_part_for_each(wh: Any, got: Any) -> Any:
