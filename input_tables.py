@@ -124,8 +124,6 @@ def _read_csv(path: Path) -> pd.DataFrame:
                 keep_default_na=False,
                 compression=None,
             ).fillna("")
-        except pd.errors.EmptyDataError:
-            table = pd.DataFrame(columns=range(len(header) + 1), dtype=str)
         except (pd.errors.ParserError, pd.errors.ParserWarning):
             raise InputError(_misshapen(path, len(header), lines, separator)) from None
     if (table.pop(len(header)) != "").any():

@@ -27,6 +27,7 @@ from extensions import compare_command
 from extensions import comparison as c
 from extensions import comparison_answers as answers
 from extensions import comparison_plots as p
+from extensions.optimizer import community_optimum
 from figures.style import COLOUR
 
 SMALL = {"NUM_PROSUMERS": 12, "TIME_STEPS": 24, "CONSENSUS": "none"}
@@ -96,7 +97,7 @@ def test_indices_by_hand() -> None:
 
 def test_the_indices_of_a_run_follow_from_its_files(cases: list[c.Case], tmp_path: Path) -> None:
     """Each index by its formula, in plain loops over what the same run saves (docs/models.md, "Indices")."""
-    ratios = {}
+    ratios, community = {}, simulator.prepare(make_settings(SEED=2, **SMALL))
     for rule in ("uniform", "bill_sharing", "none"):
         row = next(k.row for k in cases if k.row["mechanism"] == rule and k.row["seed"] == 2)
         changes = [f"--set={name}={value}" for name, value in SMALL.items()]
@@ -113,6 +114,10 @@ def test_the_indices_of_a_run_follow_from_its_files(cases: list[c.Case], tmp_pat
         bought = [
             sum(step[f"{name}_kwh"] for step in steps) for name in ("p2p", "market", "grid_import")
         ]
+        stored = sum(m["stored_change_kwh"] for m in members)
+        paid = community_optimum(community, 1000 * steps[-1]["stored_kwh"]).cost_eur
+        best = paid - worth * stored
+        assert abs(worth * stored) > 0.1, "what is stored is worth something"
         due = {
             "participation": sum(s > 1e-9 for s in saved) / len(saved),
             "equality": 1 - spread / (2 * len(saved) * sum(income)),
@@ -120,13 +125,16 @@ def test_the_indices_of_a_run_follow_from_its_files(cases: list[c.Case], tmp_pat
             "energy_balance": 1 - sum(net) / sum(s["pv_kwh"] + s["load_kwh"] for s in steps),
             "p2p_share": bought[0] / sum(bought),
             "net_cost_eur": sum(here),
-            "value_tapping": (sum(alone) - sum(here)) / (sum(alone) - row["optimum_net_cost_eur"]),
+            "optimum_net_cost_eur": best,
+            "value_tapping": (sum(alone) - sum(here)) / (sum(alone) - best),
         }
         for name, value in due.items():
             assert row[name] == pytest.approx(value, abs=1e-5), f"{name} under {rule}"
         ratios[rule] = row["power_flatness"], max(net) / (sum(net) / len(net))
     told, highest = ratios["uniform"][0], 1 - ratios["none"][0]
     assert told == pytest.approx(1 - ratios["uniform"][1] / ratios["none"][1] * highest)
+    flatness = [case.row["power_flatness"] for case in cases if case.row["seed"] == 2]
+    assert min(flatness) == 0, "the highest peak of all is the measure"
 
 
 def test_an_interval_is_students() -> None:

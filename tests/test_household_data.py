@@ -794,14 +794,16 @@ def test_measured_homes_take_the_prices_of_their_own_time(
     assert scenario.profiles.prices.grid_import.tolist() == [312_000, 313_000, 314_000, 315_000]
 
 
+@pytest.mark.parametrize(("offset", "first"), [("Z", 310), ("+01:00", 311), ("-03:00", 307)])
 def test_prices_and_readings_with_offsets_meet_at_the_same_instant(
-    write: Callable[..., Path], prices: Callable[..., Path]
+    offset: str, first: int, write: Callable[..., Path], prices: Callable[..., Path]
 ) -> None:
-    """12:00 at +02:00 is 10:00 UTC, in which exchanges publish."""
-    path = prices(price_rows(24, start=MIDNIGHT, offset="Z"))
+    """12:00 at +02:00 is 10:00 UTC, in which exchanges publish, 11:00 at +01:00 and 7:00 at -03:00."""
+    path = prices(price_rows(24, start=MIDNIGHT, offset=offset))
     homes = write(rows(offset="+02:00"))
     scenario = simulator.prepare(make_settings(), Files(homes, prices=path))
-    assert scenario.profiles.prices.grid_import.tolist() == [310_000, 311_000, 312_000, 313_000]
+    expected = [(first + k) * 1000 for k in range(4)]
+    assert scenario.profiles.prices.grid_import.tolist() == expected
     assert scenario.profiles.hour.tolist() == [12, 13, 14, 15]
     assert problems(write(rows()), prices=path) == [
         "prices.csv: its timestamps have an offset from UTC, unlike those of --data; both or none"

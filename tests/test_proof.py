@@ -291,6 +291,15 @@ def test_wrong_types_are_told_never_a_traceback(
         check(made | {key: value})
 
 
+@pytest.mark.parametrize("name", proof.RECORD_KEYS)
+@pytest.mark.parametrize("value", [2**64, -(2**64), True, 1.0, "1", None])
+def test_a_record_holds_whole_numbers_that_fit_its_37_bytes(
+    name: str, value: Any, made: dict[str, Any], check: Callable
+) -> None:
+    with pytest.raises(Unreadable, match="its record is not that of a trade"):
+        check(made | {"record": made["record"] | {name: value}})
+
+
 @pytest.mark.parametrize("value", [None, 7, "x", [], list(proof.HEADER_KEYS), {}])
 @pytest.mark.parametrize("place", [0, -1])
 def test_a_header_that_is_none_is_unreadable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gc
 import json
 import math
@@ -137,6 +138,22 @@ def test_a_folder_that_may_not_be_entered_is_told_as_such(
     monkeypatch.setattr(Path, "lstat", closed)
     (problem,) = problems_of(folder)
     assert problem.endswith(": cannot be read (Permission denied)")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_disk_that_fails_while_it_is_read_is_told(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system says of the disk, not what half a file would be taken for."""
+    usual = Path.open
+
+    def failing(path: Path, *how: Any) -> Any:
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return usual(path, *how)
+
+    monkeypatch.setattr(Path, "open", failing)
+    assert problems_of(folder) == [f"{name}: cannot be read (Input/output error)"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -297,6 +314,32 @@ def test_what_is_wrong_from_end_to_end_is_not_read_to_the_end(
     problems = problems_of(folder)
     assert len(problems) < 50
     assert time.process_time() - began < 5
+
+
+def test_of_transactions_that_are_none_the_first_are_told(folder: Path) -> None:
+    """The block around them is whole, so each is judged for itself."""
+    chain = json.loads((folder / "blockchain.json").read_text())
+    chain["blocks"][1]["transactions"] = [0] * 100_000
+    (folder / "blockchain.json").write_text(json.dumps(chain))
+    problems = problems_of(folder)
+    assert problems[0] == "blockchain.json: block 1, transaction 0 is 0, should be an object"
+    assert problems[-1] == "blockchain.json: 980 more problems, not read further"
+
+
+def test_a_log_of_more_steps_than_the_run_can_have_is_not_read_on(folder: Path) -> None:
+    (folder / "simulation_log.json").write_text("[" + "0," * 400_000 + "0]")
+    (problem,) = problems_of(folder)
+    assert problem.startswith("simulation_log.json: has more than 250,0")
+    assert problem.endswith(" steps, so many cannot belong here")
+
+
+def test_a_chain_of_a_hundred_names_is_none(folder: Path) -> None:
+    """Read name by name, so that a gigabyte of them does not stay in memory."""
+    chain = json.loads((folder / "blockchain.json").read_text())
+    more = {f"more {k}": 0 for k in range(200)} | chain
+    (folder / "blockchain.json").write_text(json.dumps(more))
+    (problem,) = problems_of(folder)
+    assert "more than 100 names in an object" in problem
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".csv")])

@@ -147,6 +147,14 @@ def test_a_value_beyond_its_size_is_not_read() -> None:
     assert stream.bytes < 60
 
 
+def test_an_object_that_goes_on_before_its_list_begins_is_not_read_on() -> None:
+    """As of a block whose transactions are known already, if the file has another text there."""
+    file = io.BytesIO(b'{"hash": "' + b"x" * 10_000 + b'", "transactions": [1]}')
+    stream = JsonStream(file, 40)
+    assert stream.object_ending('"transactions": [', "1]}") is None
+    assert stream.bytes < 60
+
+
 def test_memory_holds_an_element_and_not_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "PIECE_BYTES", 2**16)
     text = json.dumps({"blocks": [{"hash": "0" * 1000}] * 10_000}).encode()

@@ -31,9 +31,7 @@ def alone(saved: Saved) -> Alone | None:
 
     Of batteries whose sizes are told alike, the one counts that makes the bill that is told.
     """
-    initial = saved.settings.number("BATTERY_INITIAL_SOC")
-    if initial is None:
-        return None
+    (initial,) = saved.settings.all_numbers("BATTERY_INITIAL_SOC")
     chosen: Alone | None = None
     for known in likely_batteries(saved):
         this = alone_with(saved, known, initial)

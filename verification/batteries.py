@@ -37,7 +37,7 @@ class Batteries:
 
 
 def batteries(saved: Saved) -> Batteries | None:
-    """None where no result tells their power: beside a members file, or without settings."""
+    """None where no result tells their power: beside a members file."""
     sizes, told = sizes_of_types(saved), told_sizes(saved)
     if sizes is None:
         return None
@@ -62,13 +62,9 @@ def likely_batteries(saved: Saved) -> list[Batteries]:
 
 def sizes_of_types(saved: Saved) -> FloatArray | None:
     """What a battery may have, in kWh, ascending from 0; None where no result tells how strong they are."""
-    sizes, rate = (
-        saved.settings.numbers("BATTERY_CAPACITY"),
-        saved.settings.number("BATTERY_C_RATE"),
-    )
-    if saved.settings.took("members") or not sizes or rate is None:
+    if saved.settings.took("members"):
         return None
-    return np.unique([0.0, *sizes])
+    return np.unique([0.0, *saved.settings.numbers("BATTERY_CAPACITY")])
 
 
 def told_sizes(saved: Saved) -> FloatArray:
@@ -78,7 +74,7 @@ def told_sizes(saved: Saved) -> FloatArray:
 def of_size(saved: Saved, kwh: FloatArray, exact: bool) -> Batteries:
     """Batteries of these sizes (N), and what settings make of them."""
     s, wh = saved.settings, kwh * 1000
-    rate = s.number("BATTERY_C_RATE") or 0.0
+    (rate,) = s.all_numbers("BATTERY_C_RATE")
     power = np.floor(kwh * rate * (s.step_seconds / 3600) * 1000 + DUST_WH)
     return Batteries(wh, wh * s.min_soc, wh * s.max_soc, power, exact)
 

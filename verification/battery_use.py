@@ -52,7 +52,7 @@ class Shares:
     most: int
 
 
-def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: Findings) -> None:
+def check_battery_use(saved: Saved, sizes: tuple[float, int], findings: Findings) -> None:
     """All rules of our own runs on what batteries do and ask for; `sizes`: (least, most) Wh of an order."""
     known, shares = batteries(saved), shares_of(saved, sizes)
     objective = saved.settings.objective
@@ -66,13 +66,11 @@ def check_battery_use(saved: Saved, sizes: tuple[float, int] | None, findings: F
         check_no_trade_of_batteries(saved, findings)
 
 
-def shares_of(saved: Saved, sizes: tuple[float, int] | None) -> Shares | None:
-    """None where no battery asks for anything, where settings are missing, and under chaos, which draws shares."""
+def shares_of(saved: Saved, sizes: tuple[float, int]) -> Shares | None:
+    """None where no battery asks for anything, and under chaos, which draws shares."""
     told = saved.settings.all_numbers("OFFER_SHARE", "STORAGE_BID_SHARE")
     objective = saved.settings.objective
-    if saved.settings.mechanism not in AUCTIONS or not told or not sizes:
-        return None
-    if objective not in WIDENED:
+    if saved.settings.mechanism not in AUCTIONS or objective not in WIDENED:
         return None
     times = WIDENED[objective]
     offer, bid = (share_of_step(saved, share, n) for share, n in zip(told, times, strict=True))
@@ -199,7 +197,7 @@ def check_no_trade_of_batteries(saved: Saved, findings: Findings) -> None:
 
 
 def check_orders_of_batteries(
-    saved: Saved, shares: Shares | None, sizes: tuple[float, int] | None, findings: Findings
+    saved: Saved, shares: Shares | None, sizes: tuple[float, int], findings: Findings
 ) -> None:
     """Where nobody knows how strong it is, beside a members file: whether a battery asks, and for how much at most.
 
@@ -220,24 +218,17 @@ def check_orders_of_batteries(
     ):
         mine = (saved.of_battery | (moved > 0)) & (saved.trading["role"] == role)
         findings.rows(mine & (used > 0), "order", saved.row_name, words, order, used)
-        if role == BUYER and sizes and not may_keep:
+        if role == BUYER and not may_keep:
             held = spare - saved.p2p_wh
             enough = part_offered * (held - ROUNDED_WH) > sizes[0] + ROUNDED_WH
             holds = mine & (charge == saved.p2p_wh) & enough
             words = "bid for {} Wh of a battery that could offer of {:.0f} Wh"
             findings.rows(holds, "order", saved.row_name, words, order, held)
-        if sizes:
-            share = 1.0 if not shares else shares.offer if role == SELLER else shares.bid
-            most = share * whole + ROUNDED_WH
-            words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
-            findings.rows(
-                mine & (np.maximum(order, sizes[0]) > most),
-                "order",
-                saved.row_name,
-                words,
-                order,
-                most,
-            )
+        share = 1.0 if not shares else shares.offer if role == SELLER else shares.bid
+        most = share * whole + ROUNDED_WH
+        words = f"order of {{}} Wh of a battery, at most {{:.0f}} Wh by {setting}"
+        above = mine & (np.maximum(order, sizes[0]) > most)
+        findings.rows(above, "order", saved.row_name, words, order, most)
 
 
 def least_offered(saved: Saved, spare: FloatArray) -> FloatArray:

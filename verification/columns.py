@@ -218,8 +218,6 @@ def cut(text: str, width: int, first_line: int) -> list[list[str]]:
 
 def digits_as_units(data: Bytes, begin: IntArray, end: IntArray, decimals: int) -> IntArray | None:
     """The numbers that stand between these places, or None where one of them is not plain."""
-    if not len(begin):
-        return np.zeros(0, np.int64)
     negative = data[begin] == MINUS
     digits = end - begin - negative - (decimals > 0)
     fewest, most = int(digits.min()), int(digits.max())

@@ -67,11 +67,12 @@ def check_sun(saved: Saved, begin: FloatArray, findings: Findings) -> None:
     take a part of it, the same part everywhere, and each roof varies.
     """
     names = ("PV_SYSTEM_EFFICIENCY", "SEASON_FACTOR", "CLOUD_MIN_TRANSMISSION", "ROOF_VARIATION")
-    told = saved.settings.all_numbers(*names, "ORIENTATION_SHIFT")
+    efficiency, season, clouds, varies, shift = saved.settings.all_numbers(
+        *names, "ORIENTATION_SHIFT"
+    )
     roofs = [member.told.get("pv_capacity_kw") for member in saved.members]
-    if not told or not all(map(is_number, roofs)):
+    if not all(map(is_number, roofs)):
         return  # homes.py tells a roof that is missing
-    efficiency, season, clouds, varies, shift = told
     full_wh = np.array(roofs, np.float64) * efficiency * season * 1000
     hours = saved.settings.step_seconds / 3600
     ways = [sun_hours(begin - later, hours) for later in dict.fromkeys((0.0, -shift, shift))]
@@ -178,16 +179,15 @@ def check_sky(sun: Sun, least: float, varies: float, first: IntArray, findings: 
 
 def check_load(saved: Saved, hour: IntArray, findings: Findings) -> None:
     """Load is that of the home's type at this hour, varied, one for the hour, and never below MIN_LOAD."""
-    told = saved.settings.all_numbers("LOAD_VARIATION", "MIN_LOAD")
+    variation, least = saved.settings.all_numbers("LOAD_VARIATION", "MIN_LOAD")
     homes, pattern = (
         saved.settings.numbers("BASE_CONSUMPTION"),
         saved.settings.numbers("LOAD_PATTERN"),
     )
     types = {f"type {k}": kwh for k, kwh in enumerate(homes, 1)}
     names = [str(member.told.get("home_type")) for member in saved.members]
-    if not told or not pattern or not set(names) <= set(types):
+    if not set(names) <= set(types):
         return  # homes.py tells a type that there is not
-    variation, least = told
     hours = saved.settings.step_seconds / 3600
     usual = np.array(pattern)[hour][:, None] * np.array([types[n] for n in names])
     kwh = (np.maximum(usual * (1 + sign * variation), least) for sign in (-1, 1))
@@ -240,9 +240,7 @@ def tell_outside(
 
 def check_forecast(saved: Saved, findings: Findings) -> None:
     """The forecast misses the market price by FORECAST_ERROR at most, by the same in all steps of an hour."""
-    error = saved.settings.number("FORECAST_ERROR")
-    if error is None:
-        return
+    (error,) = saved.settings.all_numbers("FORECAST_ERROR")
     price, seen = saved.community[MARKET_PRICE], saved.community["price_forecast_microeur_per_kwh"]
     least, most = np.floor(price * (1 - error)), np.ceil(price * (1 + error))
     words = "forecast {}, market price {} micro-euro per kWh"
@@ -264,13 +262,8 @@ def another_share(saved: Saved, part: IntArray, whole: IntArray) -> BoolArray:
 
 def check_price_of_the_hour(saved: Saved, findings: Findings) -> None:
     """The market price varies around that of its hour as much as the settings say."""
-    told, pattern = (
-        saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION"),
-        saved.settings.numbers("PRICE_PATTERN"),
-    )
-    if not told or not pattern:
-        return
-    base, width = told
+    base, width = saved.settings.all_numbers("BASE_PRICE", "PRICE_VARIATION")
+    pattern = saved.settings.numbers("PRICE_PATTERN")
     price = saved.community[MARKET_PRICE]
     usual = base * 1e6 * np.array(pattern)[np.clip(saved.community["hour"], 0, 23)]
     wrong = (price < np.floor(usual * (1 - width))) | (price > np.ceil(usual * (1 + width)))

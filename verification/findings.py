@@ -97,4 +97,5 @@ def show(value: object) -> str:
 
 def reason_of(error: Exception) -> str:
     """An error's own words, safe to print."""
-    return show(str(error))[1:-1]
+    told = error.strerror if isinstance(error, OSError) else None
+    return show(told or str(error))[1:-1]

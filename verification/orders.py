@@ -77,16 +77,14 @@ def check_one_way(saved: Saved, findings: Findings) -> None:
         findings.rows((e[flow] > 0) & (beside > 0), "battery use", name, words, e[flow], beside)
 
 
-def sizes_of_orders(saved: Saved) -> tuple[float, int] | None:
-    """(least, most) Wh of an order, None where settings are missing."""
+def sizes_of_orders(saved: Saved) -> tuple[float, int]:
+    """(least, most) Wh of an order."""
     told = saved.settings.all_numbers("IMBALANCE_THRESHOLD", "MAX_TRADE_CAP")
-    if not told:
-        return None
     least, most = (of_an_hour * saved.settings.step_seconds / 3600 * 1000 for of_an_hour in told)
     return max(round(least, 6), 1), int(most + 1e-6)
 
 
-def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings) -> None:
+def check_size(saved: Saved, sizes: tuple[float, int], findings: Findings) -> None:
     """A rest is ordered whole, up to the cap; only a battery orders more than it trades, or less than a rest."""
     mechanism, name, order = saved.settings.mechanism, saved.row_name, saved.trading["order_wh"]
     role = saved.trading["role"]
@@ -94,7 +92,6 @@ def check_size(saved: Saved, sizes: tuple[float, int] | None, findings: Findings
     if mechanism == "none":
         words = "order of {} Wh, although nobody trades"
         findings.rows(has_order, "order", name, words, order)
-    if mechanism == "none" or not sizes:
         return
     least, cap = sizes
     of_home, left = ~saved.of_battery, saved.p2p_wh + saved.market_wh + rest

@@ -41,7 +41,8 @@ def expected_prices(saved: Saved) -> tuple[IntArray, IntArray]:
         return buy, sell
     if saved.settings.took("prices"):  # the tariff of the step is known
         return buy, sell
-    fee = microeur(saved.settings.number("LOCAL_MARKET_FEE") or 0.0)
+    (fee_eur,) = saved.settings.all_numbers("LOCAL_MARKET_FEE")
+    fee = microeur(fee_eur)
     seen = saved.community["price_forecast_microeur_per_kwh"]
     return np.clip(seen + fee, sell, buy), np.clip(seen - fee, sell, buy)
 

@@ -224,7 +224,9 @@ class Reader:
         """Makes a problem of what ends the reading of a table."""
         try:
             yield
-        except (OSError, ValueError, csv.Error) as error:
+        except OSError as error:
+            self.problem(name, f"cannot be read ({reason_of(error)})")
+        except (ValueError, csv.Error) as error:
             self.problem(name, reason_of(error))
 
     def pieces(

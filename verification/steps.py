@@ -179,10 +179,10 @@ def check_market_price(saved: Saved, findings: Findings) -> None:
     price, sell, buy = c[MARKET_PRICE], c[SELL_PRICE], c[BUY_PRICE]
     words = "market_price {}, sellers get {}, buyers pay {} (micro-euro per kWh)"
     wrong = (price < sell) | (price > buy)
-    fee = saved.settings.number("LOCAL_MARKET_FEE")
+    (fee,) = saved.settings.all_numbers("LOCAL_MARKET_FEE")
     if saved.settings.took("prices"):
         wrong |= price != (buy + sell) // 2
-    elif fee is not None and 0 <= fee <= 1e6:
+    else:
         fee_microeur = microeur(fee)
         retail, feed_in = (c[f"grid_{way}_price_microeur_per_kwh"] for way in ("import", "export"))
         wrong |= buy != np.minimum(price + fee_microeur, retail)
