@@ -177,6 +177,23 @@ def test_all_problems_of_a_clearing_come_together(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a device file of POSIX")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nowhere/trades.csv", "name a file in an existing folder"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_clearing(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = tmp_path / "book.csv"
+    book.write_text("side,participant,energy_kwh,price_eur_per_kwh\nbuy,a,1,0.2\nsell,b,1,0.1\n")
+    assert main.main(["clear", str(book), "--output", str(tmp_path / name)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, told in printed.err) == ("", True)
+
+
 def test_what_is_no_plain_file_is_never_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -514,6 +514,17 @@ def test_a_title_counts_the_others_where_they_are_many(rules: int, told: str) ->
     assert sentence == f"Midpoint saves most: 10.0 EUR, but not provably more than {told}"
 
 
+def test_a_rule_alone_saves_more_than_no_other() -> None:
+    data = answers.Comparison([case_of(1, 10.0, "midpoint", {})], ("midpoint", "chaos"))
+    assert answers.winning_sentence(data) == "Midpoint saves 10.0 EUR against being alone"
+
+
+def test_where_hardly_anybody_trades_the_picture_of_prices_says_so() -> None:
+    data = answers.Comparison([case_of(1, 0.0, "none", {})], ("midpoint", "chaos"))
+    (ax,) = drawn("price_by_hour", data).axes
+    assert [text.get_text() for text in ax.texts] == ["Hardly anything was traded"]
+
+
 def test_an_hour_has_a_price_where_half_of_the_seeds_traded() -> None:
     sold = [{9: 0.1, 12: 0.2}, {9: 0.3}, {9: 0.2, 12: 0.4}, {18: 0.9}]
     cases = [case_of(seed, 1.0, "midpoint", prices) for seed, prices in enumerate(sold)]

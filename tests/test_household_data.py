@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import make_settings
 from test_settings import CHANGES
@@ -339,6 +342,35 @@ def test_a_file_that_is_no_table_is_refused(
     write: Callable[..., Path], content: str | bytes, told: str
 ) -> None:
     assert problems(write(content)) == [told]
+
+
+def test_an_empty_name_is_no_file() -> None:
+    with pytest.raises(InputError, match="--data: is empty; name a file"):
+        Files(data=" ")  # type: ignore[arg-type]
+
+
+def test_a_file_that_went_away_has_no_fingerprint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.csv: No such file or directory"):
+        fingerprint(tmp_path / "none.csv")
+
+
+def test_parquet_asks_for_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(pd, "read_parquet", Mock(side_effect=ImportError("pyarrow")))
+    told = "--data data.parquet: Parquet needs a package: pip install pyarrow"
+    assert problems(tmp_path / "data.parquet") == [told]
+
+
+def test_of_many_gaps_the_first_are_told_and_the_others_counted(write: Callable[..., Path]) -> None:
+    """Every fourth hour is missing from noon on: nine gaps until three o'clock of the second night."""
+    readings = [row for row in rows(steps=40) if datetime.fromisoformat(row[0]).hour % 4]
+    first, *others, last = problems(write(readings))
+    assert first == (
+        "data.csv: from 2024-06-01 15:00:00 to 2024-06-01 17:00:00 are 7,200 s, else 3,600 s: "
+        "a gap, or time steps that change"
+    )
+    assert last == f"data.csv: and {9 - 1 - len(others)} more places of this kind"
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:

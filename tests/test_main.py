@@ -23,6 +23,7 @@ import options
 import run_command
 import simulator
 import storage
+import verification
 
 SMALL = ["--set=NUM_PROSUMERS=6", "--set=DIFFICULTY_TARGET=1", "--steps=4", "--no-plots"]
 
@@ -352,6 +353,7 @@ def test_a_broken_law_saves_nothing_and_ends_with_1(
         ("SEED = fifty\n", "config.py, line 1: name 'fifty' is not defined"),
         ("from settings import Sead\n", "config.py, line 1: cannot import name 'Sead'"),
         ("SEED = 1\n\nNUM_MINERS = 1 / 0\n", "config.py, line 3: division by zero"),
+        ("import nowhere\n", "config.py, line 1: No module named 'nowhere'"),
     ],
 )
 def test_a_config_that_does_not_load_is_named_with_its_line(
@@ -629,6 +631,37 @@ def test_results_are_saved_whatever_becomes_of_the_terminal(
     assert (folder / "summary.json").is_file()
 
 
+def test_wrong_settings_and_wrong_prices_are_told_together(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    columns = "timestep,import_price_eur_per_kwh,export_price_eur_per_kwh"
+    (tmp_path / "prices.csv").write_text(f"{columns}\n0,x,0.1\n")
+    code, _, err = run("--prices", "prices.csv", "--set", "NUM_MINERS=0")
+    assert code == 2
+    assert [told.split(": ")[0] for told in problems(err)] == [
+        "NUM_MINERS = 0",
+        "prices.csv, line 2",
+    ]
+
+
+def test_the_table_of_settings_stands_alone(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run("--settings", "--seed", "7")
+    told = "--settings: prints what config.py holds, beside no other option"
+    assert (code, out, problems(err)) == (2, "", [told])
+
+
+def test_a_folder_that_fills_the_memory_is_told_as_such(
+    default_day: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verification, "verify", full)
+    code, out, err = run("verify", str(default_day))
+    told = f"{default_day}: not enough memory to read it; is every file what it should be?"
+    assert (code, out, problems(err)) == (2, "", [told])
+
+
 @posix
 def test_an_answer_that_nobody_can_read_is_none(default_day: Path, tmp_path: Path) -> None:
     """With standard output closed Python prints nothing, and without a word."""
@@ -683,6 +716,15 @@ def test_a_data_file_that_no_memory_can_hold_is_refused_before_the_run(
     (told,) = problems(err)
     assert code == 2 and "72 steps need about" in told
     assert told.endswith("use fewer homes (--households) or steps (--steps)")
+
+
+def test_only_a_run_with_a_ledger_needs_the_memory_for_one(
+    files: list[str], run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "BYTES_PER_STEP", (0, 2**50))
+    arguments = [*files, "--no-plots", "--quiet"]
+    assert run(*arguments)[0] == 2
+    assert run(*arguments, "--set", "CONSENSUS=none")[0] == 0
 
 
 @pytest.mark.parametrize(("members", "steps"), [(3000, 24), (20, 1000), (20_000, 2)])

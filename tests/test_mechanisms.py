@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+import main
 import simulator
 from extensions.clear_command import backstop
-from extensions.mechanisms import MECHANISMS, cut_equally, share_out
+from extensions.mechanisms import MECHANISMS, cut_equally, mechanism_called, share_out
 from records import AGGREGATOR, Orders, Reason, StepPrices
 from report import net_paid
 
@@ -84,8 +85,6 @@ def case_of(published: dict[str, Any], name: str) -> tuple[Orders, dict[str, Any
 def test_the_published_books_clear_with_the_known_energy_welfare_and_margin(
     published: dict[str, Any], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import main
-
     path = SHARED / "data" / "order_books" / f"{name}.csv"
     assert main.main(["clear", str(path), "--mechanism", "uniform"]) == 0
     told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
@@ -334,8 +333,6 @@ def test_a_run_under_every_rule_passes_verify_and_the_independent_checker(
 
     from conftest import save_run
 
-    import main
-
     folder = save_run(tmp_path / "results", "--set", f"MARKET_MECHANISM={name}", "--steps", "12")
     assert main.main(["verify", str(folder)]) == 0
     done = subprocess.run([sys.executable, check_results, folder], capture_output=True, text=True)
@@ -356,6 +353,25 @@ def test_the_spread_of_the_truthful_rule_goes_to_the_aggregator() -> None:
     assert payees == {AGGREGATOR}
 
 
+def test_what_buyers_pay_holds_the_spread_that_sellers_do_not_get(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1 kWh of the best pair at the marginal bid of 0.25 and the marginal ask of 0.15 EUR/kWh."""
+    book = tmp_path / "book.csv"
+    rows = ("buy,a,1,0.30", "buy,b,1,0.25", "sell,c,1,0.10", "sell,d,1,0.15")
+    book.write_text("\n".join(("side,participant,energy_kwh,price_eur_per_kwh", *rows)) + "\n")
+    assert main.main(["clear", str(book), "--mechanism", "huang"]) == 0
+    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert float(told["paid_by_buyers_eur"]) == 0.25
+    assert float(told["received_by_sellers_eur"]) == 0.15
+    assert float(told["welfare_eur"]) == pytest.approx(0.30 - 0.10)
+
+
+def test_a_rule_that_is_in_no_list_is_told_with_those_that_are() -> None:
+    with pytest.raises(simulator.InputError, match="'best': extensions/mechanisms.py has midpoint"):
+        mechanism_called("best")
+
+
 def test_a_rule_that_was_not_handed_over_is_refused() -> None:
     """A setting that names a rule which the run would not use is a contradiction, not a detail."""
     with pytest.raises(simulator.InputError, match="MARKET_MECHANISM"):
@@ -366,8 +382,6 @@ def test_a_book_of_billions_is_paid_to_the_euro(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ten million kWh at 950 EUR are more nano-euro than 64 bits hold."""
-    import main
-
     book = tmp_path / "book.csv"
     lines = [f"buy,b{i},1000000,1000\nsell,s{i},1000000,900\n" for i in range(10)]
     book.write_text("side,participant,energy_kwh,price_eur_per_kwh\n" + "".join(lines))
@@ -383,8 +397,6 @@ def test_a_large_book_is_told_to_the_nano_euro(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """999,999.999 kWh at 999.999999 EUR are 999999998.000000000001 EUR; a float has 16 digits."""
-    import main
-
     book = tmp_path / "book.csv"
     rows = ("buy,b,999999.999,999.999999", "sell,s,999999.999,999.999999")
     book.write_text("\n".join(("side,participant,energy_kwh,price_eur_per_kwh", *rows)) + "\n")

@@ -143,6 +143,12 @@ def test_the_optimum_obeys_the_battery() -> None:
     assert best.shed_kwh.sum() == pytest.approx(0, abs=1e-9)
 
 
+def test_an_optimum_that_there_is_not_is_no_number() -> None:
+    """In one night hour no battery is filled, so nothing that could be told would be the cheapest way."""
+    with pytest.raises(RuntimeError, match="the optimum was not found"):
+        community_optimum(scenario_of(NUM_PROSUMERS=10, TIME_STEPS=1, BATTERY_C_RATE=0.1), 1e12)
+
+
 def test_a_final_charge_that_cannot_be_reached_is_cut_to_what_fits() -> None:
     """More than full cannot be asked for: the condition is capped at the batteries' upper bound."""
     scenario = scenario_of(NUM_PROSUMERS=10)

@@ -31,8 +31,23 @@ def replaced(old: str, new: str) -> Any:
     return lambda path: path.write_text(path.read_text().replace(old, new, 1))
 
 
+def made_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def with_dates(path: Path) -> None:
+    header, *rows = path.read_text().splitlines()
+    dated = [f"{header},timestamp", *(f"{row},tomorrow at noon" for row in rows)]
+    path.write_text("\n".join(dated) + "\n")
+
+
 DAMAGE = {
     "missing": (Path.unlink, "prosumer_energy.csv", "missing"),
+    "missing json": (Path.unlink, "prosumers.json", "missing"),
+    "a folder for a table": (made_a_folder, "prosumer_energy.csv", "cannot be read (Is a dir"),
+    "a folder for json": (made_a_folder, "prosumers.json", "cannot be read (Is a directory)"),
+    "no date": (with_dates, "community_summary.csv", "timestamp 'tomorrow at noon' is no date"),
     "cut in a row": (cut, "prosumer_energy.csv", "prosumer_energy.csv: "),
     "cut after a row": (
         lambda path: path.write_text("".join(path.read_text().splitlines(True)[:1000])),
@@ -244,6 +259,10 @@ def test_a_picture_of_somebody_else_is_not_lost(
 ):
     """It is named before anything is drawn; our own are drawn again as often as asked for."""
     taken = tmp_path / "merit_order.png"
+    taken.mkdir()
+    assert plots.main([str(default_day), "-o", str(tmp_path), "--only", "merit_order"]) == 2
+    assert f"--output {taken}: is there already and is no figure" in capsys.readouterr().err
+    taken.rmdir()
     taken.write_bytes(b"precious")
     asked = [str(default_day), "-o", str(tmp_path), "--only"]
     assert plots.main([*asked, "price_forecast,merit_order"]) == 2

@@ -470,6 +470,7 @@ def test_a_typical_day_bans_a_handful_of_members_and_not_a_third() -> None:
     [
         (2, 3, 3, BanReason.LOW_BALANCE),
         (3, 2, 3, BanReason.EXCESSIVE_MARKET_USE),
+        (3, 3, 3, BanReason.EXCESSIVE_MARKET_USE),
         (0, 3, 3, BanReason.LOW_BALANCE),
         (2, 0, 2, BanReason.EXCESSIVE_MARKET_USE),
         (0, 0, 0, BanReason.NONE),
@@ -478,7 +479,10 @@ def test_a_typical_day_bans_a_handful_of_members_and_not_a_third() -> None:
 def test_of_two_bans_the_longer_one_begins(
     market_hours: float, balance_hours: float, steps: int, reason: BanReason
 ) -> None:
-    """One reason stands in the actions file; switching one ban off pardons nobody from the other."""
+    """One reason stands in the actions file; switching one ban off pardons nobody from the other.
+
+    Of two as long it is market use, whose pause then begins.
+    """
     hours = {"BAN_MARKET_HOURS": market_hours, "BAN_BALANCE_HOURS": balance_hours}
     settings = quick_settings(**STRICT | {"BAN_BALANCE_LIMIT": 1e6} | hours)
     ruling = judge(settings, begin(settings)[1], AT_ONCE, [501])

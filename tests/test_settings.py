@@ -508,6 +508,19 @@ def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -
     assert problems_of(lambda: settings.load(module)) == [told]
 
 
+def test_an_empty_config_lacks_every_constant(tmp_path: Path) -> None:
+    text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
+    told = problems_of(lambda: settings.load(edited(tmp_path, text, "")))
+    assert sorted(told) == [
+        f"{name}: missing in config.py; restore its line" for name in sorted(setting_types.TYPES)
+    ]
+
+
+def test_what_is_no_text_at_all_is_told_by_its_kind() -> None:
+    (told,) = refused(NUM_PROSUMERS={1, 2})
+    assert told.startswith("NUM_PROSUMERS = set: must be ")
+
+
 def test_a_config_that_is_edited_and_loaded_again_is_read_again(tmp_path: Path) -> None:
     """A notebook edits config.py, reloads it, mends it and reloads it: each time the text as it is now counts."""
     module = edited(tmp_path, "SEED: Seed = 42", "SEED: Seed = 43")

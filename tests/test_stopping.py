@@ -125,6 +125,22 @@ def test_a_second_stop_counts_when_the_first_was_dropped(monkeypatch: pytest.Mon
 
 
 @posix
+def test_what_else_python_drops_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a command's own stop nobody wants to read a traceback; of an error in a destructor one does."""
+
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError("in a destructor")
+
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with stopping.stoppable():
+        Failing()
+        Raising()
+    assert [dropped.exc_type for dropped in told] == [ValueError]
+
+
+@posix
 def test_progress_raises_a_dropped_stop_again(capsys: pytest.CaptureFixture[str]) -> None:
     for quiet in (True, False):
         with stopping.stoppable(), terminal.progress(quiet) as advance:

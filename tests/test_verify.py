@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +38,9 @@ from hypothesis import strategies as st
 
 import main
 from verification import Unreadable, verify
-from verification.findings import Findings
+from verification.findings import Findings, show
 from verification.params import OUR_COLUMNS, OUR_SETTINGS
-from verification.steps import check_clock_of_others
+from verification.steps import check_clock_of_others, read_texts
 
 # --------------------------------------------------------------------------------- right folders
 
@@ -154,6 +155,37 @@ def test_a_disk_that_fails_while_it_is_read_is_told(
 
     monkeypatch.setattr(Path, "open", failing)
     assert problems_of(folder) == [f"{name}: cannot be read (Input/output error)"]
+
+
+@pytest.mark.parametrize("name", FILES[1:])  # by the first one the folder is tried
+def test_a_file_that_may_not_be_looked_at_is_told_as_such(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a folder may be listed and not entered."""
+    usual = Path.stat
+
+    def closed(path: Path, **how: Any) -> Any:
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return usual(path, **how)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    monkeypatch.setattr(Path, "is_file", lambda path: stat.S_ISREG(path.stat().st_mode))
+    monkeypatch.setattr(Path, "exists", lambda path: bool(path.stat()))
+    assert f"{name}: cannot be read (Permission denied)" in problems_of(folder)
+
+
+def test_a_table_that_went_away_while_it_was_read_is_told(folder: Path) -> None:
+    (folder / "community_summary.csv").unlink()
+    with pytest.raises(Unreadable, match="community_summary.csv: No such file or directory"):
+        read_texts(folder)
+
+
+def test_a_value_nested_without_end_can_be_shown() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert show(nested) == "something nested deeply"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1150,6 +1150,15 @@ def test_a_ban_for_another_reason_than_the_one_that_holds(cheat: Cheat) -> None:
     assert "ban reason" in cheat(regulator, "bans", other, *STRICT)
 
 
+def test_the_other_one_of_two_reasons_whose_bans_are_as_long(cheat: Cheat) -> None:
+    """Each has a pause of its own, so the one that is told decides when the next ban may come."""
+    other = decided_otherwise(
+        lambda steps, reason: (steps, np.where(steps > 0, BanReason.LOW_BALANCE, reason))
+    )
+    both = ["--set=BAN_BALANCE_LIMIT=1e6", "--set=BAN_BALANCE_HOURS=3", "--set=BAN_MARKET_HOURS=3"]
+    assert "ban reason" in cheat(regulator, "bans", other, *STRICT, *both)
+
+
 def test_a_ban_of_another_length(cheat: Cheat) -> None:
     longer = decided_otherwise(lambda steps, reason: (steps + (steps > 0), reason))
     assert cheat(regulator, "bans", longer, *STRICT) == {"ban due"}

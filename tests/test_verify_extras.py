@@ -285,6 +285,21 @@ def test_a_change_in_storage_is_told_as_exactly_as_flows_tell_it(by: float, file
     assert has(verify(files.folder), "summary", "summary.json", "stored_change_kwh is ")
 
 
+def test_nothing_is_found_in_a_run_of_the_largest_homes(tmp_path: Path) -> None:
+    """A million kWh in an hour, each: what the market took of one times what it took of all is beyond 64 bits."""
+    rows = [
+        f"2024-06-01 {hour}:00,home {i},{10**6 * (i < 4)},{10**6 * (i >= 4)}"
+        for hour in (10, 11)
+        for i in range(16)
+    ]
+    path = tmp_path / "giants.csv"
+    path.write_text("\n".join(["timestamp,household_id,load_kwh,pv_kwh", *rows]) + "\n")
+    folder = save_run(tmp_path / "run", f"--data={path}", "--set=MAX_TRADE_CAP=1000000")
+    with open(folder / "community_summary.csv", newline="") as file:
+        assert min(float(step["market_kwh"]) for step in csv.DictReader(file)) > 5e6
+    assert verify(folder).ok
+
+
 def test_large_batteries_begin_as_charged_as_small_ones(tmp_path: Path) -> None:
     """Ten Wh are nothing to one of 10 MWh, but they are ten Wh."""
     options = (
@@ -298,6 +313,19 @@ def test_large_batteries_begin_as_charged_as_small_ones(tmp_path: Path) -> None:
     assert verify(files.folder).ok
     files.json("prosumers.json", lambda members: members[1].update(initial_level_kwh=5000.009))
     assert has(verify(files.folder), "equipment", "member 1", "initial_level_kwh is ")
+
+
+def test_of_a_dozen_sizes_that_are_told_alike_nobody_looks_for_the_right_one(
+    tmp_path: Path,
+) -> None:
+    sizes = ",".join(str(18 + k * 1e-8) for k in range(12))
+    options = [
+        f"--set=BATTERY_CAPACITY=[{sizes}]",
+        f"--set=PV_CAPACITY={[4] * 12}",
+        f"--set=BASE_CONSUMPTION={[0.5] * 12}",
+    ]
+    folder = save_run(tmp_path / "run", *options, "--set=NUM_PROSUMERS=24", "--steps=4")
+    assert verify(folder).ok
 
 
 @pytest.mark.parametrize("apart_kwh", [-5e-7, 1e-7, 1e-6, 1e-3])
