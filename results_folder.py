@@ -151,7 +151,6 @@ def _fresh_folder(goal: Path) -> Path:
 
 def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
     """Moves the old files of ours aside, the new ones in; on any failure everything moves back."""
-    folder.mkdir(exist_ok=True)
     aside = fresh / ".old"
     homes = {Path(name).parent for name in names} - {Path(".")}
     moves: list[tuple[Path, Path]] = []
@@ -171,7 +170,7 @@ def _swap(fresh: Path, folder: Path, names: tuple[str, ...]) -> None:
         for source, goal in reversed(moves):
             if not source.exists():  # the last move may not have taken place
                 os.replace(goal, source)
-        remove_empty(made)
+        remove_empty(made[::-1])
         raise
     remove_empty([folder / home for home in homes])
 

@@ -93,6 +93,15 @@ def test_a_genuine_step_passes() -> None:
     judge()
 
 
+def test_dues_that_nobody_owes_are_money_from_nowhere() -> None:
+    """As of a rule whose shared bills, or spreads, do not add up: it is named so, not as one member's bill."""
+    _, before, result = example()
+    dues = np.zeros(len(before.balance_nanoeur), np.int64)
+    dues[0] = 1
+    with pytest.raises(LawBroken, match="money came from nowhere or went nowhere"):
+        audit.check_money(before, result, dues)
+
+
 # ---------------------------------------------------------------- energy
 
 FLOWS = [

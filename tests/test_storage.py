@@ -350,6 +350,27 @@ def test_a_run_that_fails_leaves_no_empty_folders(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("count", range(1, 5))
+def test_a_first_swap_that_fails_leaves_no_empty_folders_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The disk is full at the first to fourth of four moves; the results were complete beside their place."""
+    genuine, moves = os.replace, iter(range(1, 100))
+
+    def move(source: Path, goal: Path) -> None:
+        if next(moves) == count:
+            raise OSError(errno.ENOSPC, "No space left")
+        genuine(source, goal)
+
+    monkeypatch.setattr(results_folder.os, "replace", move)
+    with pytest.raises(InputError), replacing(tmp_path / "a" / "results") as fresh:
+        write_run(fresh, "new", "params.json", "summary.json")
+        (fresh / "plots").mkdir()
+        for name in ("prosumer_day.png", "merit_order.png"):
+            (fresh / "plots" / name).write_bytes(b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
     with replacing(tmp_path / "a" / "b" / "results") as fresh:
         write_run(fresh)
