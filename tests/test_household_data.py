@@ -174,7 +174,9 @@ def test_steps_cut_the_end_off_and_cannot_lengthen_the_file(write: Callable[...,
     path = write(rows())
     scenario = simulator.prepare(make_settings(), Files(path), steps=3)
     assert scenario.profiles.load_wh.tolist() == EXPECTED_WH[:3]
-    assert simulator.prepare(make_settings(), Files(path), steps=4).profiles.steps == 4
+    for steps in (1, 4):
+        scenario = simulator.prepare(make_settings(), Files(path), steps=steps)
+        assert scenario.profiles.steps == steps
     with pytest.raises(InputError) as caught:
         simulator.prepare(make_settings(), Files(path), steps=5)
     assert caught.value.problems == ["--steps 5: data.csv holds 4 steps"]

@@ -197,6 +197,12 @@ def test_a_cap_below_the_threshold_cuts_orders_and_does_not_forbid_them() -> Non
     assert orders_of([700], MAX_TRADE_CAP=0.0).size == 0
 
 
+def test_a_single_wh_is_an_order_where_there_is_no_threshold() -> None:
+    orders = orders_of([1, -1, 0], IMBALANCE_THRESHOLD=0.0)
+    assert orders.member.tolist() == [0, 1] and orders.energy_wh.tolist() == [1, 1]
+    assert orders.is_sale.tolist() == [True, False]
+
+
 def test_an_order_of_nothing_is_no_order() -> None:
     """Without a threshold whoever needs nothing still stays out."""
     assert orders_of([0, 0, 400], IMBALANCE_THRESHOLD=0.0).energy_wh.tolist() == [400]
