@@ -132,6 +132,12 @@ def negative_energy_in_a_trade(run: Folder) -> None:
     run.derive()
 
 
+@attack("empty trade", "block 5, trade 7")
+def trade_of_nothing_added_to_fill_a_block(run: Folder) -> None:
+    run.trades.append(run.trades[6] | {"trade_id": 7, "energy_wh": 0, "amount_nanoeur": 0})
+    run.derive()
+
+
 @attack("negative amount", "transfers.csv line 2")
 def negative_amount_of_a_transfer(run: Folder) -> None:
     run.transfers[0]["amount_nanoeur"] *= -1

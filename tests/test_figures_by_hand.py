@@ -992,6 +992,22 @@ def test_a_bid_that_is_as_high_as_an_ask_meets_it(tmp_path: Path):
     ]
 
 
+def test_offers_that_do_not_meet_have_no_gain_and_no_prices(tmp_path: Path):
+    """Every ask is raised above every bid, and nobody trades with a neighbour."""
+
+    def apart(folder: Folder) -> None:
+        folder.trades = [trade for trade in folder.trades if trade["trade_type"] != "p2p"]
+        for row in folder.community:
+            row["p2p_wh"] = 0
+        for row in folder.trading:
+            if row["role"] == "seller":
+                row["limit_price_microeur_per_kwh"] = 300_000
+
+    title, texts = change_of("merit_order", written(tmp_path / "results", apart))
+    assert title == "Neighbours trade 0 kWh of 1.60 kWh wanted at 06:00"
+    assert texts == ["demand: 2 buyers\n1.60 kWh", "supply: 1 seller\n1.50 kWh"]
+
+
 def test_far_more_supply_than_demand_is_cut_at_three_times_the_demand(tmp_path: Path):
     def more(folder: Folder) -> None:
         folder.trading[0]["order_wh"] = 20_000

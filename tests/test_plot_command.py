@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, posix
+from conftest import REPOSITORY, posix, save_run
 
 import plot_results as plots
 from errors import InputError
@@ -271,6 +271,17 @@ def test_a_picture_of_somebody_else_is_not_lost(
     assert taken.read_bytes() == b"precious"
     for _ in range(2):
         assert plots.main([*asked, "price_forecast"]) == 0
+
+
+def test_figures_of_a_ledger_that_there_is_not_are_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = save_run(tmp_path / "results", "--set=CONSENSUS=none", "--steps=4")
+    assert plots.main([str(folder), "--only", "mining_race,energy_balance"]) == 0
+    assert [path.name for path in (folder / "plots").iterdir()] == ["energy_balance.png"]
+    told = capsys.readouterr().out
+    assert "1 figure in " in told
+    assert "without the figures of the ledger: this run has none (CONSENSUS = none)" in told
 
 
 def test_plot_all_refuses_what_the_command_line_refuses(default_day: Path):

@@ -293,7 +293,9 @@ def test_the_figures_that_a_folder_owns_are_those_that_are_drawn() -> None:
     assert set(compare_command.FIGURES) == set(comparison_plots.FIGURES)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, InputError([]), MemoryError])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, ValueError, InputError([]), MemoryError, BrokenPipeError]
+)
 def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(
     earlier: Path, error: BaseException
 ) -> None:
