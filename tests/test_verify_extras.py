@@ -824,7 +824,6 @@ RIGHT = {
     "without ledger": ["--set", "CONSENSUS=none"],
     "roofs that may look either way": ["--steps", "12", "--set", "ORIENTATION_SHIFT=0.02",
                                        "--set", "ROOF_VARIATION=0", "--set", "NUM_CONSUMERS=1"],
-    "roofs that look nearly the same way": ["--steps=8", "--set=ORIENTATION_SHIFT=0.2", "--seed=2"],
     "bills of a hundred million": [
         "--steps=3", "--set=TIME_STEP_DURATION=0.25", "--set=BASE_CONSUMPTION=[1000000]",
         "--set=PV_CAPACITY=[100000]", "--set=BATTERY_CAPACITY=[100000]", "--set=RETAIL_PRICE=307.973751",
