@@ -257,12 +257,17 @@ def test_avoidable_market_use_above_the_limit_is_a_ban_with_its_reason() -> None
     assert judge(settings, state, AT_ONCE, [500]).new_ban_steps.tolist() == [0]
 
 
-def test_a_ban_of_a_single_step_has_its_reason() -> None:
+def test_a_ban_of_a_single_step_has_its_reason_and_is_in_force_for_that_step() -> None:
     settings = quick_settings(**STRICT, BAN_MARKET_HOURS=1.0)
     _, state = begin(settings)
     ruling = judge(settings, state, AT_ONCE, [501])
     assert ruling.new_ban_steps.tolist() == [1]
     assert ruling.new_ban_reason.tolist() == [BanReason.EXCESSIVE_MARKET_USE]
+    banned = after(settings, state, ruling)
+    assert banned.is_banned.tolist() == [True]
+    assert banned.ban_reason.tolist() == [BanReason.EXCESSIVE_MARKET_USE]
+    free = after(settings, banned, judge(settings, banned, make_flows(load_wh=[0])))
+    assert free.is_banned.tolist() == [False]
 
 
 def test_who_had_no_choice_is_not_banned() -> None:
