@@ -188,6 +188,17 @@ def test_a_value_nested_without_end_can_be_shown() -> None:
     assert show(nested) == "something nested deeply"
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
+@pytest.mark.parametrize("more", ["x", "[]", "\0"])
+def test_nothing_stands_behind_what_a_json_file_holds(name: str, more: str, folder: Path) -> None:
+    """Two values in one file: each reader could take another one."""
+    with open(folder / name, "a", encoding="utf-8") as file:
+        file.write(more)
+    assert any(
+        problem.startswith(f"{name}: is not readable JSON") for problem in problems_of(folder)
+    )
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_half_a_file_is_found(name: str, folder: Path) -> None:
     content = (folder / name).read_bytes()

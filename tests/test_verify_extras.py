@@ -750,6 +750,11 @@ def test_a_date_that_is_another_or_none_is_found(text: str, measured: Files) -> 
     assert {"timestamp", "hour"} & set(report.totals), told_by(report)
 
 
+def test_the_log_tells_the_dates_of_the_table(measured: Files) -> None:
+    measured.json("simulation_log.json", lambda log: log[1].update(timestamp="2024-06-01 22:45:00"))
+    assert has(verify(measured.folder), "simulation_log", "step 1", "timestamp is ")
+
+
 def test_the_begin_of_the_data_must_be_told(measured: Files) -> None:
     def change(rows: list) -> None:
         for row in rows:
