@@ -627,6 +627,16 @@ def battery_begins_above_its_limit(run: Folder) -> None:
     run.sum_up()
 
 
+@attack("battery bounds", "step 0, member 0", BATTERY_MAX_SOC=0.59)
+def battery_is_charged_above_its_limit(run: Folder) -> None:
+    """To 5.97 of 10 kWh."""
+
+
+@attack("battery bounds", "step 1, member 0", BATTERY_MIN_SOC=0.57)
+def battery_is_discharged_below_its_limit(run: Folder) -> None:
+    """To 5.67 of 10 kWh."""
+
+
 @attack("charge and discharge", "step 1, member 0")
 def battery_charges_and_discharges_at_once(run: Folder) -> None:
     for flow in ("battery_charge_wh", "battery_discharge_wh"):
