@@ -438,6 +438,16 @@ def test_a_block_repeated_hundreds_of_times_is_named(folder: Path) -> None:
     assert checker_says(folder) == 1
 
 
+def test_no_limit_price_is_larger_than_any_price(folder: Path) -> None:
+    path = folder / "prosumer_trading.csv"
+    header, first, *rows = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index("limit_price_eur_per_kwh")] = "2000.000001"
+    path.write_text("\n".join([header, ",".join(cells), *rows]) + "\n")
+    told = "limit_price_eur_per_kwh is '2000.000001', is beyond 2,000"
+    assert problems_of(folder)[0] == f"prosumer_trading.csv: line 2: {told}"
+
+
 @pytest.mark.parametrize("limit", ["-0.000001", "-1.000000", "-2000.000001"])
 def test_no_limit_price_passes_for_none(limit: str, folder: Path) -> None:
     """Member 2 is banned in step 2 and has no limit: nothing that a file says may read as that."""
