@@ -427,14 +427,6 @@ def test_batteries_that_do_not_agree_on_what_a_stored_kwh_will_be_worth(
     assert cheat(prosumer, "quote", quoting(worth), told, homes=40) == {"limit price"}
 
 
-def test_batteries_of_the_only_step_that_do_not_agree_on_what_a_stored_kwh_will_be_worth(
-    cheat: Cheat,
-) -> None:
-    """Without a step before or after it their limits alone tell."""
-    quote = quoting(lambda member, step: 0.9 + 0.2 * (member % 2))
-    assert cheat(prosumer, "quote", quote, "--steps=1", homes=40) == {"limit price"}
-
-
 def margins_with(lever: str, *values: Any) -> Callable[..., Any]:
     """prosumer.margins in which the lever has another value for every other member."""
     real = prosumer.margins
@@ -529,12 +521,11 @@ def used_battery_that_asks(is_sale: bool, limit: int) -> Callable[..., Any]:
     return make_orders
 
 
-@pytest.mark.parametrize("shares", [[], ["--set=OFFER_SHARE=1", "--set=STORAGE_BID_SHARE=1"]])
 @pytest.mark.parametrize(("is_sale", "limit"), [(True, 10**9), (False, 0)])
 def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
-    is_sale: bool, limit: int, shares: list[str], cheat: Cheat, tmp_path: Path
+    is_sale: bool, limit: int, cheat: Cheat, tmp_path: Path
 ) -> None:
-    """It reaches nobody, but may make neighbours look as if they had passed it by; nor need it be too large a share."""
+    """It reaches nobody, but may make neighbours look as if they had passed it by."""
     hours = [f"2024-06-01 {hour:02d}:00" for hour in range(24)]
     rows = [f"{t},{home},0.3,{0.6 * ('08' < t[11:13] < '16')}" for t in hours for home in "ab"]
     readings, members = tmp_path / "homes.csv", tmp_path / "members.csv"
@@ -542,7 +533,7 @@ def test_an_order_of_a_battery_that_its_home_used_beside_a_members_file(
     members.write_text("household_id,battery_kwh,battery_kw\na,10,2\nb,10,2\n")
     files = f"--data={readings}", f"--members={members}"
     asks = used_battery_that_asks(is_sale, limit)
-    assert "order" in cheat(prosumer, "make_orders", asks, *files, *shares)
+    assert "order" in cheat(prosumer, "make_orders", asks, *files)
 
 
 def every_other_bids() -> Callable[..., Any]:
