@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,7 @@ from hypothesis import strategies as st
 import main
 from verification import Unreadable, verify
 from verification.findings import Findings, show
+from verification.folder import check_sizes
 from verification.params import OUR_COLUMNS, OUR_SETTINGS
 from verification.steps import check_clock_of_others, read_texts
 
@@ -374,6 +376,21 @@ def test_a_log_of_more_steps_than_the_run_can_have_is_not_read_on(folder: Path) 
     (problem,) = problems_of(folder)
     assert problem.startswith("simulation_log.json: has more than 250,0")
     assert problem.endswith(" steps, so many cannot belong here")
+
+
+@pytest.mark.parametrize(("miners", "told"), [(10**8, 0), (2 * 10**8, 1)])
+def test_payments_between_more_parties_than_64_bits_can_name_are_refused(
+    miners: int, told: int
+) -> None:
+    """A reason, a step and two parties are one number: of ten reasons and 24 steps 2.4e18, and four times as many.
+
+    No file that memory holds has so many today; this does not hang on how many miners a setting may name.
+    """
+    reader = Mock(problem=Mock())
+    many = SimpleNamespace(chain=SimpleNamespace(miners=miners))
+    nothing = {"amount_nanoeur": np.zeros(0, np.int64)}
+    check_sizes(reader, many, 100, 2400, 24, nothing)  # type: ignore[arg-type]
+    assert reader.problem.call_count == told
 
 
 def test_a_chain_of_a_hundred_names_is_none(folder: Path) -> None:

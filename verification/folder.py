@@ -252,7 +252,7 @@ def read_folder(folder: Path, findings: Findings, tell: Progress) -> Saved:
         sound = not reader.counts["all_trades.csv"]
         told = reader.size("all_trades.csv") if sound else 0
         chain = read_chain(reader, told, settings.chain.block_size, trades if sound else None)
-    check_sizes(reader, len(members), energy.rows, community.rows, transfers)
+    check_sizes(reader, settings, len(members), energy.rows, community.rows, transfers)
     reader.raise_problems()
 
     n, steps = len(members), max(community.rows, energy.rows // len(members))
@@ -290,12 +290,20 @@ def community_columns(settings: Settings) -> str:
 
 
 def check_sizes(
-    reader: Reader, members: int, energy_rows: int, community_rows: int, transfers: Table
+    reader: Reader,
+    settings: Settings,
+    members: int,
+    energy_rows: int,
+    community_rows: int,
+    transfers: Table,
 ) -> None:
     """Problems where a folder contradicts itself so much that sums fit neither memory nor int64."""
     if community_rows * members > 10**6 + 4 * energy_rows:
         due = f"{community_rows} steps x {members} members"
         reader.problem("prosumer_energy.csv", f"has {energy_rows} rows, other files say {due}")
+    steps = max(community_rows, energy_rows // members)
+    if (members + len(INSTITUTIONS) + settings.chain.miners) ** 2 * steps * 10 > MOST_NANOEUR:
+        reader.problem("params.json", f"{settings.chain.miners} miners are too many to be real")
     if np.abs(transfers["amount_nanoeur"]).sum(dtype=np.float64) > MOST_NANOEUR:
         reader.problem("transfers.csv", f"moves more than {MOST_NANOEUR // 10**9:,} EUR")
 
