@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import itertools
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -122,7 +123,7 @@ def _constants(config: ModuleType) -> list[tuple[str, int, str]]:
 def _declared(source: str) -> list[tuple[str, int, str]]:
     found: list[tuple[str, int, str]] = []
     body = ast.parse(source).body
-    for statement, below in zip(body, [*body[1:], None], strict=True):
+    for statement, below in itertools.zip_longest(body, body[1:]):
         target: ast.expr | None = None
         if isinstance(statement, ast.AnnAssign):
             target = statement.target

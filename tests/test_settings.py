@@ -508,9 +508,11 @@ def test_a_constant_that_is_set_twice_is_named_with_both_lines(tmp_path: Path) -
     assert problems_of(lambda: settings.load(module)) == [told]
 
 
-def test_an_empty_config_lacks_every_constant(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["", "\n", "# SEED: Seed = 42\n"])
+def test_a_config_without_a_statement_lacks_every_constant(tmp_path: Path, left: str) -> None:
+    """Nothing at all, or every line a comment."""
     text = (REPOSITORY / "config.py").read_text(encoding="utf-8")
-    told = problems_of(lambda: settings.load(edited(tmp_path, text, "")))
+    told = problems_of(lambda: settings.load(edited(tmp_path, text, left)))
     assert sorted(told) == [
         f"{name}: missing in config.py; restore its line" for name in sorted(setting_types.TYPES)
     ]
