@@ -18,6 +18,7 @@ from day_by_hand import (
     Folder,
     Row,
     checker_says,
+    decimal,
     has,
     number,
     sha,
@@ -766,6 +767,12 @@ def forecast_told_otherwise_in_the_log(run: Folder) -> None:
 @attack("prosumers.json", "member 1", checker=False)
 def member_told_another_balance(run: Folder) -> None:
     run.members[1]["final_balance_eur"] += 0.01
+
+
+@attack("prosumers.json", "member 1", checker=False)
+def member_told_a_balance_of_a_digit_more(run: Folder) -> None:
+    """As a text, which says each nano-euro."""
+    run.members[1]["final_balance_eur"] = decimal(run.accounts[1]["balance_nanoeur"] + 1, 9)
 
 
 @attack("prosumers.json", "member 0", checker=False)

@@ -29,6 +29,7 @@ from day_by_hand import (
     Folder,
     Row,
     checker_says,
+    decimal,
     has,
     number,
     told,
@@ -833,6 +834,17 @@ def balances_of_another_name(run: Folder) -> None:
         member["balance_eur"] = member.pop("final_balance_eur")
 
 
+def balances_as_texts(run: Folder) -> None:
+    """Digit by digit as in a table; one member owes more than it owns."""
+    del run.params["INITIAL_WALLET"]
+    run.derive()
+    run.accounts[0]["opening_nanoeur"] -= 1000 * 10**9
+    run.accounts[0]["balance_nanoeur"] -= 1000 * 10**9
+    for member, account in zip(run.members, run.accounts, strict=False):
+        member["final_balance_eur"] = decimal(account["balance_nanoeur"], 9)
+    assert run.members[0]["final_balance_eur"].startswith("-")
+
+
 def columns_without_a_name(run: Folder) -> None:
     for row in run.community:
         row |= {"": "1", " ": "2"}
@@ -893,6 +905,7 @@ def an_objective_of_its_own(run: Folder) -> None:
         sun_that_no_battery_and_no_line_could_take,
         an_institution_that_brings_money,
         balances_of_another_name,
+        balances_as_texts,
         columns_without_a_name,
         bans_as_they_are_after_the_step,
         columns_of_its_own,

@@ -589,6 +589,12 @@ def test_an_order_below_the_threshold(cheat: Cheat) -> None:
     assert found == {"threshold", "order"}
 
 
+def test_nobody_keeps_an_order_of_just_the_threshold(cheat: Cheat) -> None:
+    """At midnight, some homes use 0.26 kWh to the Wh."""
+    told = "--set=IMBALANCE_THRESHOLD=0.26", "--set=LOAD_VARIATION=0", "--set=HAS_BATTERY=0"
+    assert cheat(prosumer, "threshold_wh", lambda settings: 261, *told, "--steps=1") == {"order"}
+
+
 def test_no_orders_where_the_cap_lies_below_the_threshold(cheat: Cheat) -> None:
     """What is left of a home decides, not what the cap leaves of it."""
     high, low = "--set=IMBALANCE_THRESHOLD=0.3", "--set=MAX_TRADE_CAP=0.2"

@@ -1032,11 +1032,14 @@ def test_payments_that_were_due_and_are_missing(
     assert f"{reason} due" in forged("transfers.csv", change, rule)
 
 
-@pytest.mark.parametrize(("payer", "payee"), [("3", "-1"), ("-1", "5"), ("-2", "5"), ("3", "5")])
+@pytest.mark.parametrize(
+    ("payer", "payee"),
+    [("3", "-1"), ("-1", "5"), ("-2", "5"), ("3", "5"), ("-1", "-2"), ("-2", "-1")],
+)
 def test_money_in_the_name_of_shared_bills(
     payer: str, payee: str, forged: Callable[..., set[str]]
 ) -> None:
-    """Through the aggregator, from the utility, or from member to member."""
+    """Through the aggregator, from the utility, from member to member, or beside all members."""
 
     def change(rows: list[Row]) -> None:
         rows.append(
@@ -1044,6 +1047,21 @@ def test_money_in_the_name_of_shared_bills(
         )  # fmt: skip
 
     assert "bill_sharing due" in forged("transfers.csv", change, "bill_sharing")
+
+
+def test_shared_bills_are_paid_through_the_aggregator(forged: Callable[..., set[str]]) -> None:
+    """One who owes pays another who is owed: everybody has what is due, but that is no bill of the community."""
+
+    def change(rows: list[Row]) -> list[Row]:
+        bills = of("bill_sharing", rows)
+        one = next(row for row in bills if row["payee_id"] == "-1")
+        other = next(row for row in bills if row["payer_id"] == "-1")
+        less, more = sorted((one, other), key=lambda row: float(row["amount_eur"]))
+        more["amount_eur"] = f"{float(more['amount_eur']) - float(less['amount_eur']):.9f}"
+        direct = less | {"payer_id": one["payer_id"], "payee_id": other["payee_id"]}
+        return [direct if row is less else row for row in rows]
+
+    assert forged("transfers.csv", change, "bill_sharing") == {"bill_sharing due"}
 
 
 def test_the_aggregator_settles_at_the_market_price_and_no_other(
