@@ -416,8 +416,10 @@ def quoting(worth: Callable[[Any, int], Any]) -> Callable[..., Any]:
         ("chaos", lambda member, step: 0.9 + 0.2 * (member % 2)),
         ("maximize_renewable", lambda member, step: 0.99 + 0.02 * (member % 2) * (step > 12)),
         ("maximize_renewable", lambda member, step: 0.99 + 0.02 * (step % 2) if step > 12 else 1),
+        ("maximize_renewable", lambda member, step: 1 + 0.02 * (step > 14)),
+        ("maximize_renewable", lambda member, step: 1 - 0.02 * (step > 14)),
     ],
-    ids=["drawn", "unknown hours", "from step to step"],
+    ids=["drawn", "unknown hours", "from step to step", "more from then on", "less from then on"],
 )
 def test_batteries_that_do_not_agree_on_what_a_stored_kwh_will_be_worth(
     objective: str, worth: Callable[[Any, int], Any], cheat: Cheat

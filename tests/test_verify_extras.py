@@ -827,7 +827,8 @@ RIGHT = {
     "levers that change": ["--set", "REGULATOR_OBJECTIVE=chaos"],
     "a market without limits": ["--set", "MARKET_MECHANISM=bill_sharing"],
     "without ledger": ["--set", "CONSENSUS=none"],
-    "orders of just the threshold": ["--steps=1", "--set=IMBALANCE_THRESHOLD=0.26", "--set=LOAD_VARIATION=0"],
+    "orders of just the threshold": ["--steps=1", "--set=IMBALANCE_THRESHOLD=0.26",
+                                    "--set=LOAD_VARIATION=0", "--set=HAS_BATTERY=0"],
     "roofs that may look either way": ["--steps", "12", "--set", "ORIENTATION_SHIFT=0.02",
                                        "--set", "ROOF_VARIATION=0", "--set", "NUM_CONSUMERS=1"],
     "bills of a hundred million": [
