@@ -882,6 +882,11 @@ def row_of_a_member_that_there_is_not(run: Folder) -> None:
     run.energy.append(run.at(1, 1) | {"prosumer_id": 7})
 
 
+@attack("rows", "prosumer_trading.csv, step 3, member 2", checker=False)
+def row_of_a_step_after_the_last(run: Folder) -> None:
+    run.trading.append(run.trading[-1] | {"timestep": 3})
+
+
 @attack("members", "prosumers.json")
 def nobody_takes_part(run: Folder) -> None:
     run.extra_files["prosumers.json"] = b"[]"

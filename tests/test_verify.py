@@ -1146,16 +1146,17 @@ def test_bans_and_sun_of_another_program_keep_to_the_settings_it_has(own_day: Pa
     def ban(rows: list[dict[str, str]]) -> None:
         rows[-3] |= {"ban_steps_left": "500", "ban_reason": "too much"}
 
-    def sun(rows: list[dict[str, str]]) -> None:
-        rows[0]["pv_kwh"] = "7.000"  # of 6.776 kWh that the largest roof can make
-
-    def use(rows: list[dict[str, str]]) -> None:
-        rows[0] |= {
-            "pv_kwh": "0.000",
-            "load_kwh": "3.400",
-        }  # of 3.2775 kWh that the largest home can use
+    def energy(**told: str) -> Callable[[list[dict[str, str]]], None]:
+        return lambda rows: rows[0].update(told)
 
     other = of_another_program(own_day)
+    assert "synthetic day" not in verify(other).totals, "of roofs of all sizes"
     assert "ban length" in changed(other, "regulator_actions.csv", ban)
-    assert "synthetic day" in changed(other, "prosumer_energy.csv", sun)
-    assert "synthetic day" in changed(other, "prosumer_energy.csv", use)
+    for least, flow, within, beyond in (
+        ("pv_kwh", "pv_kwh", "6.776", "6.778"),  # that the largest roof can make, rounded
+        ("pv_kwh", "load_kwh", "3.277", "3.280"),  # that the largest home can use
+    ):
+        for kwh, is_found in ((within, False), (beyond, True)):
+            told = energy(**{least: "0.000", flow: kwh})
+            found = changed(other, "prosumer_energy.csv", told)
+            assert ("synthetic day" in found) == is_found, kwh
