@@ -66,9 +66,13 @@ def test_sun_at_night(cheat: Cheat) -> None:
     assert cheat(data_generation, "SUNRISE", 0) == {"synthetic day"}
 
 
-def test_use_below_the_least(cheat: Cheat) -> None:
+ONE_TYPE = [f"--set={name}=[3]" for name in ("PV_CAPACITY", "BASE_CONSUMPTION", "BATTERY_CAPACITY")]
+
+
+@pytest.mark.parametrize("types", [[], ONE_TYPE], ids=["some that nobody has", "one for all"])
+def test_use_below_the_least(types: list[str], cheat: Cheat) -> None:
     real = data_generation.demand
-    assert cheat(data_generation, "demand", lambda *a: real(*a) // 2) == {"synthetic day"}
+    assert cheat(data_generation, "demand", lambda *a: real(*a) // 2, *types) == {"synthetic day"}
 
 
 @pytest.mark.parametrize("by", [0.9, 1.1])
