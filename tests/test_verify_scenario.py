@@ -415,6 +415,20 @@ def test_what_a_member_would_have_paid_alone_is_told_beside_a_members_file(
     assert "prosumers.json" in forged("prosumers.json", change, "members file")
 
 
+@pytest.mark.parametrize("name", ["alone_eur", "stored_change_alone_kwh"])
+def test_what_members_would_have_paid_alone_adds_up_beside_a_members_file(
+    name: str, forged: Callable[..., set[str]]
+) -> None:
+    """A euro, or a kWh, of one member, told wherever it speaks of itself."""
+
+    def change(members: list[Any]) -> None:
+        bill = "net_cost_alone_eur", "savings_eur"
+        for part in (name, *bill) if name == "alone_eur" else (name,):
+            members[1][part] = round(members[1][part] + 1, 9)
+
+    assert "summary" in forged("prosumers.json", change, "members file")
+
+
 def test_an_order_above_the_cap(forged: Callable[..., set[str]]) -> None:
     def change(rows: list[Row]) -> None:
         first(rows, role="seller")["order_kwh"] = "2000.000"
