@@ -72,7 +72,7 @@ OTHERS = {
     ],
     "small budget": ["--set=REGULATOR_BUDGET=0.5"],
     "small budget, chaos": ["--set=REGULATOR_BUDGET=0.5", "--set=REGULATOR_OBJECTIVE=chaos"],
-    "stakes that nobody needs": ["--set=VALIDATOR_STAKES=[1]"],
+    "stakes that nobody needs": ["--set=VALIDATOR_STAKES=[0,1000000000000]"],
     "gain beyond all prices": ["--set=STORAGE_MARGIN=1", "--set=QUOTE_VARIATION=0"],
     "bonus beyond all prices": ["--set=P2P_BONUS=100", "--set=QUOTE_VARIATION=0"],
     "chaos, bans": [
