@@ -411,6 +411,7 @@ def test_a_proof_of_what_can_be_passes(record: dict, header: dict, check: Callab
      ({"buyer_id": 5}, {}, "parties"), ({"buyer_id": -2}, {}, "parties"),
      ({"buyer_id": -1}, {}, "parties"), ({"kind": 2}, {}, "parties"),
      ({"kind": 2, "buyer_id": -1, "seller_id": -1}, {}, "parties"),
+     ({"kind": 2, "buyer_id": -2}, {}, "parties"), ({"kind": 2, "seller_id": -2}, {}, "parties"),
      ({}, {"height": 0}, "height"), ({}, {"version": 0}, "version"), ({}, {"version": 3}, "version"),
      ({}, {"difficulty": 64}, "proof of work"), ({}, {"version": 2, "difficulty": 1}, "stake"),
      ({}, {"version": 2, "nonce": 1}, "stake"), ({}, {"timestep": 4}, "timestep")],

@@ -112,6 +112,9 @@ OTHERS = {
     "no bids": ["--set=STORAGE_BID_SHARE=0"],
     "weak batteries": ["--set=BATTERY_C_RATE=0.1"],
     "bans": ["--set=BAN_BALANCE_LIMIT=5", "--set=QUOTE_MARGIN=0.9"],
+    "bans, wallet": [
+        *("--set=BAN_BALANCE_LIMIT=5", "--set=INITIAL_WALLET=4.5", "--set=QUOTE_MARGIN=0.9"),
+    ],
     "batteries that are told alike": ALIKE,
 }
 
