@@ -1049,6 +1049,14 @@ def test_payments_that_were_due_and_are_missing(
     assert f"{reason} due" in forged("transfers.csv", change, rule)
 
 
+@pytest.mark.parametrize("step", ["24", "-1000", "4000000000"])
+def test_a_payment_in_a_step_that_there_is_not(step: str, forged: Callable[..., set[str]]) -> None:
+    def change(rows: list[Row]) -> None:
+        rows.append(rows[-1] | {"timestep": step, "payer_id": "3", "payee_id": "5"})
+
+    assert "rows" in forged("transfers.csv", change)
+
+
 @pytest.mark.parametrize(
     ("payer", "payee"),
     [("3", "-1"), ("-1", "5"), ("-2", "5"), ("3", "5"), ("-1", "-2"), ("-2", "-1")],
