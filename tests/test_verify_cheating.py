@@ -6,12 +6,13 @@ rule that it breaks can find it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ALIKE, REPOSITORY, save_run
 
@@ -554,12 +555,12 @@ def every_other_bids() -> Callable[..., Any]:
     return orders
 
 
-def batteries_alone(folder: Path) -> tuple[str, str]:
-    """Four homes that neither make nor use energy, with a battery of 10 kWh and 5 kW each: options of six hours."""
+def batteries_alone(folder: Path, kwh: Sequence[int] = (10, 10, 10, 10)) -> tuple[str, str]:
+    """Four homes that neither make nor use energy, with a battery of so many kWh and 5 kW each: options of six hours."""
     rows = [f"2024-06-01 {hour:02d}:00,{home},0,0" for hour in range(6) for home in "abcd"]
     readings, members = folder / "homes.csv", folder / "members.csv"
     readings.write_text("timestamp,household_id,load_kwh,pv_kwh\n" + "\n".join(rows))
-    homes = "\n".join(f"{home},10,5" for home in "abcd")
+    homes = "\n".join(f"{home},{size},5" for home, size in zip("abcd", kwh, strict=True))
     members.write_text(f"household_id,battery_kwh,battery_kw\n{homes}\n")
     return f"--data={readings}", f"--members={members}"
 
@@ -571,6 +572,16 @@ def test_a_bid_of_a_battery_that_could_offer_beside_a_members_file(
     """What the others offer tells what chaos drew."""
     told = f"--set=REGULATOR_OBJECTIVE={objective}", *batteries_alone(tmp_path)
     assert "order" in cheat(prosumer, "storage_orders_wh", every_other_bids(), *told)
+
+
+def test_small_batteries_may_bid_where_large_ones_offer_under_chaos(tmp_path: Path) -> None:
+    """In two of the six hours the share of what they hold is less than an order may be."""
+    told = *batteries_alone(tmp_path, (1, 10, 1, 10)), "--set=REGULATOR_OBJECTIVE=chaos"
+    day = save_run(tmp_path / "day", *told, "--set=SEED=2", "--set=DIFFICULTY_TARGET=1")
+    orders = pd.read_csv(day / "prosumer_trading.csv").query("role != 'neutral'")
+    roles = orders.groupby(["timestep", "prosumer_id"]).role.first().unstack()
+    assert ((roles[0] == "buyer") & (roles[1] == "seller")).any()
+    assert verify(day).ok
 
 
 def test_an_offer_of_more_than_a_battery_can_give_under_chaos(cheat: Cheat) -> None:
