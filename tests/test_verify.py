@@ -672,7 +672,13 @@ def test_every_field_of_a_table_may_stand_in_quotation_marks(folder: Path) -> No
 
 @pytest.mark.parametrize(
     "change",
-    [{"MARKET_MECHANISM": 3}, {"LOAD_PATTERN": ["much"]}, {"BATTERY_C_RATE": "fast"}],
+    [
+        {"MARKET_MECHANISM": 3},
+        {"LOAD_PATTERN": ["much"]},
+        {"LOAD_PATTERN": []},
+        {"PV_CAPACITY": 5},
+        {"BATTERY_C_RATE": "fast"},
+    ],
 )
 def test_settings_that_another_program_shares_with_ours_have_their_type(
     change: dict[str, object], tmp_path: Path
@@ -875,6 +881,11 @@ def a_ban_for_a_low_balance(run: Folder) -> None:
     run.actions[-2] |= {"ban_steps_left": 1, "ban_reason": "low_balance"}
 
 
+def a_ban_of_the_last_step_that_is_counted(run: Folder) -> None:
+    a_ban_for_a_low_balance(run)
+    run.summary["banned_ever"] += 1
+
+
 def that_ban_as_it_is_after_the_step(run: Folder) -> None:
     a_ban_for_a_low_balance(run)
     bans_as_they_are_after_the_step(run)
@@ -911,6 +922,7 @@ def an_objective_of_its_own(run: Folder) -> None:
         columns_of_its_own,
         a_log_without_clock,
         a_ban_for_a_low_balance,
+        a_ban_of_the_last_step_that_is_counted,
         that_ban_as_it_is_after_the_step,
     ],
 )

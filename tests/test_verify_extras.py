@@ -530,6 +530,18 @@ def test_net_cost_cannot_move_with_the_value_of_stored_energy(files: Files) -> N
     assert has(verify(files.folder), "summary", "summary.json", "stored_change_value_eur is ")
 
 
+def test_there_is_no_share_saved_of_an_income(tmp_path: Path) -> None:
+    """A community that earns money even alone saves no part of a bill."""
+    use = f"--set=LOAD_PATTERN={[0.1] * 24}"
+    files = Files(save_run(tmp_path / "day", "--set=NUM_PROSUMERS=5", use))
+    told = json.loads((files.folder / "summary.json").read_text())
+    assert told["net_cost_alone_eur"] < 0 and told["savings_share"] is None
+    assert verify(files.folder).ok
+    share = told["savings_eur"] / told["net_cost_alone_eur"]
+    files.json("summary.json", lambda summary: summary.update(savings_share=share))
+    assert has(verify(files.folder), "summary", "summary.json", "savings_share is ")
+
+
 def test_the_market_price_cannot_move_between_the_prices_of_sellers_and_buyers(
     files: Files,
 ) -> None:
